@@ -1,0 +1,21 @@
+package webhook
+
+// MaxCompanyLength is the longest company id, in characters.
+const MaxCompanyLength = 64
+
+// ValidCompany reports whether id is a company id: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
+func ValidCompany(id string) bool {
+	if id == "" || len(id) > MaxCompanyLength {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; !isAlphanumeric(c) && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
