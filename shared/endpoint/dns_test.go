@@ -1,0 +1,112 @@
+package endpoint
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// The real resolver, in front of a name server on loopback: it asks for the one absolute name, each
+// type once, and its IPv4-mapped way of writing IPv4 addresses is understood.
+func TestCheckTLSWithRealResolver(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := listen(t, serveTLS(t, with(root.sign(leafTemplate(host)).chain())))
+	names := serveDNS(t, [4]byte{127, 0, 0, 1})
+	c := newChecker(root)
+	c.Resolver = names.resolver()
+	if err := c.CheckTLS(t.Context(), urlOf(t, host, s)); err != nil {
+		t.Errorf("CheckTLS: %v", err)
+	}
+	if got, want := names.asked(), []string{"TypeA receiver.example.", "TypeAAAA receiver.example."}; !slices.Equal(got, want) {
+		t.Errorf("the name server was asked %q, want %q", got, want)
+	}
+}
+
+// A name server that answers differently the second time gains nothing: there is no second time.
+func TestCheckTLSWithRebindingName(t *testing.T) {
+	names := serveDNS(t, [4]byte{93, 184, 216, 34}, [4]byte{127, 0, 0, 1})
+	d := &dialing{}
+	c := newChecker(newAuthority(t, "root"))
+	c.Policy, c.Resolver, c.Dial = Policy{}, names.resolver(), d.dial
+	u, err := Parse("https://" + host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assertRefused(t, c.CheckTLS(t.Context(), u), reasonUnreachable)
+	assertDialled(t, d, "tcp 93.184.216.34:443")
+	if got := len(names.asked()); got != 2 {
+		t.Errorf("the name server was asked %d times, want once for each type", got)
+	}
+}
+
+// nameServer answers questions for IPv4 addresses with one address after the other, the last for good.
+type nameServer struct {
+	conn net.PacketConn
+
+	mu        sync.Mutex
+	answers   [][4]byte
+	questions []string
+}
+
+func serveDNS(t *testing.T, answers ...[4]byte) *nameServer {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &nameServer{conn: conn, answers: answers}
+	t.Cleanup(func() { conn.Close() })
+	go n.serve()
+	return n
+}
+
+func (n *nameServer) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp4", n.conn.LocalAddr().String())
+	}}
+}
+
+// asked gives the questions so far, sorted.
+func (n *nameServer) asked() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(slices.Values(n.questions))
+}
+
+func (n *nameServer) serve() {
+	buffer := make([]byte, 4096)
+	for {
+		size, from, err := n.conn.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		var m dnsmessage.Message
+		if m.Unpack(buffer[:size]) != nil || len(m.Questions) != 1 {
+			continue
+		}
+		m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+		m.Answers = n.answer(m.Questions[0])
+		if packed, err := m.Pack(); err == nil {
+			_, _ = n.conn.WriteTo(packed, from)
+		}
+	}
+}
+
+func (n *nameServer) answer(q dnsmessage.Question) []dnsmessage.Resource {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.questions = append(n.questions, q.Type.String()+" "+q.Name.String())
+	if q.Type != dnsmessage.TypeA {
+		return nil
+	}
+	address := n.answers[0]
+	if len(n.answers) > 1 {
+		n.answers = n.answers[1:]
+	}
+	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+	return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: address}}}
+}

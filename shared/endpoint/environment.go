@@ -1,0 +1,114 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// TLSChecker is a [*Checker], or [NoCheck].
+type TLSChecker interface {
+	CheckTLS(ctx context.Context, u URL) error
+}
+
+// Settings are what a Lambda function is told of the hosts that webhooks may lead to.
+type Settings struct {
+	TLS    TLSChecker
+	Policy Policy
+	// Warnings are the settings that weaken safety, to be logged when the function starts.
+	Warnings []string
+}
+
+// FromEnvironment reads the settings of a Lambda function with getenv; each may be empty:
+//
+//	WEBHOOKS_ALLOW_NETWORKS  networks (CIDR, separated by commas) that need not be public
+//	WEBHOOKS_CA_FILE         file of certificate authorities (PEM) to trust besides the system's
+//	WEBHOOKS_CA_PEM          the same as text
+//	WEBHOOKS_TLS_CHECK       "enforce", as when it is empty, or "off", which is accepted only while
+//	                         WEBHOOKS_DYNAMODB_ENDPOINT is a local one
+//
+// The error names all that is wrong.
+func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings, error) {
+	var s Settings
+	networks, networksErr := parseNetworks(getenv("WEBHOOKS_ALLOW_NETWORKS"))
+	authorities, authoritiesErr := authorities(getenv("WEBHOOKS_CA_FILE"), getenv("WEBHOOKS_CA_PEM"))
+	off, offErr := checkIsOff(getenv("WEBHOOKS_TLS_CHECK"), getenv("WEBHOOKS_DYNAMODB_ENDPOINT"))
+	if err := errors.Join(networksErr, authoritiesErr, offErr); err != nil {
+		return Settings{}, err
+	}
+	s.Policy = Policy{AllowedNetworks: networks}
+	s.TLS = &Checker{Policy: s.Policy, Resolver: net.DefaultResolver, RootCAs: authorities, Now: now}
+	if off {
+		s.TLS = NoCheck{}
+		s.Warnings = append(s.Warnings, "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address")
+	}
+	if authorities != nil {
+		s.Warnings = append(s.Warnings, "additional certificate authorities are trusted for webhook URLs")
+	}
+	for _, network := range networks {
+		s.Warnings = append(s.Warnings, "webhook URLs may lead into a network that need not be public: "+network.String())
+	}
+	return s, nil
+}
+
+func parseNetworks(text string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("WEBHOOKS_ALLOW_NETWORKS: %q is no network in CIDR form, such as 10.0.0.0/8", part)
+		}
+		if network != network.Masked() {
+			return nil, fmt.Errorf("WEBHOOKS_ALLOW_NETWORKS: %q is an address inside a network: write %s for the network", part, network.Masked())
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
+// authorities gives the system's certificate authorities and those of a file and a text, or nil,
+// which also means the system's, where there are no others.
+func authorities(file, text string) (*x509.CertPool, error) {
+	if file == "" && text == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
+	}
+	if file != "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("WEBHOOKS_CA_FILE: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(content) {
+			return nil, errors.New("WEBHOOKS_CA_FILE has no certificate in PEM form in it")
+		}
+	}
+	if text != "" && !pool.AppendCertsFromPEM([]byte(text)) {
+		return nil, errors.New("WEBHOOKS_CA_PEM has no certificate in PEM form in it")
+	}
+	return pool, nil
+}
+
+func checkIsOff(setting, dynamoDBEndpoint string) (bool, error) {
+	switch {
+	case setting == "" || setting == "enforce":
+		return false, nil
+	case setting != "off":
+		return false, fmt.Errorf(`WEBHOOKS_TLS_CHECK is %q: it must be "enforce", "off" or empty`, setting)
+	case !LocalOverride(dynamoDBEndpoint):
+		return false, errors.New("WEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT")
+	}
+	return true, nil
+}

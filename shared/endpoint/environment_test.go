@@ -1,0 +1,102 @@
+package endpoint
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestFromEnvironment(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	certificate := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte(certificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		off   = "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address"
+		moreC = "additional certificate authorities are trusted for webhook URLs"
+		inner = "webhook URLs may lead into a network that need not be public: "
+		local = "http://127.0.0.1:8000"
+	)
+	tests := []struct {
+		name        string
+		environment map[string]string
+		unchecked   bool
+		networks    []string
+		authorities bool
+		warnings    []string
+		err         string
+	}{
+		{name: "nothing set"},
+		{name: "enforced", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "enforce"}},
+		{name: "off beside a local database", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_DYNAMODB_ENDPOINT": local},
+			unchecked: true, warnings: []string{off}},
+		{name: "off beside AWS", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "off"},
+			err: "WEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT"},
+		{name: "off beside another endpoint", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_DYNAMODB_ENDPOINT": "https://dynamodb.eu-west-1.amazonaws.com"},
+			err: "WEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT"},
+		{name: "another word", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "false"},
+			err: `WEBHOOKS_TLS_CHECK is "false": it must be "enforce", "off" or empty`},
+		{name: "networks", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0/8, fd00::/8,"},
+			networks: []string{"10.0.0.0/8", "fd00::/8"}, warnings: []string{inner + "10.0.0.0/8", inner + "fd00::/8"}},
+		{name: "no network", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0"},
+			err: `WEBHOOKS_ALLOW_NETWORKS: "10.0.0.0" is no network in CIDR form, such as 10.0.0.0/8`},
+		{name: "address in a network", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.1.2.3/8"},
+			err: `WEBHOOKS_ALLOW_NETWORKS: "10.1.2.3/8" is an address inside a network: write 10.0.0.0/8 for the network`},
+		{name: "authority as text", environment: map[string]string{"WEBHOOKS_CA_PEM": certificate}, authorities: true, warnings: []string{moreC}},
+		{name: "authority in a file", environment: map[string]string{"WEBHOOKS_CA_FILE": file}, authorities: true, warnings: []string{moreC}},
+		{name: "no authority in the text", environment: map[string]string{"WEBHOOKS_CA_PEM": "none"}, err: "WEBHOOKS_CA_PEM has no certificate in PEM form in it"},
+		{name: "no authority in the file", environment: map[string]string{"WEBHOOKS_CA_FILE": os.DevNull}, err: "WEBHOOKS_CA_FILE has no certificate in PEM form in it"},
+		{name: "no file", environment: map[string]string{"WEBHOOKS_CA_FILE": "/nowhere/ca.pem"}, err: "WEBHOOKS_CA_FILE: open /nowhere/ca.pem: no such file or directory"},
+		{name: "two mistakes", environment: map[string]string{"WEBHOOKS_CA_PEM": "none", "WEBHOOKS_TLS_CHECK": "off"},
+			err: "WEBHOOKS_CA_PEM has no certificate in PEM form in it\nWEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := FromEnvironment(func(name string) string { return test.environment[name] }, time.Now)
+			if test.err != "" {
+				if err == nil || err.Error() != test.err {
+					t.Errorf("error %v, want %s", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var networks []netip.Prefix
+			for _, network := range test.networks {
+				networks = append(networks, netip.MustParsePrefix(network))
+			}
+			if !slices.Equal(got.Policy.AllowedNetworks, networks) || !slices.Equal(got.Warnings, test.warnings) {
+				t.Errorf("networks %v, warnings %q", got.Policy.AllowedNetworks, got.Warnings)
+			}
+			checker, checked := got.TLS.(*Checker)
+			if checked == test.unchecked {
+				t.Fatalf("checker %T", got.TLS)
+			}
+			if !checked {
+				return
+			}
+			if !slices.Equal(checker.Policy.AllowedNetworks, networks) || checker.Resolver == nil || checker.Now == nil {
+				t.Errorf("checker %+v", checker)
+			}
+			if trusts(checker.RootCAs, server.Certificate()) != test.authorities {
+				t.Errorf("trusts the additional authority: %v, want %v", !test.authorities, test.authorities)
+			}
+		})
+	}
+}
+
+// trusts reports whether a certificate is signed by one of the authorities, nil being the system's.
+func trusts(authorities *x509.CertPool, certificate *x509.Certificate) bool {
+	_, err := certificate.Verify(x509.VerifyOptions{Roots: authorities})
+	return err == nil
+}

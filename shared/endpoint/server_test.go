@@ -1,0 +1,154 @@
+package endpoint
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// server is a listener on loopback that gives every connection to a function.
+type server struct {
+	addr     netip.AddrPort
+	accepted atomic.Int32
+	stop     func() // stops accepting and waits for the connections
+}
+
+func listen(t *testing.T, serve func(net.Conn)) *server {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.accepted.Add(1)
+			running.Go(func() {
+				defer conn.Close()
+				serve(conn)
+			})
+		}
+	})
+	s.stop = func() {
+		listener.Close()
+		running.Wait()
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+// serveTLS makes a handshake and waits for the client to go. What else the client sends is a fault.
+func serveTLS(t *testing.T, config *tls.Config) func(net.Conn) {
+	return func(conn net.Conn) {
+		session := tls.Server(conn, config)
+		defer session.Close()
+		if session.Handshake() != nil {
+			return
+		}
+		if data, err := io.ReadAll(session); len(data) > 0 {
+			t.Errorf("the client sent %q (%v), want nothing", data, err)
+		}
+	}
+}
+
+// authority is a certificate authority, or a self-signed certificate.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// now is the time of all tests here.
+func now() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) }
+
+func newAuthority(t *testing.T, name string) authority {
+	t.Helper()
+	return authority{t: t}.sign(authorityTemplate(name))
+}
+
+func authorityTemplate(name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:               pkix.Name{CommonName: name},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+}
+
+// leafTemplate is a certificate for names or addresses.
+func leafTemplate(hosts ...string) *x509.Certificate {
+	cert := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "a receiver"},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			cert.IPAddresses = append(cert.IPAddresses, ip)
+		} else {
+			cert.DNSNames = append(cert.DNSNames, host)
+		}
+	}
+	return cert
+}
+
+// sign completes a template, and signs it with the authority's key, or with its own key when the
+// authority is empty.
+func (a authority) sign(template *x509.Certificate) authority {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(1)
+	if template.NotBefore.IsZero() {
+		template.NotBefore = now().Add(-24 * time.Hour)
+	}
+	if template.NotAfter.IsZero() {
+		template.NotAfter = now().Add(24 * time.Hour)
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return authority{t: a.t, cert: cert, key: key}
+}
+
+// chain is a server's certificate, with the intermediates that it sends.
+func (a authority) chain(intermediates ...authority) tls.Certificate {
+	chain := tls.Certificate{Certificate: [][]byte{a.cert.Raw}, PrivateKey: a.key}
+	for _, i := range intermediates {
+		chain.Certificate = append(chain.Certificate, i.cert.Raw)
+	}
+	return chain
+}
+
+func (a authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}

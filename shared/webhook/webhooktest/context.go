@@ -1,0 +1,77 @@
+package webhooktest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+func contextCases() []testCase {
+	var cases []testCase
+	for name, call := range calls() {
+		cases = append(cases,
+			testCase{name + " with a cancelled context is unavailable", func(f *fixture) {
+				stored := f.createOne()
+				ctx, cancel := context.WithCancel(f.ctx)
+				cancel()
+				wantEnded(f, call(ctx, f, stored), context.Canceled)
+			}},
+			testCase{name + " after its deadline is unavailable", func(f *fixture) {
+				stored := f.createOne()
+				ctx, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
+				defer cancel()
+				wantEnded(f, call(ctx, f, stored), context.DeadlineExceeded)
+			}},
+		)
+	}
+	return cases
+}
+
+// calls are all methods of a store, by name.
+func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
+	return map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error{
+		"ListWebhooks": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			_, err := f.store.ListWebhooks(ctx, f.company, webhook.Page{Size: 100, Number: 1})
+			return err
+		},
+		"Webhook": func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
+			_, err := f.store.Webhook(ctx, f.company, stored.ID)
+			return err
+		},
+		"PrepareCreation": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			q := webhook.CreationQuery{Company: f.company, Events: []string{newTypeName()}, Now: f.now}
+			_, err := f.store.PrepareCreation(ctx, q)
+			return err
+		},
+		"CreateWebhook": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			_, err := f.store.CreateWebhook(ctx, webhook.Creation{Webhook: f.newWebhook(), Quota: ample})
+			return err
+		},
+		"DeleteWebhook": func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
+			return f.store.DeleteWebhook(ctx, f.company, stored.ID)
+		},
+		"EventTypes": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			_, err := f.store.EventTypes(ctx, f.company)
+			return err
+		},
+		"AddEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			return f.store.AddEventType(ctx, webhook.EventType{Name: newTypeName(), Company: f.company, AddedAt: f.now})
+		},
+		"RemoveEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			name := newTypeName()
+			f.addType(f.company, name, f.now)
+			return f.store.RemoveEventType(ctx, f.company, name)
+		},
+		"Ping": func(ctx context.Context, f *fixture, _ webhook.Webhook) error { return f.store.Ping(ctx) },
+	}
+}
+
+// wantEnded checks that err says "unavailable" and keeps why the context ended.
+func wantEnded(f *fixture, err, cause error) {
+	f.t.Helper()
+	if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, cause) {
+		f.t.Errorf("got error %v, want one of KindUnavailable that wraps %v", err, cause)
+	}
+}

@@ -1,0 +1,234 @@
+package webhooktest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"pgregory.net/rapid"
+
+	"webhooks/shared/webhook"
+)
+
+// patience bounds one case, so that a store that hangs fails instead of stopping the suite.
+const patience = 60 * time.Second
+
+// ample is a quota that no case reaches by accident.
+const ample = 1_000_000
+
+// tester is what testing.T and rapid.T have in common.
+type tester interface {
+	rapid.TB
+	Context() context.Context
+	Cleanup(func())
+}
+
+// fixture is what a case works with: a store, and a company in it that nothing else uses.
+type fixture struct {
+	t       tester
+	ctx     context.Context
+	store   webhook.Store
+	company string
+	// now is the present of the case. It is the real one, because a database may drop idempotency
+	// records by its own clock once they have expired.
+	now time.Time
+}
+
+func newFixture(t tester, store webhook.Store) *fixture {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return &fixture{
+		t:       t,
+		ctx:     ctx,
+		store:   store,
+		company: newCompany(),
+		now:     time.Now().UTC().Truncate(time.Millisecond),
+	}
+}
+
+func newCompany() string { return "co_" + ulid.Make().String() }
+
+// in gives the same fixture for another company.
+func (f *fixture) in(company string) *fixture {
+	other := *f
+	other.company = company
+	return &other
+}
+
+// inNew gives the same fixture for another new company.
+func (f *fixture) inNew() *fixture { return f.in(newCompany()) }
+
+// newWebhook makes a webhook that is not stored yet. Later ones have higher ids.
+func (f *fixture) newWebhook() webhook.Webhook {
+	return webhook.Webhook{
+		ID:          webhook.NewID(ulid.Make().String()),
+		Company:     f.company,
+		Name:        "Billing Events",
+		Description: "Receive invoice and payment updates",
+		URL:         "https://example.com/webhooks/billing",
+		Events:      []string{"RecurringPayments.charge.paid"},
+		SealedToken: []byte("sealed \x00\xff " + ulid.Make().String()),
+		Version:     1,
+		CreatedAt:   f.now,
+	}
+}
+
+// create stores webhooks and gives them back.
+func (f *fixture) create(webhooks ...webhook.Webhook) []webhook.Webhook {
+	f.t.Helper()
+	for _, w := range webhooks {
+		earlier, err := f.store.CreateWebhook(f.ctx, webhook.Creation{Webhook: w, Quota: ample})
+		if earlier != nil || err != nil {
+			f.t.Fatalf("CreateWebhook(%s) = %v, %v, want nil, nil", w.ID, earlier, err)
+		}
+	}
+	return webhooks
+}
+
+// createN stores n new webhooks, oldest first.
+func (f *fixture) createN(n int) []webhook.Webhook {
+	f.t.Helper()
+	webhooks := make([]webhook.Webhook, n)
+	for i := range webhooks {
+		webhooks[i] = f.newWebhook()
+	}
+	return f.create(webhooks...)
+}
+
+// createOne stores one new webhook.
+func (f *fixture) createOne() webhook.Webhook {
+	f.t.Helper()
+	return f.createN(1)[0]
+}
+
+// newRecord makes an idempotency record with a key that nobody used, for the body given.
+func newRecord(body string) *webhook.IdempotencyRecord {
+	return &webhook.IdempotencyRecord{
+		Key:      webhook.NewIdempotencyKey("create-webhook", ulid.Make().String()),
+		BodyHash: sha256.Sum256([]byte(body)),
+	}
+}
+
+// newTypeName makes the name of an event type that nobody used. Later ones sort higher.
+func newTypeName() string { return "Suite.type." + ulid.Make().String() }
+
+// addType adds a visible type to a company (to the platform, when company is empty).
+func (f *fixture) addType(company, name string, at time.Time) {
+	f.t.Helper()
+	t := webhook.EventType{Name: name, Company: company, Description: "A type", AddedAt: at}
+	if err := f.store.AddEventType(f.ctx, t); err != nil {
+		f.t.Fatalf("AddEventType(%q, %q): %v", company, name, err)
+	}
+}
+
+// removeType hides a type.
+func (f *fixture) removeType(company, name string) {
+	f.t.Helper()
+	if err := f.store.RemoveEventType(f.ctx, company, name); err != nil {
+		f.t.Fatalf("RemoveEventType(%q, %q): %v", company, name, err)
+	}
+}
+
+// list reads a page.
+func (f *fixture) list(size, number int) webhook.List {
+	f.t.Helper()
+	list, err := f.store.ListWebhooks(f.ctx, f.company, webhook.Page{Size: size, Number: number})
+	if err != nil {
+		f.t.Fatalf("ListWebhooks(size %d, page %d): %v", size, number, err)
+	}
+	return list
+}
+
+// prepare asks what a creation with these events, made at a time, depends on.
+func (f *fixture) prepare(at time.Time, key *webhook.IdempotencyKey, events ...string) webhook.CreationState {
+	f.t.Helper()
+	state, err := f.store.PrepareCreation(f.ctx, webhook.CreationQuery{
+		Company: f.company, Events: events, Key: key, Now: at,
+	})
+	if err != nil {
+		f.t.Fatalf("PrepareCreation: %v", err)
+	}
+	return state
+}
+
+// wantStored checks that the company has exactly these webhooks, in this order, by every way there
+// is to read them.
+func (f *fixture) wantStored(want ...webhook.Webhook) {
+	f.t.Helper()
+	list := f.list(100, 1)
+	if list.Count != len(want) {
+		f.t.Errorf("the count is %d, want %d", list.Count, len(want))
+	}
+	if count := f.prepare(f.now, nil).Count; count != len(want) {
+		f.t.Errorf("the count in PrepareCreation is %d, want %d", count, len(want))
+	}
+	wantWebhooks(f.t, list.Webhooks, want)
+	for _, w := range want {
+		got, err := f.store.Webhook(f.ctx, f.company, w.ID)
+		if err != nil || !reflect.DeepEqual(got, w) {
+			f.t.Errorf("Webhook(%s) = %+v, %v, want %+v", w.ID, got, err, w)
+		}
+	}
+}
+
+func wantWebhooks(t rapid.TB, got, want []webhook.Webhook) {
+	t.Helper()
+	if len(got) == 0 && len(want) == 0 {
+		return
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got webhooks %v, want %v", ids(got), ids(want))
+		for i := range min(len(got), len(want)) {
+			if !reflect.DeepEqual(got[i], want[i]) {
+				t.Fatalf("the first that differs is element %d: got %+v, want %+v", i, got[i], want[i])
+			}
+		}
+	}
+}
+
+func ids(webhooks []webhook.Webhook) []string {
+	found := make([]string, len(webhooks))
+	for i, w := range webhooks {
+		found[i] = w.ID
+	}
+	return found
+}
+
+// wantNotFound checks that err is [webhook.ErrNotFound].
+func wantNotFound(t rapid.TB, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, webhook.ErrNotFound) {
+		t.Errorf("%s: got error %v, want %v", what, err, webhook.ErrNotFound)
+	}
+}
+
+// wantQuotaReached checks that err is the refusal of a webhook beyond a quota.
+func wantQuotaReached(t rapid.TB, err error, quota int) {
+	t.Helper()
+	got, ok := errors.AsType[*webhook.Error](err)
+	want := webhook.QuotaReached(quota)
+	if !ok || got.Kind != want.Kind || got.Message != want.Message {
+		t.Errorf("got error %v, want %v", err, want)
+	}
+}
+
+// oddStrings are texts that no id, event or type of ours has.
+func oddStrings() map[string]string {
+	return map[string]string{
+		"empty":                "",
+		"blank":                " ",
+		"10 kB":                strings.Repeat("x", 10_000),
+		"NUL":                  "\x00",
+		"invalid UTF-8":        "wh_\xff\xfe",
+		"a key of the counter": "COUNT",
+		"a wildcard":           "%",
+		"a quote":              `'"`,
+		"an id with NUL":       "wh_01ARZ3NDEKTSV4RRFFQ69G5FAV\x00",
+		"an id in lower case":  "wh_01arz3ndektsv4rrffq69g5fav",
+		"an id without prefix": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+	}
+}

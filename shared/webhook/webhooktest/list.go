@@ -1,0 +1,83 @@
+package webhooktest
+
+import (
+	"fmt"
+	"slices"
+
+	"webhooks/shared/webhook"
+)
+
+func listCases() []testCase {
+	return []testCase{
+		{"an empty company has an empty first page", func(f *fixture) {
+			f.wantStored()
+		}},
+		{"oldest first by id, whatever the order of storing", func(f *fixture) {
+			webhooks := make([]webhook.Webhook, 5)
+			for i := range webhooks {
+				webhooks[i] = f.newWebhook()
+			}
+			for _, i := range []int{3, 0, 4, 2, 1} {
+				f.create(webhooks[i])
+			}
+			f.wantStored(webhooks...)
+		}},
+		{"pages cut the list without gap or overlap", listPages},
+		{"a page past the end is empty and has the count", listPastEnd},
+		{"companies with similar names are apart", listSimilarCompanies},
+		{"a deletion closes the gap", func(f *fixture) {
+			w := f.createN(5)
+			if err := f.store.DeleteWebhook(f.ctx, f.company, w[1].ID); err != nil {
+				f.t.Fatalf("DeleteWebhook: %v", err)
+			}
+			wantWebhooks(f.t, f.list(2, 1).Webhooks, []webhook.Webhook{w[0], w[2]})
+			wantWebhooks(f.t, f.list(2, 2).Webhooks, []webhook.Webhook{w[3], w[4]})
+		}},
+	}
+}
+
+func listPages(f *fixture) {
+	all := f.createN(7)
+	for _, size := range []int{1, 2, 3, 6, 7, 8, 100} {
+		last := webhook.Page{Size: size}.Last(len(all))
+		for number := 1; number <= last; number++ {
+			list := f.list(size, number)
+			if list.Count != len(all) {
+				f.t.Errorf("size %d, page %d: count %d, want %d", size, number, list.Count, len(all))
+			}
+			from := (number - 1) * size
+			wantWebhooks(f.t, list.Webhooks, all[from:min(from+size, len(all))])
+		}
+	}
+}
+
+func listPastEnd(f *fixture) {
+	for _, n := range []int{0, 2} {
+		f := f.inNew()
+		f.createN(n)
+		for _, page := range []webhook.Page{{Size: 2, Number: 2}, {Size: 1, Number: 3}, {Size: 100, Number: 2},
+			{Size: 1, Number: 2147483647}, {Size: 100, Number: 2147483647}, {Size: 100, Number: 21474837}} {
+			list := f.list(page.Size, page.Number)
+			if list.Count != n || len(list.Webhooks) != 0 {
+				f.t.Errorf("%d webhooks, %+v: got count %d and %v, want count %d and none",
+					n, page, list.Count, ids(list.Webhooks), n)
+			}
+		}
+	}
+}
+
+func listSimilarCompanies(f *fixture) {
+	longest := f.company + fmt.Sprintf("%0*d", webhook.MaxCompanyLength-len(f.company), 0)
+	upper := f.in("CO" + f.company[2:])
+	stored := map[*fixture]webhook.Webhook{}
+	for _, company := range []*fixture{f, upper, f.in(f.company + "_"), f.in(f.company + "-x"), f.in(longest)} {
+		stored[company] = company.createOne()
+	}
+	for company, w := range stored {
+		company.wantStored(w)
+	}
+	wantWebhooks(f.t, f.in(f.company[:len(f.company)-1]).list(100, 1).Webhooks, nil)
+	if !slices.Equal(ids(upper.list(100, 1).Webhooks), []string{stored[upper].ID}) {
+		f.t.Errorf("the company in upper case does not have its webhook alone")
+	}
+}

@@ -1,0 +1,130 @@
+package webhooktest
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+func prepareCases() []testCase {
+	return []testCase{
+		{"an empty company has nothing earlier and no count", func(f *fixture) {
+			key := newRecord("body").Key
+			state := f.prepare(f.now, &key)
+			if state.Earlier != nil || len(state.Unavailable) != 0 || state.Count != 0 {
+				f.t.Errorf("got %+v, want nothing", state)
+			}
+		}},
+		{"the count is of all webhooks", func(f *fixture) {
+			f.createN(3)
+			if count := f.prepare(f.now, nil).Count; count != 3 {
+				f.t.Errorf("the count is %d, want 3", count)
+			}
+		}},
+		{"types of both levels are available", func(f *fixture) {
+			platform, own := newTypeName(), newTypeName()
+			f.addType("", platform, f.now)
+			f.addType(f.company, own, f.now)
+			f.wantUnavailable([]string{own, platform})
+		}},
+		{"unknown types and those of other companies are unavailable", func(f *fixture) {
+			own, theirs, unknown := newTypeName(), newTypeName(), newTypeName()
+			f.addType(f.company, own, f.now)
+			f.addType(newCompany(), theirs, f.now)
+			f.wantUnavailable([]string{unknown, own, theirs}, theirs, unknown)
+		}},
+		{"hidden types are unavailable", func(f *fixture) {
+			platform, own := newTypeName(), newTypeName()
+			f.addType("", platform, f.now)
+			f.addType(f.company, own, f.now)
+			f.removeType("", platform)
+			f.wantUnavailable([]string{platform, own}, platform)
+			f.removeType(f.company, own)
+			f.wantUnavailable([]string{platform, own}, platform, own)
+			f.addType("", platform, f.now)
+			f.wantUnavailable([]string{platform, own}, own)
+		}},
+		{"a type that is visible at one level is available", func(f *fixture) {
+			name := newTypeName()
+			f.addType("", name, f.now)
+			f.addType(f.company, name, f.now)
+			f.removeType("", name)
+			f.wantUnavailable([]string{name})
+			f.addType("", name, f.now)
+			f.removeType(f.company, name)
+			f.wantUnavailable([]string{name})
+		}},
+		{"names differ by case", func(f *fixture) {
+			name := newTypeName()
+			f.addType(f.company, name, f.now)
+			f.wantUnavailable([]string{"s" + name[1:]}, "s"+name[1:])
+		}},
+		{"any string may be asked for", func(f *fixture) {
+			own := newTypeName()
+			f.addType(f.company, own, f.now)
+			odd := slices.Collect(maps.Values(oddStrings()))
+			f.wantUnavailable(append(slices.Clone(odd), own), odd...)
+		}},
+		{"as many events as there may be, with a key", prepareMany},
+		{"an earlier creation is seen for less than 24 h", func(f *fixture) {
+			record := newRecord("body")
+			w := f.createKeyed(record)
+			for _, at := range []time.Duration{0, time.Hour, remembered} {
+				wantEarlier(f, f.prepare(f.now.Add(at), &record.Key).Earlier, nil, record, w.ID)
+			}
+			for _, at := range []time.Duration{webhook.IdempotencyTTL, 48 * time.Hour} {
+				if earlier := f.prepare(f.now.Add(at), &record.Key).Earlier; earlier != nil {
+					f.t.Errorf("after %v the creation %+v is still seen", at, earlier)
+				}
+			}
+		}},
+		{"without a key nothing is earlier", func(f *fixture) {
+			f.createKeyed(newRecord("body"))
+			if earlier := f.prepare(f.now, nil).Earlier; earlier != nil {
+				f.t.Errorf("without a key, the creation %+v is seen", earlier)
+			}
+		}},
+		{"it changes nothing", func(f *fixture) {
+			record, w := newRecord("body"), f.createOne()
+			f.prepare(f.now, &record.Key, newTypeName())
+			f.wantStored(w)
+			f.wantStored(w, f.createKeyed(record))
+		}},
+	}
+}
+
+// prepareMany asks for the most events at once, half of them available, half of those at each level.
+func prepareMany(f *fixture) {
+	record := newRecord("body")
+	w := f.createKeyed(record)
+	var events, unavailable []string
+	for i := range webhook.MaxEvents {
+		name := newTypeName()
+		events = append(events, name)
+		switch i % 4 {
+		case 0:
+			f.addType("", name, f.now)
+		case 1:
+			f.addType(f.company, name, f.now)
+		default:
+			unavailable = append(unavailable, name)
+		}
+	}
+	f.wantUnavailable(events, unavailable...)
+	state := f.prepare(f.now, &record.Key, events...)
+	wantEarlier(f, state.Earlier, nil, record, w.ID)
+	if len(state.Unavailable) != len(unavailable) || state.Count != 1 {
+		f.t.Errorf("got %d unavailable and a count of %d, want %d and 1", len(state.Unavailable), state.Count, len(unavailable))
+	}
+}
+
+// wantUnavailable checks which of some events the company cannot subscribe to, in any order.
+func (f *fixture) wantUnavailable(events []string, want ...string) {
+	f.t.Helper()
+	got := slices.Sorted(slices.Values(f.prepare(f.now, nil, events...).Unavailable))
+	if want = slices.Sorted(slices.Values(want)); !slices.Equal(got, want) {
+		f.t.Errorf("of %q, unavailable are %q, want %q", events, got, want)
+	}
+}

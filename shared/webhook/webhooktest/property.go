@@ -1,0 +1,167 @@
+package webhooktest
+
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"webhooks/shared/webhook"
+)
+
+// propertyRuns is how often a property is tried: fewer times than rapid would, because every run is
+// a hundred calls of a real database.
+const propertyRuns = 12
+
+func propertyCases() []testCase {
+	return []testCase{
+		{"creations, deletions and lists in any order agree with a model", func(f *fixture) {
+			f.check(func(t *rapid.T, f *fixture) {
+				t.Repeat(newModel(t, f).actions())
+			})
+		}},
+		{"two companies interleaved never see each other", func(f *fixture) {
+			f.check(func(t *rapid.T, f *fixture) {
+				first, second := newModel(t, f), newModel(t, f.inNew())
+				first.other, second.other = second, first
+				actions := map[string]func(*rapid.T){}
+				for name, action := range first.actions() {
+					also := second.actions()[name]
+					actions[name] = func(t *rapid.T) {
+						if name == "" {
+							action(t)
+							also(t)
+						} else if rapid.Bool().Draw(t, "in the first company") {
+							action(t)
+						} else {
+							also(t)
+						}
+					}
+				}
+				t.Repeat(actions)
+			})
+		}},
+	}
+}
+
+// check tries a property some times, each time in a new company. Once it has failed, it is tried as
+// often as rapid wants, to find the smallest example.
+func (f *fixture) check(property func(t *rapid.T, f *fixture)) {
+	runs, failed := 0, false
+	rapid.Check(f.t, func(t *rapid.T) {
+		if runs++; runs > propertyRuns && !failed {
+			return
+		}
+		passed := false
+		defer func() { failed = failed || !passed }()
+		property(t, newFixture(t, f.store))
+		passed = !t.Failed()
+	})
+}
+
+// model is what a company must look like after a sequence of creations and deletions.
+type model struct {
+	f      *fixture
+	other  *model // another company, or nil
+	quota  int
+	live   []webhook.Webhook // ascending by id
+	gone   []string
+	record map[*webhook.IdempotencyRecord]string // the webhook made under each record
+	keys   []*webhook.IdempotencyRecord
+}
+
+func newModel(t *rapid.T, f *fixture) *model {
+	return &model{
+		f:      f,
+		quota:  rapid.IntRange(1, 6).Draw(t, "quota"),
+		record: map[*webhook.IdempotencyRecord]string{},
+		keys:   []*webhook.IdempotencyRecord{nil, newRecord("a"), newRecord("b"), newRecord("c")},
+	}
+}
+
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"":               m.compare,
+		"create":         m.create,
+		"delete":         m.delete,
+		"delete unknown": m.deleteUnknown,
+		"get":            m.get,
+		"list":           m.list,
+	}
+}
+
+func (m *model) create(t *rapid.T) {
+	record := rapid.SampledFrom(m.keys).Draw(t, "idempotency record")
+	w := m.f.newWebhook()
+	earlier, err := m.f.createUnder(w, m.quota, record)
+	made := m.record[record]
+	switch {
+	case record != nil && made != "":
+		wantEarlier(m.f, earlier, err, record, made)
+	case len(m.live) >= m.quota:
+		wantQuotaReached(t, err, m.quota)
+	case earlier != nil || err != nil:
+		t.Fatalf("CreateWebhook = %+v, %v, want nil, nil", earlier, err)
+	default:
+		m.live = append(m.live, w)
+		if record != nil {
+			m.record[record] = w.ID
+		}
+	}
+}
+
+func (m *model) delete(t *rapid.T) {
+	if len(m.live) == 0 {
+		t.Skip("nothing to delete")
+	}
+	i := rapid.IntRange(0, len(m.live)-1).Draw(t, "position")
+	m.f.delete(m.live[i].ID)
+	m.gone = append(m.gone, m.live[i].ID)
+	m.live = slices.Delete(m.live, i, i+1)
+}
+
+func (m *model) deleteUnknown(t *rapid.T) {
+	id := rapid.SampledFrom(m.unknown()).Draw(t, "id")
+	wantNotFound(t, "DeleteWebhook", m.f.store.DeleteWebhook(m.f.ctx, m.f.company, id))
+}
+
+func (m *model) get(t *rapid.T) {
+	id := rapid.SampledFrom(append(ids(m.live), m.unknown()...)).Draw(t, "id")
+	w, err := m.f.store.Webhook(m.f.ctx, m.f.company, id)
+	i := slices.IndexFunc(m.live, func(w webhook.Webhook) bool { return w.ID == id })
+	if i < 0 {
+		wantNotFound(t, "Webhook", err)
+		return
+	}
+	if err != nil {
+		t.Fatalf("Webhook(%s): %v", id, err)
+	}
+	wantWebhooks(t, []webhook.Webhook{w}, m.live[i:i+1])
+}
+
+// unknown are ids that the company does not have: deleted, never made, another company's.
+func (m *model) unknown() []string {
+	unknown := append([]string{m.f.newWebhook().ID, "wh_"}, m.gone...)
+	if m.other != nil {
+		unknown = append(unknown, ids(m.other.live)...)
+	}
+	return unknown
+}
+
+func (m *model) list(t *rapid.T) {
+	size := rapid.IntRange(1, 7).Draw(t, "size")
+	number := rapid.IntRange(1, 5).Draw(t, "page")
+	list := m.f.list(size, number)
+	if list.Count != len(m.live) {
+		t.Errorf("the count is %d, want %d", list.Count, len(m.live))
+	}
+	from := min((number-1)*size, len(m.live))
+	wantWebhooks(t, list.Webhooks, m.live[from:min(from+size, len(m.live))])
+}
+
+func (m *model) compare(t *rapid.T) {
+	list := m.f.list(100, 1)
+	if list.Count != len(m.live) {
+		t.Fatalf("the count is %d, want %d", list.Count, len(m.live))
+	}
+	wantWebhooks(t, list.Webhooks, m.live)
+}

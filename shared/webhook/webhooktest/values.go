@@ -1,0 +1,101 @@
+package webhooktest
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"webhooks/shared/webhook"
+)
+
+// oddText is valid text of the most code points that a description may have, with whatever a
+// database might trim, normalise, escape or cut.
+func oddText() string {
+	odd := " \t\r\n\x00\x01\x7f\u0085\u2028\u2029\ufeff\ufffd\uffff" + // controls, separators, noncharacters
+		"e\u0301 \u00e9 \u1100\u1161 \uac00" + // combining and composed
+		"\U0001F469\u200d\U0001F4BB \U0010FFFF" + // beyond the basic plane
+		`'"\%_;--#$:{}<>&` + // what query languages and escapes are made of
+		"\u202eabc\u202c \x00 "
+	return odd + strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength-utf8.RuneCountInString(odd))
+}
+
+func valueCases() []testCase {
+	return []testCase{
+		{"text comes back as it was sent", func(f *fixture) {
+			w := f.newWebhook()
+			text := []rune(oddText())
+			w.Name, w.Description = string(text[:webhook.MaxNameLength]), string(text)
+			f.create(w)
+			f.wantStored(w)
+		}},
+		{"text that looks like something else stays text", func(f *fixture) {
+			var stored []webhook.Webhook
+			for _, text := range []string{" ", "0", "1e3", "007", "true", "null", "NULL", "{}", "[]", "x'00'", "\x00"} {
+				w := f.newWebhook()
+				w.Name, w.Description = text, text
+				stored = append(stored, f.create(w)...)
+			}
+			f.wantStored(stored...)
+		}},
+		{"a description may be empty", func(f *fixture) {
+			w := f.newWebhook()
+			w.Description = ""
+			f.create(w)
+			f.wantStored(w)
+		}},
+		{"the largest webhook", func(f *fixture) {
+			w := f.newWebhook()
+			w.Name = strings.Repeat("\U0001F4E8", webhook.MaxNameLength)
+			w.Description = strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength)
+			w.URL = "https://example.com/"
+			w.URL += strings.Repeat("é", (webhook.MaxURLLength-len(w.URL))/2)
+			w.Events = nil
+			for i := range webhook.MaxEvents {
+				w.Events = append(w.Events, strings.Repeat("e", webhook.MaxEventLength-2)+string(rune('0'+i/10))+string(rune('0'+i%10)))
+			}
+			w.SealedToken = []byte(strings.Repeat("\x00\xff", 256))
+			f.create(w)
+			f.wantStored(w)
+		}},
+		{"a full page of large webhooks", valuesFullPage},
+		{"events keep their order", func(f *fixture) {
+			w := f.newWebhook()
+			w.Events = []string{"z", "a", "m", "A", "0", "a.b", "a-b", "a:b"}
+			f.create(w)
+			f.wantStored(w)
+		}},
+		{"times come back in UTC to the millisecond", func(f *fixture) {
+			var stored []webhook.Webhook
+			for _, at := range []time.Time{
+				f.now,
+				f.now.Truncate(time.Second),
+				f.now.Truncate(time.Second).Add(999 * time.Millisecond),
+				time.Date(1970, 1, 1, 0, 0, 0, 1_000_000, time.UTC),
+				time.Date(2286, 11, 20, 17, 46, 40, 0, time.UTC), // the first with 11 digits of seconds
+			} {
+				w := f.newWebhook()
+				w.CreatedAt = at
+				stored = append(stored, f.create(w)...)
+			}
+			f.wantStored(stored...)
+			if got := f.list(1, 1).Webhooks[0].CreatedAt.Location(); got != time.UTC {
+				f.t.Errorf("a webhook's time is in %v, want UTC", got)
+			}
+		}},
+	}
+}
+
+// valuesFullPage lists 100 webhooks of 12 kB, more than databases like to give in one go.
+func valuesFullPage(f *fixture) {
+	var stored []webhook.Webhook
+	for range 102 {
+		w := f.newWebhook()
+		w.Description = strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength)
+		w.URL = "https://example.com/" + strings.Repeat("u", webhook.MaxURLLength-20)
+		w.SealedToken = []byte(strings.Repeat("t", 6000))
+		stored = append(stored, f.create(w)...)
+	}
+	wantWebhooks(f.t, f.list(100, 1).Webhooks, stored[:100])
+	wantWebhooks(f.t, f.list(100, 2).Webhooks, stored[100:])
+	wantWebhooks(f.t, f.list(50, 2).Webhooks, stored[50:100])
+}
