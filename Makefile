@@ -1,0 +1,77 @@
+# Every command of this repository. `make help` lists them; the lines with ## are what it prints.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+DYNAMODB_LOCAL := infra/dynamodb-local/dynamodb-local
+# Where `make run` keeps its tables and keys, and more flags for it, as in make run ARGS='--addr 127.0.0.1:8080'.
+DATA ?= .webhooks
+ARGS ?=
+# The packages that test, fuzz and bench look at.
+PACKAGES ?= ./...
+export FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: webhookctl ## start the service on this machine, on DynamoDB Local (DATA=.webhooks keeps its data, ARGS='…' adds flags)
+	@umask 077; $(DYNAMODB_LOCAL) run --data "$(DATA)/dynamodb" -- sh -c 'exec .cache/bin/webhookctl serve --dev --data "$(DATA)" \
+	  --store dynamodb --dynamodb-endpoint "$$WEBHOOKS_DYNAMODB_ENDPOINT" $(ARGS)'
+
+.PHONY: webhookctl
+webhookctl: go ## build the operator's command, .cache/bin/webhookctl
+	@go build -o .cache/bin/webhookctl ./infra/webhookctl
+
+.PHONY: test
+test: go ## run all tests, and say in the last lines what this machine could not run (PACKAGES='./shared/…' runs some)
+	@infra/tools/test $(PACKAGES)
+
+.PHONY: e2e
+e2e: go ## run the contract's tests against a service: URL=… KEY=…, and READ_KEY, WRITE_KEY, OTHER_KEY, RECEIVER if there are
+	@if [[ -z $${WEBHOOKS_E2E_URL:-} || -z $${WEBHOOKS_E2E_KEY:-} ]]; then \
+	  echo 'make e2e: say where the service is and with which key: make e2e URL=http://127.0.0.1:3000 KEY=whk_…' >&2; exit 2; fi
+	@go test -count=1 ./infra/e2e
+
+# A setting left out on the command line may be in the environment already.
+e2e: export WEBHOOKS_E2E_URL := $(or $(URL),$(WEBHOOKS_E2E_URL))
+e2e: export WEBHOOKS_E2E_KEY := $(or $(KEY),$(WEBHOOKS_E2E_KEY))
+e2e: export WEBHOOKS_E2E_READ_KEY := $(or $(READ_KEY),$(WEBHOOKS_E2E_READ_KEY))
+e2e: export WEBHOOKS_E2E_WRITE_KEY := $(or $(WRITE_KEY),$(WEBHOOKS_E2E_WRITE_KEY))
+e2e: export WEBHOOKS_E2E_OTHER_KEY := $(or $(OTHER_KEY),$(WEBHOOKS_E2E_OTHER_KEY))
+e2e: export WEBHOOKS_E2E_RECEIVER := $(or $(RECEIVER),$(WEBHOOKS_E2E_RECEIVER))
+
+.PHONY: lint
+lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, shellcheck)
+	@infra/tools/lint
+
+.PHONY: fmt
+fmt: go ## format the Go code
+	@gofmt -w $$(go list -f '{{.Dir}}' ./...)
+
+.PHONY: fuzz
+fuzz: go ## run each fuzz target for FUZZTIME (10s)
+	@infra/tools/fuzz $(PACKAGES)
+
+.PHONY: bench
+bench: go ## run the benchmarks on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, COUNT=1)
+	@infra/tools/bench $(PACKAGES)
+
+.PHONY: vuln
+vuln: go ## look for known vulnerabilities in what the code calls (govulncheck)
+	@infra/tools/vuln
+
+.PHONY: clean
+clean: ## stop what was started in the background, and remove builds and downloads (not what `make run` keeps in .webhooks)
+	@$(DYNAMODB_LOCAL) stop 2>/dev/null
+	@rm -rf .cache
+
+# What the commands need. GOTOOLCHAIN may fetch the right Go by itself; where it may not, the version found is too old.
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install' >&2; exit 1; }
+	@version=$$(go env GOVERSION 2>/dev/null || true); \
+	if [[ ! $$version =~ ^go1\.([0-9]+) ]] || (( BASH_REMATCH[1] < 26 )); then \
+	  echo "Go 1.26 or newer is needed, not $$(GOTOOLCHAIN=local go version 2>&1 | head -n 1): see https://go.dev/doc/install" >&2; exit 1; fi
