@@ -65,7 +65,7 @@ func listCases() []testCase {
 			f.wantStored(f.company, keys...)
 		}},
 		{"many keys come whole", func(f *fixture) {
-			keys := make([]access.Key, 120)
+			keys := make([]access.Key, 40)
 			for i := range keys {
 				keys[i] = f.newKey(f.company)
 			}

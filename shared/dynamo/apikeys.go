@@ -1,0 +1,76 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
+)
+
+// CreateKey stores the key twice in one transaction: by its hash, to be looked up, and by its id
+// in its company, to be listed and revoked.
+func (s *Store) CreateKey(ctx context.Context, k access.Key) error {
+	if company, ok := access.KeyCompany(k.ID); !ok || company != k.Company {
+		return internal(fmt.Errorf("the key id %q is not one of company %q: such a key could not be revoked", k.ID, k.Company))
+	}
+	err := s.transact(ctx, []types.TransactWriteItem{
+		s.put(apiKeyItem(apiKeyKey(k.Hash), k), isNew),
+		s.put(apiKeyItem(listedKeyKey(k.Company, k.ID), k), isNew),
+	})
+	return s.failure(err)
+}
+
+// KeyByHash reads one item.
+func (s *Store) KeyByHash(ctx context.Context, hash access.Hash) (access.Key, error) {
+	return s.apiKey(ctx, apiKeyKey(hash))
+}
+
+func (s *Store) apiKey(ctx context.Context, at key) (access.Key, error) {
+	it, err := s.get(ctx, at)
+	if err != nil {
+		return access.Key{}, err
+	}
+	if it == nil {
+		return access.Key{}, webhook.ErrNotFound
+	}
+	return apiKeyOf(it)
+}
+
+// Keys queries a company's list.
+func (s *Store) Keys(ctx context.Context, company string) ([]access.Key, error) {
+	items, err := s.query(ctx, companyPartition(company), apiKeyPrefix, nil, allItems)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]access.Key, len(items))
+	for i, it := range items {
+		if keys[i], err = apiKeyOf(it); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// RevokeKey finds the key in the list of the company that its id names, and sets the time in both
+// places where there is none yet.
+func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
+	company, ok := access.KeyCompany(id)
+	if !ok {
+		return webhook.ErrNotFound
+	}
+	listed := listedKeyKey(company, id)
+	k, err := s.apiKey(ctx, listed)
+	if err != nil || !k.RevokedAt.IsZero() {
+		return err
+	}
+	values := item{valTime: moment(at)}
+	err = s.transact(ctx, []types.TransactWriteItem{
+		s.update(apiKeyKey(k.Hash), revokeOnce, isThere, values),
+		s.update(listed, revokeOnce, isThere, values),
+	})
+	return s.failure(err)
+}

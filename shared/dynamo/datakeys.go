@@ -1,0 +1,42 @@
+package dynamo
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"webhooks/shared/webhook"
+)
+
+// DataKeys gives the encrypted data keys of webhook tokens by their number: 0, 1, 2, …
+func (s *Store) DataKeys(ctx context.Context) ([][]byte, error) {
+	items, err := s.query(ctx, dataKeysPartition, "", nil, allItems)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([][]byte, len(items))
+	for i, it := range items {
+		r := reader{item: it}
+		if keys[i] = r.binary(dataKeyAttr); r.err != nil {
+			return nil, r.err
+		}
+	}
+	return keys, nil
+}
+
+// AddDataKey stores an encrypted data key under a number from 0, or answers webhook.KindConflict
+// when the number is taken. It answers that too when it was this call that took it and the first
+// answer was lost; reading all keys again is right in either case.
+func (s *Store) AddDataKey(ctx context.Context, number int, encrypted []byte) error {
+	it := dataKeyKey(number).item()
+	it[dataKeyAttr] = binary(encrypted)
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:           &s.table,
+		Item:                it,
+		ConditionExpression: pointer(isNew),
+	})
+	if conditionFailed(err) {
+		return webhook.Errorf(webhook.KindConflict, "There is a data key number %d already.", number)
+	}
+	return s.failure(err)
+}

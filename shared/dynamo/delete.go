@@ -1,0 +1,44 @@
+package dynamo
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"webhooks/shared/webhook"
+)
+
+// DeleteWebhook reads the webhook for its events and version, then removes it, its edges and its
+// place in the count in one transaction. When the webhook was changed in between, it starts again.
+func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
+	for attempt := 1; ; attempt++ {
+		w, err := s.Webhook(ctx, company, id)
+		if err != nil {
+			return err
+		}
+		err = s.transact(ctx, s.deletion(w))
+		if !conditionFailed(err) {
+			return s.failure(err)
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return webhook.Unavailable(err)
+		}
+	}
+}
+
+// deletion has the webhook, which has the condition, as its first item.
+func (s *Store) deletion(w webhook.Webhook) []types.TransactWriteItem {
+	writes := make([]types.TransactWriteItem, 0, 2+len(w.Events))
+	writes = append(writes, s.remove(webhookKey(w.Company, w.ID)))
+	writes[0].Delete.ConditionExpression = pointer(isUnchanged)
+	writes[0].Delete.ExpressionAttributeValues = item{valVersion: number(w.Version)}
+	writes = append(writes, s.update(counterKey(w.Company), count, "", item{valChange: number(-1)}))
+	for _, name := range w.Events {
+		writes = append(writes, s.remove(edgeKey(w.Company, name, w.ID)))
+	}
+	return writes
+}
+
+func (s *Store) remove(k key) types.TransactWriteItem {
+	return types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}
+}

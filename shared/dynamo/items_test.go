@@ -1,0 +1,87 @@
+package dynamo
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"webhooks/shared/webhook"
+)
+
+// TestDamagedItems checks that an item with an attribute missing or of another type is an error
+// that names the attribute, and not a webhook without a URL.
+func TestDamagedItems(t *testing.T) {
+	w, k, record := testWebhook("acme"), testKey("acme"), testRecord()
+	k.ExpiresAt, k.RevokedAt = k.CreatedAt, k.CreatedAt
+	for _, row := range []struct {
+		name string
+		item item
+		read func(it item) error
+		// optional attributes may be missing; unread ones may be anything.
+		optional, unread string
+	}{
+		{"webhook", webhookItem(w), func(it item) error {
+			_, err := webhookOf("acme", it)
+			return err
+		}, "", partitionKey},
+		{"API key", apiKeyItem(apiKeyKey(k.Hash), k), func(it item) error {
+			_, err := apiKeyOf(it)
+			return err
+		}, expiresAtAttr + " " + revokedAtAttr, partitionKey + " " + sortKey},
+		{"event type", typeItem(webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt}), func(it item) error {
+			_, err := typeOf("", it)
+			return err
+		}, "", partitionKey},
+		{"idempotency record", idempotencyItem(w, *record), func(it item) error {
+			_, err := earlierOf(it, w.CreatedAt)
+			return err
+		}, "", partitionKey + " " + sortKey + " " + ttlAttr},
+		{"counter", item{webhooksAttr: number(1)}, func(it item) error {
+			_, err := counterOf(it)
+			return err
+		}, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if err := row.read(row.item); err != nil {
+				t.Fatalf("the whole item: %v", err)
+			}
+			for name := range row.item {
+				if strings.Contains(row.unread, name) {
+					continue
+				}
+				damaged := maps.Clone(row.item)
+				damaged[name] = &types.AttributeValueMemberNULL{Value: true}
+				wantDamage(t, row.read(damaged), name)
+				delete(damaged, name)
+				if !strings.Contains(row.optional, name) {
+					wantDamage(t, row.read(damaged), name)
+				}
+			}
+		})
+	}
+}
+
+func wantDamage(t *testing.T, err error, attribute string) {
+	t.Helper()
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), `"`+attribute+`"`) {
+		t.Errorf("got error %v, want one about the attribute %q", err, attribute)
+	}
+}
+
+// TestExpiry checks that DynamoDB may remove an idempotency record within a second after it has
+// expired, and not before. The attribute is in seconds, as DynamoDB wants it.
+func TestExpiry(t *testing.T) {
+	w := testWebhook("acme")
+	w.CreatedAt = time.Date(2026, 3, 29, 1, 30, 0, 999_000_000, time.UTC)
+	r := reader{item: idempotencyItem(w, *testRecord())}
+	exact := time.Date(2026, 3, 30, 1, 30, 0, 999_000_000, time.UTC)
+	if got := r.moment(expiresAtAttr); !got.Equal(exact) {
+		t.Errorf("it expires at %v, want %v", got, exact)
+	}
+	if got, want := r.number(ttlAttr), exact.Unix()+1; got != want {
+		t.Errorf("it may be removed at %d, want %d", got, want)
+	}
+}

@@ -1,0 +1,128 @@
+package dynamo
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
+)
+
+// TestKeys fixes the layout of the table: what is stored can only be found under these keys.
+func TestKeys(t *testing.T) {
+	var idempotency webhook.IdempotencyKey
+	var hash access.Hash
+	hash[0], idempotency[31] = 0xab, 0xcd
+	zeros := strings.Repeat("0", 62)
+	for _, row := range []struct {
+		name string
+		got  key
+		want key
+	}{
+		{"webhook", webhookKey("acme", "wh_1"), key{"C#acme", "W#wh_1"}},
+		{"counter", counterKey("acme"), key{"C#acme", "COUNT"}},
+		{"edge", edgeKey("acme", "a.b", "wh_1"), key{"C#acme#E#a.b", "W#wh_1"}},
+		{"idempotency", idempotencyKey("acme", idempotency), key{"C#acme#I#" + zeros + "cd", "I"}},
+		{"platform type", typeKey("", "a.b"), key{"TYPES", "a.b"}},
+		{"company type", typeKey("acme", "a.b"), key{"C#acme#TYPES", "a.b"}},
+		{"API key", apiKeyKey(hash), key{"K#ab" + zeros, "K"}},
+		{"listed API key", listedKeyKey("acme", "key_1"), key{"C#acme", "K#key_1"}},
+		{"data key", dataKeyKey(7), key{"DATAKEYS", "0000000007"}},
+		{"odd company", counterKey("a#E#b %"), key{"C#a%23E%23b%20%25", "COUNT"}},
+		{"company that is escaped already", counterKey("a%23E"), key{"C#a%2523E", "COUNT"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.got != row.want {
+				t.Errorf("got %v, want %v", row.got, row.want)
+			}
+		})
+	}
+}
+
+// hostile are companies, valid or not, that try to reach the partitions of company "a".
+func hostile() []string {
+	return []string{
+		"a", "A", "a-", "a_", "", "a#", "#a", "a#E#b", "a#E#b#W#x", "a#TYPES", "a#I#" + strings.Repeat("0", 64),
+		"a%23E%23b", "a%", "a%2523", "TYPES", "K", "C#a", "COUNT", "a\x00", "a ", "ä", "a/", "a.b",
+		strings.Repeat("a", 64), strings.Repeat("a", 65), strings.Repeat("a", 300),
+	}
+}
+
+// TestKeysOfCompaniesDiffer makes all kinds of keys for hostile companies, types and ids, and
+// checks that no two are the same and that no partition is in two companies.
+func TestKeysOfCompaniesDiffer(t *testing.T) {
+	types := []string{"b", "b#W#x", "E#b", "#TYPES", "", "COUNT", "b#E#b"}
+	owner := map[string]string{}
+	made := map[key]string{}
+	add := func(company, what string, k key) {
+		if before, ok := owner[k.partition]; ok && before != company {
+			t.Errorf("the partition %q is in both company %q and %q", k.partition, before, company)
+		}
+		owner[k.partition] = company
+		if before, ok := made[k]; ok {
+			t.Errorf("the key %q is both %s and %s of company %q", k, before, what, company)
+		}
+		made[k] = what + " of " + company
+	}
+	for _, company := range hostile() {
+		add(company, "the webhook", webhookKey(company, "x"))
+		add(company, "the counter", counterKey(company))
+		add(company, "the idempotency record", idempotencyKey(company, webhook.IdempotencyKey{}))
+		add(company, "the key", listedKeyKey(company, "x"))
+		if company != "" { // that is the platform
+			add(company, "the type", typeKey(company, "x"))
+		}
+		for _, name := range types {
+			add(company, "the edge to "+name, edgeKey(company, name, "x"))
+		}
+	}
+	add("platform", "the type", typeKey("", "x"))
+	add("keys", "the key", apiKeyKey(access.Hash{}))
+	add("data keys", "the data key", dataKeyKey(0))
+	add("nobody", "what Ping reads", absentKey())
+}
+
+// TestHostileCompanies does the same to the store: every company sees its own webhook and type, and
+// nothing else.
+func TestHostileCompanies(t *testing.T) {
+	s := newStore(t)
+	made := map[string]webhook.Webhook{}
+	for _, company := range hostile() {
+		w := testWebhook(company)
+		w.Events = []string{"b#W#x", "E#b", "b"}
+		create(t, s, w, testRecord())
+		made[company] = w
+		if company == "" {
+			continue
+		}
+		if err := s.AddEventType(t.Context(), webhook.EventType{Name: "b", Company: company, Description: company, AddedAt: w.CreatedAt}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for company, w := range made {
+		list, err := s.ListWebhooks(t.Context(), company, webhook.Page{Size: 100, Number: 1})
+		if err != nil || list.Count != 1 || len(list.Webhooks) != 1 || list.Webhooks[0].ID != w.ID {
+			t.Errorf("ListWebhooks(%q) = %+v, %v, want %s alone", company, list, err, w.ID)
+		}
+		types, err := s.EventTypes(t.Context(), company)
+		if want := company != ""; err != nil || want != (len(types) == 1) || want && types[0].Description != company {
+			t.Errorf("EventTypes(%q) = %+v, %v, want its own", company, types, err)
+		}
+		for _, other := range made {
+			if other.Company == company {
+				continue
+			}
+			if _, err := s.Webhook(t.Context(), company, other.ID); !errors.Is(err, webhook.ErrNotFound) {
+				t.Errorf("Webhook(%q, of %q): got error %v, want %v", company, other.Company, err, webhook.ErrNotFound)
+			}
+		}
+	}
+	for company, w := range made {
+		if err := s.DeleteWebhook(within(t, 10*time.Second), company, w.ID); err != nil {
+			t.Errorf("DeleteWebhook(%q): %v", company, err)
+		}
+		wantConsistent(t, s, company, 0)
+	}
+}

@@ -1,0 +1,53 @@
+package dynamo
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// TestLargePages checks what happens at DynamoDB's limit of 1 MB: 100 webhooks of the largest kind
+// are more, so a page and the way to it take several calls.
+func TestLargePages(t *testing.T) {
+	var calls recorder
+	s := newStore(t, calls.record)
+	var ids []string
+	for range 130 {
+		w := testWebhook("acme")
+		w.Description = strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength)
+		w.SealedToken = []byte(strings.Repeat("t", 9000))
+		create(t, s, w, nil)
+		ids = append(ids, w.ID)
+	}
+	for _, row := range []struct {
+		page webhook.Page
+		want int // queries
+	}{
+		{webhook.Page{Size: 100, Number: 1}, 2},
+		{webhook.Page{Size: 100, Number: 2}, 3},
+		{webhook.Page{Size: 60, Number: 2}, 2},
+	} {
+		t.Run(fmt.Sprint(row.page), func(t *testing.T) {
+			calls.take()
+			list, err := s.ListWebhooks(within(t, 10*time.Second), "acme", row.page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range list.Webhooks {
+				got = append(got, w.ID)
+			}
+			from := int(row.page.Offset())
+			if want := ids[from:min(from+row.page.Size, len(ids))]; list.Count != len(ids) || !slices.Equal(got, want) {
+				t.Errorf("got %d of %d webhooks, %v, want %v", len(got), list.Count, got, want)
+			}
+			if got := calls.take(); strings.Count(got, "Query") != row.want || strings.Count(got, "GetItem") != 1 {
+				t.Errorf("it made the calls %q, want one GetItem and %d Query", got, row.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,110 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/oklog/ulid/v2"
+
+	"webhooks/shared/access"
+	"webhooks/shared/access/accesstest"
+	"webhooks/shared/dynamo/dynamotest"
+	"webhooks/shared/webhook"
+	"webhooks/shared/webhook/webhooktest"
+)
+
+// testConfig leads to an endpoint; DynamoDB Local takes any region and credentials.
+func testConfig(endpoint string) Config {
+	return Config{
+		Endpoint:    endpoint,
+		Region:      "eu-west-1",
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	}
+}
+
+// newStore makes a store on a table of its own, which goes with the test. Options are those of its
+// client.
+func newStore(t testing.TB, options ...func(*dynamodb.Options)) *Store {
+	t.Helper()
+	cfg := testConfig(dynamotest.Endpoint(t))
+	table := SubscriptionsTable("test-" + ulid.Make().String() + "-")
+	createTable(t, New(NewClient(cfg), table))
+	return New(NewClient(cfg, options...), table)
+}
+
+// newDisturbedStore makes a store behind a proxy, whose attempts may take 200 ms.
+func newDisturbedStore(t testing.TB) (*Store, *dynamotest.Proxy) {
+	t.Helper()
+	s := newStore(t)
+	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
+	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
+	t.Cleanup(transport.CloseIdleConnections)
+	cfg := testConfig(proxy.URL)
+	cfg.AttemptTimeout = 200 * time.Millisecond
+	cfg.HTTPClient = &http.Client{Transport: transport}
+	return New(NewClient(cfg), s.table), proxy
+}
+
+func createTable(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
+		t.Fatalf("CreateTables: %v", err)
+	}
+	t.Cleanup(func() { dropTable(t, s) })
+}
+
+func dropTable(t testing.TB, s *Store) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.table, DeletionProtectionEnabled: pointer(false)})
+	if err != nil {
+		t.Errorf("taking the deletion protection off: %v", err)
+	}
+	if _, err := s.client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &s.table}); err != nil {
+		t.Errorf("DeleteTable: %v", err)
+	}
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestWebhookStore(t *testing.T) {
+	s := newStore(t)
+	webhooktest.Run(t, func(*testing.T) webhook.Store { return s })
+}
+
+func TestKeyStore(t *testing.T) {
+	s := newStore(t)
+	accesstest.Run(t, func(*testing.T) access.KeyStore { return s })
+}
+
+// storedEdges gives all keys of a company's edges, in order. It scans, which the store never does.
+func storedEdges(t testing.TB, s *Store, company string) []string {
+	t.Helper()
+	var edges []string
+	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: pointer(true)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range page.Items {
+			if k := keyOf(it); strings.HasPrefix(k.partition, companyPartition(company)+"#E#") {
+				edges = append(edges, fmt.Sprint(k))
+			}
+		}
+	}
+	slices.Sort(edges)
+	return edges
+}

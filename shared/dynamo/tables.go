@@ -1,0 +1,126 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"webhooks/shared/webhook"
+)
+
+// SubscriptionsTable names the table of webhooks, event types and API keys. With the prefix
+// "<stack>-" it is the table of a deployed stack.
+func SubscriptionsTable(prefix string) string { return prefix + "subscriptions" }
+
+// How long to wait between two looks at a table that is being made, at least and at most.
+const (
+	shortestLook = 100 * time.Millisecond
+	longestLook  = 2 * time.Second
+)
+
+// CreateTables makes the table unless it is there, with capacity on demand and deletion protection,
+// waits until it can be used, which takes AWS some ten seconds, and turns on the expiry of
+// idempotency records and, where the endpoint offers it, point-in-time recovery. It may be repeated
+// at any time. A table of that name with other keys is an error.
+func (s *Store) CreateTables(ctx context.Context) error {
+	if err := s.createTable(ctx); err != nil {
+		return s.failure(err)
+	}
+	if err := s.waitForTable(ctx); err != nil {
+		return err
+	}
+	if err := s.enableExpiry(ctx); err != nil {
+		return s.failure(err)
+	}
+	return s.failure(s.enableRecovery(ctx))
+}
+
+func (s *Store) createTable(ctx context.Context) error {
+	_, err := s.client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: &s.table,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: pointer(partitionKey), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: pointer(sortKey), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema:                 schema(),
+		BillingMode:               types.BillingModePayPerRequest,
+		DeletionProtectionEnabled: pointer(true),
+	})
+	if _, exists := errors.AsType[*types.ResourceInUseException](err); exists {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) waitForTable(ctx context.Context) error {
+	for wait := shortestLook; ; wait = min(2*wait, longestLook) {
+		out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
+		_, unknown := errors.AsType[*types.ResourceNotFoundException](err) // a new one may take a moment to be seen
+		switch {
+		case err != nil && !unknown:
+			return s.failure(err)
+		case err == nil && out.Table.TableStatus == types.TableStatusActive:
+			return s.checkSchema(out.Table.KeySchema)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return webhook.Unavailable(fmt.Errorf("table %q is not ready yet: %w", s.table, err))
+		}
+	}
+}
+
+func (s *Store) checkSchema(got []types.KeySchemaElement) error {
+	want := schema()
+	for i := range want {
+		if len(got) != len(want) || *got[i].AttributeName != *want[i].AttributeName || got[i].KeyType != want[i].KeyType {
+			return internal(fmt.Errorf("table %q has other keys than %s and %s: choose another table prefix", s.table, partitionKey, sortKey))
+		}
+	}
+	return nil
+}
+
+func (s *Store) enableExpiry(ctx context.Context) error {
+	if enabled, err := s.expires(ctx); enabled || err != nil {
+		return err
+	}
+	_, err := s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName: &s.table,
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{
+			AttributeName: pointer(ttlAttr),
+			Enabled:       pointer(true),
+		},
+	})
+	if err != nil {
+		if enabled, _ := s.expires(ctx); enabled {
+			return nil // somebody else did it just now
+		}
+	}
+	return err
+}
+
+// expires reports whether items expire, or are about to.
+func (s *Store) expires(ctx context.Context) (bool, error) {
+	out, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
+	if err != nil {
+		return false, err
+	}
+	status := out.TimeToLiveDescription.TimeToLiveStatus
+	return status == types.TimeToLiveStatusEnabled || status == types.TimeToLiveStatusEnabling, nil
+}
+
+func (s *Store) enableRecovery(ctx context.Context) error {
+	_, err := s.client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName: &s.table,
+		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: pointer(true),
+		},
+	})
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "UnknownOperationException" {
+		return nil // DynamoDB Local has no backups
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package dynamo
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/oklog/ulid/v2"
+
+	"webhooks/shared/dynamo/dynamotest"
+	"webhooks/shared/webhook"
+)
+
+func TestSubscriptionsTable(t *testing.T) {
+	for prefix, want := range map[string]string{"": "subscriptions", "shop-": "shop-subscriptions"} {
+		if got := SubscriptionsTable(prefix); got != want {
+			t.Errorf("SubscriptionsTable(%q) = %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+func TestCreateTables(t *testing.T) {
+	s := newStore(t)
+	w := testWebhook("acme")
+	create(t, s, w, nil)
+	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
+		t.Fatalf("CreateTables, repeated: %v", err)
+	}
+	if _, err := s.Webhook(t.Context(), "acme", w.ID); err != nil {
+		t.Errorf("after CreateTables was repeated, Webhook: %v", err)
+	}
+
+	table, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := table.Table.BillingModeSummary.BillingMode; got != types.BillingModePayPerRequest {
+		t.Errorf("the billing mode is %s, want %s", got, types.BillingModePayPerRequest)
+	}
+	if protected := table.Table.DeletionProtectionEnabled; protected == nil || !*protected {
+		t.Error("the table is not protected from deletion")
+	}
+	expiry, err := s.client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := expiry.TimeToLiveDescription; got.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *got.AttributeName != ttlAttr {
+		t.Errorf("the expiry is %s, want it enabled on %s", got.TimeToLiveStatus, ttlAttr)
+	}
+}
+
+func TestCreateTablesAtOnce(t *testing.T) {
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
+	t.Cleanup(func() { dropTable(t, s) })
+	var done sync.WaitGroup
+	for range 5 {
+		done.Go(func() {
+			if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
+				t.Errorf("CreateTables: %v", err)
+			}
+		})
+	}
+	done.Wait()
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+}
+
+// TestCreateTablesRecovery checks that point-in-time recovery is asked for, and asked for again
+// until a new table is ready for it.
+func TestCreateTablesRecovery(t *testing.T) {
+	s, proxy := newDisturbedStore(t)
+	proxy.Next("UpdateContinuousBackups", dynamotest.Refuse("ContinuousBackupsUnavailableException"), dynamotest.Answer(`{}`))
+	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
+		t.Errorf("CreateTables: %v", err)
+	}
+	if got := len(apiCalls(proxy, "UpdateContinuousBackups")); got != 2 {
+		t.Errorf("%d calls, want 2", got)
+	}
+	proxy.Next("UpdateContinuousBackups", dynamotest.Refuse("AccessDeniedException"))
+	if err := s.CreateTables(within(t, 10*time.Second)); webhook.KindOf(err) != webhook.KindInternal || err == nil {
+		t.Errorf("CreateTables without the permission: got error %v, want one of KindInternal", err)
+	}
+}
+
+// TestCreateTablesWaits checks that a table that is not there yet, or not active, is waited for.
+func TestCreateTablesWaits(t *testing.T) {
+	s, proxy := newDisturbedStore(t)
+	creating := dynamotest.Answer(`{"Table": {"TableStatus": "CREATING"}}`)
+	proxy.Next("DescribeTable", dynamotest.Refuse("ResourceNotFoundException"), creating, creating)
+	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
+		t.Errorf("CreateTables: %v", err)
+	}
+	if got := len(apiCalls(proxy, "DescribeTable")); got != 4 {
+		t.Errorf("%d calls, want 4", got)
+	}
+	proxy.Every(func(c dynamotest.Call) dynamotest.Fault {
+		if c.Operation == "DescribeTable" {
+			return creating
+		}
+		return dynamotest.Pass()
+	})
+	wantUnavailable(t, "CreateTables", s.CreateTables(within(t, 400*time.Millisecond)))
+}
+
+func TestCreateTablesOtherKeys(t *testing.T) {
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-"+ulid.Make().String())
+	_, err := s.client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName:            &s.table,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: pointer("id"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: pointer("id"), KeyType: types.KeyTypeHash}},
+		BillingMode:          types.BillingModePayPerRequest,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dropTable(t, s) })
+	err = s.CreateTables(within(t, 10*time.Second))
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has other keys than pk and sk") {
+		t.Errorf("got error %v, want one about the keys", err)
+	}
+}
+
+func TestMissingTable(t *testing.T) {
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-missing")
+	err := s.Ping(within(t, 10*time.Second))
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil ||
+		!strings.Contains(err.Error(), `there is no table "test-missing"`) || !strings.Contains(err.Error(), "webhookctl tables create") {
+		t.Errorf("got error %v, want one that says what to do", err)
+	}
+}

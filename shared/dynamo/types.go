@@ -1,0 +1,98 @@
+package dynamo
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"webhooks/shared/webhook"
+)
+
+// EventTypes queries the platform's types and the company's at the same time.
+func (s *Store) EventTypes(ctx context.Context, company string) ([]webhook.EventType, error) {
+	var platform, own []webhook.EventType
+	readPlatform := func() (err error) {
+		platform, err = s.typesOf(ctx, "")
+		return err
+	}
+	readOwn := func() (err error) {
+		own, err = s.typesOf(ctx, company)
+		return err
+	}
+	var err error
+	if company == "" {
+		err = readPlatform()
+	} else {
+		err = both(readPlatform, readOwn)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return webhook.AvailableTypes(platform, own), nil
+}
+
+// typesOf gives all types of one level, hidden ones too.
+func (s *Store) typesOf(ctx context.Context, company string) ([]webhook.EventType, error) {
+	items, err := s.query(ctx, typesPartition(company), "", nil, allItems)
+	if err != nil {
+		return nil, err
+	}
+	eventTypes := make([]webhook.EventType, len(items))
+	for i, it := range items {
+		if eventTypes[i], err = typeOf(company, it); err != nil {
+			return nil, err
+		}
+	}
+	return eventTypes, nil
+}
+
+// AddEventType puts the type unless there is a visible one, which then gets the new description.
+func (s *Store) AddEventType(ctx context.Context, t webhook.EventType) error {
+	for attempt := 1; ; attempt++ {
+		_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+			TableName:           &s.table,
+			Item:                typeItem(t),
+			ConditionExpression: pointer(isNewOrHidden),
+		})
+		if !conditionFailed(err) {
+			return s.failure(err)
+		}
+		if t.Description == "" {
+			return nil
+		}
+		err = s.describe(ctx, t)
+		if !conditionFailed(err) { // or else it was hidden just now
+			return s.failure(err)
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return webhook.Unavailable(err)
+		}
+	}
+}
+
+func (s *Store) describe(ctx context.Context, t webhook.EventType) error {
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       typeKey(t.Company, t.Name).item(),
+		UpdateExpression:          pointer(describe),
+		ConditionExpression:       pointer(isVisible),
+		ExpressionAttributeValues: item{valDescription: text(t.Description)},
+	})
+	return err
+}
+
+// RemoveEventType hides the type. It is a transaction of one item for its token: were a plain
+// update repeated after its answer was lost, it would find its own work and answer "not found".
+func (s *Store) RemoveEventType(ctx context.Context, company, name string) error {
+	if !webhook.ValidEventTypeName(name) {
+		return webhook.ErrNotFound
+	}
+	err := s.transact(ctx, []types.TransactWriteItem{
+		s.update(typeKey(company, name), hide, isVisible, item{valHidden: &types.AttributeValueMemberBOOL{Value: true}}),
+	})
+	if conditionFailed(err) {
+		return webhook.ErrNotFound
+	}
+	return s.failure(err)
+}
