@@ -1,0 +1,218 @@
+package sqlite
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// childVariable makes the test binary a program that writes to the file that it names, see
+// child_test.go.
+const childVariable = "SQLITE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childVariable); path != "" {
+		if err := writeAsChild(path); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestKilledAtAnyMoment kills a process that writes, over and over, and checks each time that what
+// it had acknowledged is there and that nothing is half made. Every round begins with the last
+// idempotency keys of the one before, as clients do that got no answer.
+func TestKilledAtAnyMoment(t *testing.T) {
+	const rounds = 20
+	path := newPath(t)
+	seen := newLedger()
+	for round := range rounds {
+		child := startChild(t, path, seen.last, 0)
+		time.AfterFunc(time.Duration(rand.IntN(200))*time.Millisecond, child.kill)
+		child.report(t, seen)
+		store, err := Open(t.Context(), path, time.Now)
+		if err != nil {
+			t.Fatalf("round %d: Open: %v", round, err)
+		}
+		seen.compare(t, store)
+		if err := store.Close(); err != nil {
+			t.Fatalf("round %d: Close: %v", round, err)
+		}
+		if t.Failed() {
+			t.Fatalf("after round %d", round)
+		}
+	}
+	if len(seen.created) < rounds || len(seen.deleted) == 0 {
+		t.Errorf("only %d creations and %d deletions were acknowledged: the test proves nothing", len(seen.created), len(seen.deleted))
+	}
+	t.Logf("%d creations and %d deletions were acknowledged", len(seen.created), len(seen.deleted))
+}
+
+// TestTwoProcesses lets two processes write the same things to one file at the same time.
+func TestTwoProcesses(t *testing.T) {
+	const keys = 150 // of each goroutine of each child
+	path := newPath(t)
+	store := openStore(t, path) // and this process reads
+	children := []*child{startChild(t, path, nil, keys), startChild(t, path, nil, keys)}
+	ledgers := []*ledger{newLedger(), newLedger()}
+	done := inBackground(len(children), func(i int) { children[i].report(t, ledgers[i]) })
+	reading := make(chan struct{})
+	reads := inBackground(1, func(int) {
+		for {
+			select {
+			case <-reading:
+				return
+			case <-time.After(5 * time.Millisecond):
+				if _, err := store.ListWebhooks(t.Context(), childCompany, webhook.Page{Size: 100, Number: 1}); err != nil {
+					t.Errorf("ListWebhooks: %v", err)
+				}
+			}
+		}
+	})
+	done()
+	close(reading)
+	reads()
+	both := newLedger()
+	for _, seen := range ledgers {
+		if len(seen.created) != childWriters*keys {
+			t.Errorf("a process made %d webhooks, want %d", len(seen.created), childWriters*keys)
+		}
+		for key, id := range seen.created {
+			both.addCreated(t, key, id)
+		}
+		for id := range seen.deleted {
+			if both.deleted[id] {
+				t.Errorf("%s was deleted by both", id)
+			}
+			both.deleted[id] = true
+		}
+	}
+	both.compare(t, store)
+}
+
+// child is a process that writes.
+type child struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+}
+
+// startChild starts a process that goes through keys, from the one after start, or up to a limit
+// if that is not zero.
+func startChild(t *testing.T, path string, start map[int]int, limit int) *child {
+	t.Helper()
+	from := make([]string, childWriters)
+	for i := range from {
+		from[i] = strconv.Itoa(start[i])
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+path,
+		childFrom+"="+strings.Join(from, ","), childLimit+"="+strconv.Itoa(limit))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &child{cmd: cmd, lines: bufio.NewScanner(out)}
+}
+
+// kill ends the process as kill -9 does.
+func (c *child) kill() { _ = c.cmd.Process.Kill() }
+
+// report reads what the process says until it ends.
+func (c *child) report(t *testing.T, seen *ledger) {
+	for c.lines.Scan() {
+		line := strings.Fields(c.lines.Text())
+		switch {
+		case len(line) == 3 && line[0] == "created":
+			seen.addCreated(t, line[1], line[2])
+		case len(line) == 2 && line[0] == "deleting":
+			seen.deleting[line[1]] = true
+		case len(line) == 2 && line[0] == "deleted":
+			seen.deleted[line[1]] = true
+		default:
+			t.Errorf("a process says %q", c.lines.Text())
+		}
+	}
+	_ = c.cmd.Wait() // that it was killed is no news
+}
+
+// ledger is what processes have acknowledged.
+type ledger struct {
+	created  map[string]string // the id made under each key
+	deleting map[string]bool   // ids whose deletion was begun
+	deleted  map[string]bool   // ids whose deletion was acknowledged
+	last     map[int]int       // the last number of each writer
+}
+
+func newLedger() *ledger {
+	return &ledger{created: map[string]string{}, deleting: map[string]bool{}, deleted: map[string]bool{}, last: map[int]int{}}
+}
+
+func (l *ledger) addCreated(t *testing.T, key, id string) {
+	if earlier, ok := l.created[key]; ok && earlier != id {
+		t.Errorf("the key %s made both %s and %s", key, earlier, id)
+	}
+	l.created[key] = id
+	var writer, number int
+	if _, err := fmt.Sscanf(key, "%d-%d", &writer, &number); err != nil {
+		t.Errorf("the key %q: %v", key, err)
+	}
+	l.last[writer] = max(l.last[writer], number)
+}
+
+// compare checks a file against what was acknowledged. What was begun may have happened or not.
+func (l *ledger) compare(t *testing.T, store *Store) {
+	t.Helper()
+	keyOf := map[string]string{} // by id, in the file
+	var keys []string
+	page := webhook.Page{Size: 100, Number: 1}
+	for ; ; page.Number++ {
+		list, err := store.ListWebhooks(t.Context(), childCompany, page)
+		if err != nil {
+			t.Fatalf("ListWebhooks: %v", err)
+		}
+		for _, w := range list.Webhooks {
+			keyOf[w.ID] = w.Name
+			keys = append(keys, w.Name)
+		}
+		if page.Number >= page.Last(list.Count) {
+			if list.Count != len(keyOf) {
+				t.Errorf("the count is %d, the elements are %d", list.Count, len(keyOf))
+			}
+			break
+		}
+	}
+	slices.Sort(keys)
+	if once := slices.Compact(slices.Clone(keys)); len(once) != len(keys) {
+		t.Errorf("%d webhooks have the key of another", len(keys)-len(once))
+	}
+	for key, id := range l.created {
+		_, stored := keyOf[id]
+		if !stored && !l.deleting[id] && !l.deleted[id] {
+			t.Errorf("%s was acknowledged under the key %s and is not there", id, key)
+		}
+		if stored && keyOf[id] != key {
+			t.Errorf("%s is there for the key %s, want %s", id, keyOf[id], key)
+		}
+	}
+	for id := range l.deleted {
+		if _, stored := keyOf[id]; stored {
+			t.Errorf("the deletion of %s was acknowledged, and it is there", id)
+		}
+	}
+	wantConsistent(t, store)
+}

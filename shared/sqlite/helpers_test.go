@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"webhooks/shared/webhook"
+)
+
+// ample is a quota that no test reaches by accident.
+const ample = 1_000_000
+
+func newWebhook(company string) webhook.Webhook {
+	return webhook.Webhook{
+		ID:          webhook.NewID(ulid.Make().String()),
+		Company:     company,
+		Name:        "Billing Events",
+		URL:         "https://example.com/webhooks/billing",
+		Events:      []string{"RecurringPayments.charge.paid", "RecurringPayments.charge.failed"},
+		SealedToken: []byte("sealed"),
+		Version:     1,
+		CreatedAt:   time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
+
+// create stores a webhook.
+func create(t *testing.T, store *Store, w webhook.Webhook) {
+	t.Helper()
+	earlier, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: w, Quota: ample})
+	if earlier != nil || err != nil {
+		t.Errorf("CreateWebhook = %v, %v, want nil, nil", earlier, err)
+	}
+}
+
+func firstPage(t *testing.T, store *Store, company string) webhook.List {
+	t.Helper()
+	list, err := store.ListWebhooks(t.Context(), company, webhook.Page{Size: 100, Number: 1})
+	if err != nil {
+		t.Fatalf("ListWebhooks: %v", err)
+	}
+	return list
+}
+
+// wantIDs checks which webhooks a company has, and that everything else in the file fits them.
+func wantIDs(t *testing.T, store *Store, company string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, w := range firstPage(t, store, company).Webhooks {
+		got = append(got, w.ID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the company has %v, want %v", got, want)
+	}
+	wantConsistent(t, store)
+}
+
+// wantConsistent checks the file itself, and that counters and subscriptions are those of the webhooks.
+func wantConsistent(t *testing.T, store *Store) {
+	t.Helper()
+	for _, check := range []struct{ name, query, want string }{
+		{"integrity", "PRAGMA integrity_check", "ok"},
+		{"companies with a wrong count", `SELECT count(*) FROM counters AS c
+			WHERE webhooks <> (SELECT count(*) FROM webhooks WHERE company = c.company)`, "0"},
+		{"webhooks without a count", `SELECT count(*) FROM webhooks WHERE company NOT IN (SELECT company FROM counters)`, "0"},
+		{"subscriptions without webhooks", `SELECT count(*) FROM subscriptions AS s WHERE NOT EXISTS
+			(SELECT 1 FROM webhooks AS w, json_each(w.events) AS e
+			WHERE w.company = s.company AND w.id = s.webhook_id AND e.value = s.event_type)`, "0"},
+		{"events without subscriptions", `SELECT count(*) FROM webhooks AS w, json_each(w.events) AS e WHERE NOT EXISTS
+			(SELECT 1 FROM subscriptions AS s
+			WHERE w.company = s.company AND w.id = s.webhook_id AND e.value = s.event_type)`, "0"},
+	} {
+		var got string
+		if err := store.reads.db.QueryRowContext(t.Context(), check.query).Scan(&got); err != nil || got != check.want {
+			t.Errorf("%s: got %q, %v, want %q", check.name, got, err, check.want)
+		}
+	}
+}
+
+// execute runs a statement in the writer's next transaction.
+func execute(t *testing.T, store *Store, statement string) {
+	t.Helper()
+	err := store.writes.change(t.Context(), func(ctx context.Context, tx *session) error {
+		return tx.exec(ctx, statement)
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// value reads one number from the file.
+func value(t *testing.T, store *Store, query string) (n int) {
+	t.Helper()
+	if err := store.reads.db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// wantUnavailable checks that an error says "try again later".
+func wantUnavailable(t *testing.T, what string, err error) {
+	t.Helper()
+	if webhook.KindOf(err) != webhook.KindUnavailable {
+		t.Errorf("%s: got error %v, want one of KindUnavailable", what, err)
+	}
+}
+
+// lockFile takes the lock of the file as another process would, and gives what lets go of it.
+func lockFile(t *testing.T, path string) (unlock func()) {
+	t.Helper()
+	conn, err := openRaw(t, path).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{"BEGIN IMMEDIATE", "UPDATE counters SET webhooks = webhooks"} {
+		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(fmt.Errorf("%s: %w", statement, err))
+		}
+	}
+	return func() {
+		if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close()
+	}
+}

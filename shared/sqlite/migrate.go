@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	codes "modernc.org/sqlite/lib"
+)
+
+// migrations are the steps from an empty file to the tables of today, in the order of their names.
+// A step that was released is never edited: what changes comes as another one.
+//
+//go:embed schema/*.sql
+var migrations embed.FS
+
+// applicationID marks a file as one of ours, in SQLite's header: "whks" in ASCII.
+const applicationID = 0x77686b73
+
+// openAttempts and openPause bound how long Open waits for other processes that open the same file.
+const (
+	openAttempts = 100
+	openPause    = 50 * time.Millisecond
+)
+
+// What can be wrong with a file that is there already.
+var (
+	errNotOurs = errors.New("the file belongs to another program: give another path")
+	errNoFile  = errors.New("the file is not an SQLite database: give another path, or restore a backup")
+)
+
+// migrate brings a file to the present schema. Its version is SQLite's user_version: the number of
+// steps that were applied.
+func migrate(ctx context.Context, path string) error {
+	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	err = retryBusy(ctx, func() error {
+		_, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL")
+		return err
+	})
+	if err == nil {
+		err = retryBusy(ctx, func() error { return applyMigrations(ctx, db) })
+	}
+	if code(err)&primaryCode == codes.SQLITE_NOTADB {
+		err = errNoFile
+	}
+	return errors.Join(err, db.Close())
+}
+
+// retryBusy repeats what other processes may be in the way of. SQLite does not wait for them by
+// itself where the journal's mode changes.
+func retryBusy(ctx context.Context, do func() error) error {
+	pause := time.NewTicker(openPause)
+	defer pause.Stop()
+	for attempt := 1; ; attempt++ {
+		err := do()
+		if !isBusy(err) || attempt == openAttempts {
+			return err
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// applyMigrations applies the steps that are missing, all or none. The lock comes first, so that of
+// several processes one applies them.
+func applyMigrations(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err = applyMissing(ctx, conn)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		// The error that ended the transaction is the one to tell, also where this one fails too.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return err
+}
+
+func applyMissing(ctx context.Context, conn *sql.Conn) error {
+	steps, err := migrations.ReadDir("schema")
+	if err != nil {
+		return err
+	}
+	version, err := checkVersion(ctx, conn, len(steps))
+	if err != nil || version == len(steps) {
+		return err
+	}
+	for _, step := range steps[version:] {
+		text, err := migrations.ReadFile(path.Join("schema", step.Name()))
+		if err != nil {
+			return err
+		}
+		if _, err := conn.ExecContext(ctx, string(text)); err != nil {
+			return fmt.Errorf("applying %s: %w", step.Name(), err)
+		}
+	}
+	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", len(steps), applicationID))
+	return err
+}
+
+// checkVersion gives how many steps were applied, and refuses files that are not ours or newer.
+func checkVersion(ctx context.Context, conn *sql.Conn, known int) (version int, err error) {
+	var owner, tables int
+	query := "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)"
+	if err := conn.QueryRowContext(ctx, query).Scan(&version, &owner, &tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case owner != applicationID && (owner != 0 || version != 0 || tables != 0):
+		return 0, errNotOurs
+	case version > known:
+		return 0, fmt.Errorf("a newer version of this program made the file (schema %d, this program knows up to %d): use that version or a newer one", version, known)
+	}
+	return version, nil
+}

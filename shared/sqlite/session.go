@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// session is the writer's connection, with its statements. It connects when it is first used, and
+// again after it was abandoned.
+type session struct {
+	db       *sql.DB
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+}
+
+// statement prepares a query once for the life of the connection.
+func (s *session) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.conn == nil {
+		conn, err := s.db.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.conn, s.prepared = conn, make(map[string]*sql.Stmt)
+	}
+	if stmt, ok := s.prepared[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.conn.PrepareContext(ctx, query)
+	if err == nil {
+		s.prepared[query] = stmt
+	}
+	return stmt, err
+}
+
+// exec runs a statement.
+func (s *session) exec(ctx context.Context, query string, args ...any) error {
+	_, err := s.changed(ctx, query, args...)
+	return err
+}
+
+// changed runs a statement and tells whether it changed any row.
+func (s *session) changed(ctx context.Context, query string, args ...any) (bool, error) {
+	stmt, err := s.statement(ctx, query)
+	if err != nil {
+		return false, err
+	}
+	result, err := stmt.ExecContext(ctx, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// scan runs a query and reads its first row, or gives sql.ErrNoRows.
+func (s *session) scan(ctx context.Context, query string, args []any, dest ...any) error {
+	stmt, err := s.statement(ctx, query)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(ctx, args...).Scan(dest...)
+}
+
+// abandon gives up a connection whose transaction failed, and with it the transaction, so that the
+// next one starts from nothing.
+func (s *session) abandon() {
+	s.disconnect(driver.ErrBadConn)
+}
+
+// disconnect closes the statements and gives the connection back; with driver.ErrBadConn, that is
+// how database/sql is told to close it and not to use it again. The statements must go first: the
+// driver does not survive one that is closed after its connection.
+func (s *session) disconnect(reason error) {
+	if s.conn == nil {
+		return
+	}
+	for _, stmt := range s.prepared {
+		_ = stmt.Close()
+	}
+	_ = s.conn.Raw(func(any) error { return reason })
+	_ = s.conn.Close()
+	s.conn, s.prepared = nil, nil
+}

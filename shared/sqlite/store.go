@@ -1,0 +1,107 @@
+// Package sqlite keeps webhooks, event types and API keys in one SQLite file: the same contract as
+// on DynamoDB, with no other software to run.
+//
+// One goroutine of the process writes, and commits everything that waits as one transaction, which
+// is on the disk before any of it is acknowledged. Reads have a pool of connections of their own
+// and never wait for the writer (SQLite's write-ahead log gives each the last committed state).
+// Several processes may use one file at once, on one machine: not over a network file system.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
+)
+
+// Store is a [webhook.Store] and an [access.KeyStore] on one SQLite file. It may be used from many
+// goroutines.
+type Store struct {
+	path   string
+	now    func() time.Time
+	reads  *reader
+	writes *writer
+}
+
+var (
+	_ webhook.Store   = (*Store)(nil)
+	_ access.KeyStore = (*Store)(nil)
+)
+
+// Open opens the file at path, makes it where there is none, with mode 0600, and brings its tables
+// up to date. It refuses a file of a newer version of this program or of another program. The
+// directory must exist. Clock now tells which idempotency records can be thrown away. The caller
+// must call [Store.Close].
+func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
+	path, err := prepareFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, path); err != nil {
+		return nil, fmt.Errorf("opening the database file %s: %w", path, err)
+	}
+	reads, err := openReader(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database file %s: %w", path, err)
+	}
+	writes, err := startWriter(ctx, path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database file %s: %w", path, err), reads.close())
+	}
+	return &Store{path: path, now: now, reads: reads, writes: writes}, nil
+}
+
+// Close finishes the writes that have begun and closes the file. Calls that come later fail.
+func (s *Store) Close() error {
+	return errors.Join(s.writes.close(), s.reads.close())
+}
+
+const ping = `SELECT EXISTS (SELECT 1 FROM counters)`
+
+// Ping implements [webhook.Store].
+func (s *Store) Ping(ctx context.Context) error {
+	var any bool
+	return translate(s.reads.row(ctx, ping).Scan(&any))
+}
+
+// reader is a pool of connections that only read, with every query of the package prepared.
+type reader struct {
+	db       *sql.DB
+	prepared map[string]*sql.Stmt
+}
+
+func openReader(ctx context.Context, path string) (*reader, error) {
+	db, err := sql.Open(driverName, dataSource(path, busyTimeout, "query_only(1)"))
+	if err != nil {
+		return nil, err
+	}
+	size := max(16, 2*runtime.GOMAXPROCS(0))
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	r := &reader{db: db, prepared: make(map[string]*sql.Stmt)}
+	for _, query := range []string{
+		ping, selectWebhook, selectPage, selectCount, selectState, selectAvailable,
+		selectTypes, selectKeyByHash, selectKeys,
+	} {
+		if r.prepared[query], err = db.PrepareContext(ctx, query); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	return r, nil
+}
+
+func (r *reader) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return r.prepared[query].QueryRowContext(ctx, args...)
+}
+
+func (r *reader) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return r.prepared[query].QueryContext(ctx, args...)
+}
+
+// close closes the statements with the connections that they belong to.
+func (r *reader) close() error { return r.db.Close() }

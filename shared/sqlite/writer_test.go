@@ -1,0 +1,288 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	driver "modernc.org/sqlite"
+
+	"webhooks/shared/webhook"
+)
+
+// TestGroupCommit holds the lock until many creations wait, and then counts the transactions that
+// they take.
+func TestGroupCommit(t *testing.T) {
+	const creations = 100
+	path := newPath(t)
+	store := openStore(t, path)
+	commits := countCommits(t, store)
+	unlock := lockFile(t, path)
+	done := inBackground(creations, func(int) { create(t, store, newWebhook("co_1")) })
+	time.Sleep(100 * time.Millisecond) // for all of them to queue up
+	unlock()
+	done()
+	// The first one waits for the lock alone, the others are taken in together; a few may be late.
+	if got := commits(); got < 1 || got > creations/10 {
+		t.Errorf("%d creations took %d transactions, want at most %d", creations, got, creations/10)
+	}
+	if list := firstPage(t, store, "co_1"); list.Count != creations {
+		t.Errorf("the count is %d, want %d", list.Count, creations)
+	}
+	wantConsistent(t, store)
+}
+
+// countCommits counts the transactions that the writer's connection commits from now on.
+func countCommits(t *testing.T, store *Store) func() int {
+	t.Helper()
+	var mu sync.Mutex
+	commits := 0
+	err := store.writes.change(t.Context(), func(_ context.Context, tx *session) error {
+		return tx.conn.Raw(func(conn any) error {
+			conn.(driver.HookRegisterer).RegisterCommitHook(func() int32 {
+				mu.Lock()
+				defer mu.Unlock()
+				commits++
+				return 0
+			})
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return commits
+	}
+}
+
+// TestOneFailureSpoilsNoOther runs changes that fail in all ways between others, in one batch.
+func TestOneFailureSpoilsNoOther(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	first := newWebhook("co_1")
+	create(t, store, first)
+	errOwn := errors.New("a failure after a write")
+	unlock := lockFile(t, path)
+	stored := make([]string, 20)
+	done := inBackground(5*len(stored), func(i int) {
+		switch i % 5 {
+		case 0:
+			w := newWebhook("co_1")
+			stored[i/5] = w.ID
+			create(t, store, w)
+		case 1:
+			if err := store.DeleteWebhook(t.Context(), "co_1", "wh_unknown"); !errors.Is(err, webhook.ErrNotFound) {
+				t.Errorf("DeleteWebhook: got error %v, want %v", err, webhook.ErrNotFound)
+			}
+		case 2: // breaks a constraint halfway
+			_, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: first, Quota: ample})
+			if err == nil || webhook.KindOf(err) != webhook.KindInternal {
+				t.Errorf("CreateWebhook of a used id: got error %v, want one of KindInternal", err)
+			}
+		case 3:
+			err := store.writes.change(t.Context(), func(ctx context.Context, tx *session) error {
+				return errors.Join(tx.exec(ctx, "DELETE FROM webhooks"), errOwn)
+			})
+			if !errors.Is(err, errOwn) {
+				t.Errorf("got error %v, want %v", err, errOwn)
+			}
+		case 4:
+			_, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: newWebhook("co_1"), Quota: 1})
+			if want := webhook.QuotaReached(1).Message; err == nil || err.Error() != want {
+				t.Errorf("CreateWebhook at the quota: got error %v, want %v", err, want)
+			}
+		}
+	})
+	time.Sleep(100 * time.Millisecond) // for all of them to queue up
+	unlock()
+	done()
+	slices.Sort(stored)
+	wantIDs(t, store, "co_1", append([]string{first.ID}, stored...)...)
+}
+
+// TestLostTransaction has one change in a batch that takes the whole transaction with it: nobody else
+// notices.
+func TestLostTransaction(t *testing.T) {
+	tests := []struct {
+		name    string
+		culprit func(ctx context.Context, tx *session) error
+		want    webhook.Kind
+	}{
+		{"ended by hand", func(ctx context.Context, tx *session) error {
+			return tx.exec(ctx, "ROLLBACK")
+		}, webhook.KindInternal},
+		{"ended by SQLite, which finds no room", func(ctx context.Context, tx *session) error {
+			if err := tx.scan(ctx, "PRAGMA max_page_count = 1", nil, new(int)); err != nil {
+				return err
+			}
+			return tx.exec(ctx, "INSERT INTO counters (company, webhooks) VALUES (hex(zeroblob(100000)), 0)")
+		}, webhook.KindUnavailable},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := newPath(t)
+			store := openStore(t, path)
+			unlock := lockFile(t, path)
+			done := inBackground(21, func(i int) {
+				if i%7 != 3 {
+					create(t, store, newWebhook("co_1"))
+					return
+				}
+				err := store.writes.change(t.Context(), test.culprit)
+				if err == nil || webhook.KindOf(err) != test.want {
+					t.Errorf("the culprit: got error %v, want one of kind %v", err, test.want)
+				}
+			})
+			time.Sleep(100 * time.Millisecond) // for all of them to queue up
+			unlock()
+			done()
+			if count := firstPage(t, store, "co_1").Count; count != 18 {
+				t.Errorf("the count is %d, want 18", count)
+			}
+			wantConsistent(t, store)
+		})
+	}
+}
+
+// TestReadsDoNotWaitForTheLock reads while another process has the lock and the writer waits for it.
+func TestReadsDoNotWaitForTheLock(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	w := newWebhook("co_1")
+	create(t, store, w)
+	unlock := lockFile(t, path)
+	done := inBackground(1, func(int) { create(t, store, newWebhook("co_1")) })
+	time.Sleep(20 * time.Millisecond) // for the writer to ask for the lock
+	ctx, cancel := context.WithTimeout(t.Context(), busyTimeout*4/5)
+	defer cancel()
+	for range 10 {
+		list, err := store.ListWebhooks(ctx, "co_1", webhook.Page{Size: 100, Number: 1})
+		if err != nil || list.Count != 1 || len(list.Webhooks) != 1 {
+			t.Errorf("ListWebhooks = %+v, %v, want one webhook", list, err)
+		}
+		if _, err := store.Webhook(ctx, "co_1", w.ID); err != nil {
+			t.Errorf("Webhook: %v", err)
+		}
+		if _, err := store.PrepareCreation(ctx, webhook.CreationQuery{Company: "co_1", Now: time.Now()}); err != nil {
+			t.Errorf("PrepareCreation: %v", err)
+		}
+	}
+	unlock()
+	done()
+	if count := firstPage(t, store, "co_1").Count; count != 2 {
+		t.Errorf("with the lock free again the count is %d, want 2", count)
+	}
+}
+
+func TestWaitForTheLockEndsWithTheContext(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	unlock := lockFile(t, path)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	w := newWebhook("co_1")
+	start := time.Now()
+	for i := range 3 { // the first is with the writer, others wait for it
+		_, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: ample})
+		wantUnavailable(t, fmt.Sprintf("CreateWebhook %d", i), err)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v, want it to wrap %v", err, context.DeadlineExceeded)
+		}
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the calls took %v", took)
+	}
+	unlock()
+	later := newWebhook("co_1")
+	create(t, store, later)
+	wantIDs(t, store, "co_1", later.ID) // the first was not taken in again after its caller had left
+}
+
+func TestCloseFinishesWhatHasBegun(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	unlock := lockFile(t, path)
+	var mu sync.Mutex
+	acknowledged := 0
+	done := inBackground(20, func(int) {
+		_, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: newWebhook("co_1"), Quota: ample})
+		if err != nil {
+			wantUnavailable(t, "CreateWebhook while closing", err)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		acknowledged++
+	})
+	time.Sleep(50 * time.Millisecond)
+	closed := inBackground(1, func(int) {
+		if err := store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	time.Sleep(50 * time.Millisecond)
+	unlock()
+	done()
+	closed()
+	if count := firstPage(t, openStore(t, path), "co_1").Count; count != acknowledged || count == 0 {
+		t.Errorf("%d webhooks are stored, %d were acknowledged, want the same and at least one", count, acknowledged)
+	}
+}
+
+// TestExpiredRecordsAreThrownAway checks that idempotency records do not pile up.
+func TestExpiredRecordsAreThrownAway(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	store, err := Open(t.Context(), newPath(t), clock)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	defer store.Close()
+	add := func(key string) {
+		t.Helper()
+		w := newWebhook("co_1")
+		w.CreatedAt = clock()
+		record := &webhook.IdempotencyRecord{Key: webhook.NewIdempotencyKey("create-webhook", key)}
+		_, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: w, Quota: ample, Idempotency: record})
+		if err != nil {
+			t.Fatalf("CreateWebhook: %v", err)
+		}
+	}
+	const records = "SELECT count(*) FROM idempotency_records"
+	for i := range 10 {
+		add(fmt.Sprint("first ", i))
+	}
+	now = now.Add(webhook.IdempotencyTTL - time.Millisecond)
+	add("just before")
+	if got := value(t, store, records); got != 11 {
+		t.Errorf("before any has expired there are %d records, want 11", got)
+	}
+	now = now.Add(time.Millisecond)
+	for i := range 10 {
+		add(fmt.Sprint("second ", i))
+	}
+	if got := value(t, store, records); got != 11 {
+		t.Errorf("after the first ten have expired there are %d records, want 11", got)
+	}
+}
+
+// inBackground runs n calls at once and gives what waits for them.
+func inBackground(n int, call func(i int)) (wait func()) {
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() { call(i) })
+	}
+	return done.Wait
+}
