@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// statusOf is the table of errors: the HTTP status of each kind. What it does not list is our own
+// failure.
+func statusOf(kind webhook.Kind) int {
+	switch kind {
+	case webhook.KindInvalid:
+		return http.StatusBadRequest
+	case webhook.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case webhook.KindForbidden:
+		return http.StatusForbidden
+	case webhook.KindNotFound:
+		return http.StatusNotFound
+	case webhook.KindConflict:
+		return http.StatusConflict
+	case webhook.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case webhook.KindUnprocessable:
+		return http.StatusUnprocessableEntity
+	case webhook.KindUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// errorBody is the body of every error, and has no other field.
+type errorBody struct {
+	Error string `json:"error"`
+}
+
+const internalMessage = "Internal error"
+
+// internalError is what can be answered when nothing else can.
+func internalError() answer {
+	return answer{status: http.StatusInternalServerError, body: []byte(`{"error":"` + internalMessage + `"}`)}
+}
+
+// refusal is the response to an error. What is not classified tells the client nothing of itself.
+func refusal(err error) response {
+	e := classified(err)
+	r := response{status: statusOf(e.Kind), body: errorBody{e.Message}}
+	switch {
+	case r.status == http.StatusInternalServerError:
+		r.body = errorBody{internalMessage}
+	case r.status == http.StatusUnauthorized:
+		r.header = map[string]string{"WWW-Authenticate": "Bearer"}
+	case e.RetryAfter > 0:
+		r.header = map[string]string{"Retry-After": wholeSeconds(e.RetryAfter)}
+	}
+	return r
+}
+
+// classified gives the service's own error in err's chain. A deadline that nobody translated is
+// that of the request: something we depend on took too long.
+func classified(err error) *webhook.Error {
+	if e, ok := errors.AsType[*webhook.Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return webhook.Unavailable(err)
+	}
+	return &webhook.Error{Cause: err}
+}
+
+// wholeSeconds rounds up, so that nobody comes back too early.
+func wholeSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// noRoute answers a path that there is not, or one that has only other methods.
+func noRoute(allowed []string) response {
+	if len(allowed) == 0 {
+		return response{status: http.StatusNotFound, body: errorBody{"There is no such path."}}
+	}
+	if get := slices.Index(allowed, http.MethodGet); get >= 0 {
+		allowed = slices.Insert(allowed, get+1, http.MethodHead)
+	}
+	allow := strings.Join(allowed, ", ")
+	return response{
+		status: http.StatusMethodNotAllowed,
+		header: map[string]string{"Allow": allow},
+		body:   errorBody{"This path has other methods: " + allow + "."},
+	}
+}

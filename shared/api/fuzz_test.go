@@ -1,0 +1,145 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"webhooks/shared/webhook"
+)
+
+// FuzzParseCreation: whatever a body is, it is refused as invalid, or what comes of it is text
+// within the limits that encoding/json, which is laxer, reads from it as well.
+func FuzzParseCreation(f *testing.F) {
+	for _, seed := range []string{
+		``, `{}`, `[]`, `{"webhook":null}`, `{"webhook":{"name":"n","url":"u","events":"e"}}`,
+		`{"webhook":{"name":"\ud83d\ude00","url":"u","events":["a","b","a"],"description":null},"x":[{}]}`,
+		`{"webhook":{"name":"\ud83d","url":"u","events":["a"]}}`, `{"webhook":{},"webhook":{}}`, "{\"webhook\":{\"name\":\"\xff\"}}",
+		`{"Webhook":{"NAME":"n"},"webhook":{"name":"\\ud800","url":"\u0000","events":"\u2028","description":""}} `,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := parseCreation(body)
+		if err != nil {
+			if webhook.KindOf(err) != webhook.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		var lax map[string]any
+		if err := json.Unmarshal(body, &lax); err != nil && !strings.Contains(err.Error(), "cannot unmarshal") {
+			t.Errorf("accepted, though %v", err)
+		}
+		if fields, _ := lax["webhook"].(map[string]any); fields["name"] != c.name || fields["url"] != c.url {
+			t.Errorf("got %q and %q of %v", c.name, c.url, fields)
+		}
+		texts := append([]string{c.name, c.description, c.url}, c.events...)
+		if slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }) {
+			t.Errorf("invalid text: %q", texts)
+		}
+		unique := slices.Compact(slices.Sorted(slices.Values(c.events)))
+		if len(unique) != len(c.events) || len(c.events) == 0 || len(c.events) > webhook.MaxEvents {
+			t.Errorf("got the events %q", c.events)
+		}
+		if strings.TrimSpace(c.name) == "" || utf8.RuneCountInString(c.name) > webhook.MaxNameLength || len(c.url) > webhook.MaxURLLength {
+			t.Errorf("got %q, %q", c.name, c.url)
+		}
+	})
+}
+
+// FuzzParsePage: whatever a query is, it is refused as invalid, or a page in range comes of it that
+// the parameters say.
+func FuzzParsePage(f *testing.F) {
+	for _, seed := range []string{
+		"", "size=1", "page=2147483647&size=100", "size=0", "size=+1", "size=%2B1", "size=1&size=1", "size", "page=", "a;b", "%",
+		"webhookId=", "page=4294967297", "%73ize=5", "size=01", "page=%D9%A1",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		page, err := parsePage(query)
+		if err != nil {
+			if webhook.KindOf(err) != webhook.KindInvalid {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		if page.Size < 1 || page.Size > 100 || page.Number < 1 || page.Number > 2147483647 || page.Offset() < 0 {
+			t.Errorf("got %+v", page)
+		}
+		values, err := url.ParseQuery(query)
+		if err != nil || values.Has("webhookId") {
+			t.Errorf("accepted %q", query)
+		}
+		for name, got := range map[string]int{"size": page.Size, "page": page.Number} {
+			if given, ok := values[name]; ok && (len(given) != 1 || strings.TrimLeft(given[0], "0") != strconv.Itoa(got)) {
+				t.Errorf("%s: got %d of %q", name, got, given)
+			}
+		}
+	})
+}
+
+// FuzzFind: whatever a path is, it leads nowhere or to a route that has its segments.
+func FuzzFind(f *testing.F) {
+	for _, seed := range []string{
+		"/webhooks", "/webhooks/", "//webhooks", "/webhooks/types", "/webhooks/x", "/webhook", "/webhooks/%2F", "/webhooks/%2e%2e", "/%77ebhooks",
+		"*", "", "/", "/webhooks/%", "/webhooks/%00/", "/webhooks/{webhookId}",
+	} {
+		f.Add("GET", seed)
+		f.Add("DELETE", seed)
+	}
+	routes := mount([]Endpoint{
+		{function: "list-webhooks"}, {function: "create-webhook"}, {function: "list-webhook-types"}, {function: "get-webhook"}, {function: "delete-webhook"},
+	})
+	f.Fuzz(func(t *testing.T, method, path string) {
+		route, values, allowed := find(routes, method, path)
+		id, hasID := values[webhookIDName]
+		switch {
+		case route == nil && hasID, route != nil && len(allowed) > 0, hasID && id == "":
+			t.Errorf("got %v, %v, %v", route, values, allowed)
+		case route == nil:
+			return
+		}
+		if route.Method != method && (method != http.MethodHead || route.Method != http.MethodGet) {
+			t.Errorf("%s %q leads to %s", method, path, route.Method)
+		}
+		if !hasID {
+			if plain, err := url.PathUnescape(path); err != nil || plain != route.Path {
+				t.Errorf("%q leads to %s", path, route.Path)
+			}
+			return
+		}
+		want := strings.TrimPrefix(path[strings.LastIndexByte(path, '/'):], "/")
+		if want, err := url.PathUnescape(want); err != nil || want != id || strings.Count(path, "/") != 2 {
+			t.Errorf("%q has the id %q", path, id)
+		}
+	})
+}
+
+func TestMatchSeveralVariables(t *testing.T) {
+	tests := []struct {
+		name, path string
+		want       map[string]string
+	}{
+		{"both", "/a/1/b/2", map[string]string{"x": "1", "y": "2"}},
+		{"escaped", "/a/%2F/b/%25", map[string]string{"x": "/", "y": "%"}},
+		{"one empty", "/a//b/2", nil},
+		{"one missing", "/a/1/b", nil},
+		{"one too many", "/a/1/b/2/3", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := match("/a/{x}/b/{y}", test.path)
+			if ok != (test.want != nil) || ok && !maps.Equal(got, test.want) {
+				t.Errorf("got %v, %t, want %v", got, ok, test.want)
+			}
+		})
+	}
+}

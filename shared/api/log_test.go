@@ -1,0 +1,66 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"webhooks/shared/api"
+	"webhooks/shared/webhook"
+)
+
+// A logger that a host made with NewLogHandler adds the id to what any layer logs, once.
+func TestLogHandler(t *testing.T) {
+	var out bytes.Buffer
+	handler := api.NewLogHandler(api.NewLogHandler(slog.NewTextHandler(&out, nil)))
+	log := slog.New(handler).With("layer", "store").WithGroup("g")
+	w := newWorld(t, func(w *world) {
+		w.store.before = func(ctx context.Context, method string) error {
+			log.InfoContext(ctx, "called", "method", method)
+			return nil
+		}
+	})
+	r := w.do(call{target: "/webhooks"})
+	for line := range strings.Lines(out.String()) {
+		want := "g.request_id=" + r.header.Get("X-Request-Id")
+		if strings.Count(line, "request_id") != 1 || !strings.Contains(line, want) || !strings.Contains(line, "layer=store") {
+			t.Errorf("got %s, want it to have %s once", line, want)
+		}
+	}
+	if strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("got %s, want two lines", out.String())
+	}
+	out.Reset()
+	log.Info("outside of a request")
+	if strings.Contains(out.String(), "request_id") {
+		t.Errorf("got %s, want no id", out.String())
+	}
+}
+
+// A service whose logger adds ids already does not add them twice.
+func TestServiceLogsTheRequestIDOnce(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.service.Log = slog.New(api.NewLogHandler(w.service.Log.Handler())) })
+	w.accessLine(w.do(call{target: "/webhooks"}))
+	if got := strings.Count(w.logs.String(), "request_id"); got != 1 {
+		t.Errorf("got %d ids in %s", got, w.logs)
+	}
+}
+
+// Whichever part of the store fails, its endpoint says so.
+func TestStoreFailures(t *testing.T) {
+	for method, failed := range map[string]call{
+		"ListWebhooks":  {target: "/webhooks"},
+		"EventTypes":    {target: "/webhooks/types"},
+		"Webhook":       {target: "/webhooks/x"},
+		"DeleteWebhook": {method: "DELETE", target: "/webhooks/x"},
+	} {
+		t.Run(method, func(t *testing.T) {
+			newWorld(t, failing(method, webhook.Unavailable(errors.New("throttled")))).do(failed).
+				want(t, 503, refused("The service is busy. Try again later."))
+			newWorld(t, failing(method, errors.New("broken"))).do(failed).want(t, 500, refused("Internal error"))
+		})
+	}
+}
