@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = `Receive, keep and serve webhook subscriptions.
+
+Try it on this machine, with nothing else installed:
+
+    webhookctl serve --dev
+
+Run it:
+
+    webhookctl types add RecurringPayments.charge.paid
+    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
+    webhookctl serve
+
+Every flag can be set by the environment variable beside it; lists are separated by commas.`
+
+// cli is the command line.
+type cli struct {
+	Storage   storageFlags `embed:"" group:"Storage"`
+	LogFormat string       `name:"log-format" env:"WEBHOOKS_LOG_FORMAT" default:"auto" enum:"auto,json,text" help:"How to log on stderr: json, text, or auto, which is text on a terminal and JSON elsewhere."`
+
+	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP."`
+	Tables struct {
+		Create tablesCreateCmd `cmd:"" help:"Make the database's tables, where they are missing."`
+	} `cmd:"" help:"Set up the database."`
+	Keys struct {
+		Create keysCreateCmd `cmd:"" help:"Make an API key and print it, this once."`
+		List   keysListCmd   `cmd:"" help:"List a company's API keys."`
+		Revoke keysRevokeCmd `cmd:"" help:"End an API key."`
+	} `cmd:"" help:"Manage API keys."`
+	Types struct {
+		Add    typesAddCmd    `cmd:"" help:"Make an event type available."`
+		List   typesListCmd   `cmd:"" help:"List the event types available."`
+		Remove typesRemoveCmd `cmd:"" help:"Take an event type off the list."`
+	} `cmd:"" help:"Manage event types."`
+}
+
+// newParser makes the parser of a command line into flags.
+func newParser(flags *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(flags,
+		kong.Name("webhookctl"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpText),
+	)
+}
+
+// parse gives the command that the arguments and the environment ask for, and the flags it shares
+// with all the others.
+func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error) {
+	flags := &cli{}
+	parser, err := newParser(flags, stdout, stderr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("command line: %w", err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return nil, nil, usageError(err)
+	}
+	return command, flags, nil
+}
+
+// helpText adds to a flag's help its default, where kong does not show it, and the variable that
+// sets it.
+func helpText(value *kong.Value) string {
+	var notes []string
+	if value.HasDefault && value.Tag.PlaceHolder != "" {
+		notes = append(notes, "default "+value.Default)
+	}
+	for _, env := range value.Tag.Envs {
+		notes = append(notes, "$"+env)
+	}
+	if len(notes) == 0 {
+		return value.Help
+	}
+	return value.Help + " [" + strings.Join(notes, ", ") + "]"
+}

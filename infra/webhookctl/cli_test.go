@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// TestEveryFlagHasHelpAndVariable walks the whole command line.
+func TestEveryFlagHasHelpAndVariable(t *testing.T) {
+	parser, err := newParser(&cli{}, new(bytes.Buffer), new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags, commands := 0, 0
+	err = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		switch node := node.(type) {
+		case *kong.Flag:
+			flags++
+			checkFlag(t, node)
+		case *kong.Command:
+			if len(node.Children) == 0 {
+				commands++
+				checkCommand(t, node)
+			}
+		}
+		return next(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags < 20 || commands != 8 {
+		t.Errorf("walked %d flags and %d commands: the rules were not checked on everything", flags, commands)
+	}
+}
+
+func checkFlag(t *testing.T, flag *kong.Flag) {
+	t.Helper()
+	if flag.Name == "help" {
+		return
+	}
+	if flag.Help == "" {
+		t.Errorf("--%s has no help", flag.Name)
+	}
+	want := "WEBHOOKS_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+	if flag.Name == "allow-network" {
+		want += "S" // the variable holds a list
+	}
+	if len(flag.Tag.Envs) != 1 || flag.Tag.Envs[0] != want {
+		t.Errorf("--%s has the variables %v, want %s", flag.Name, flag.Tag.Envs, want)
+	}
+}
+
+func checkCommand(t *testing.T, command *kong.Command) {
+	t.Helper()
+	if command.Help == "" || !regexp.MustCompile(`Examples?:\n\n    webhookctl `).MatchString(command.Detail) {
+		t.Errorf("%s has no help with an example", command.FullPath())
+	}
+	for _, argument := range command.Positional {
+		if argument.Help == "" {
+			t.Errorf("the argument %s of %s has no help", argument.Name, command.FullPath())
+		}
+	}
+}
+
+func TestVariablesEqualFlags(t *testing.T) {
+	tests := []struct {
+		name    string
+		command []string
+		flags   []string
+		env     map[string]string
+		part    func(*cli) any // what the command reads
+	}{
+		{
+			name:    "serve",
+			command: []string{"serve"},
+			flags: []string{
+				"--addr=127.0.0.1:0", "--dev", "--quota=7", "--token-key-file=k", "--tls-check=off", "--ca-file=c",
+				"--allow-network=10.0.0.0/8", "--allow-network=fd00::/8",
+			},
+			env: map[string]string{
+				"WEBHOOKS_ADDR": "127.0.0.1:0", "WEBHOOKS_DEV": "true", "WEBHOOKS_QUOTA": "7",
+				"WEBHOOKS_TOKEN_KEY_FILE": "k", "WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_CA_FILE": "c",
+				"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0/8, fd00::/8",
+			},
+			part: func(f *cli) any { return f.Serve },
+		},
+		{
+			name:    "storage and log",
+			command: []string{"tables", "create"},
+			flags: []string{
+				"--store=dynamodb", "--data=d", "--table-prefix=p-", "--dynamodb-endpoint=http://127.0.0.1:1",
+				"--region=eu-west-1", "--log-format=text",
+			},
+			env: map[string]string{
+				"WEBHOOKS_STORE": "dynamodb", "WEBHOOKS_DATA": "d", "WEBHOOKS_TABLE_PREFIX": "p-",
+				"WEBHOOKS_DYNAMODB_ENDPOINT": "http://127.0.0.1:1", "WEBHOOKS_REGION": "eu-west-1",
+				"WEBHOOKS_LOG_FORMAT": "text",
+			},
+			part: func(f *cli) any { return []any{f.Storage, f.LogFormat} },
+		},
+		{
+			name:    "keys create",
+			command: []string{"keys", "create"},
+			flags:   []string{"--company=acme", "--permissions=webhooks:read,webhooks:write", "--expires=90m"},
+			env: map[string]string{
+				"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_PERMISSIONS": "webhooks:read,webhooks:write", "WEBHOOKS_EXPIRES": "90m",
+			},
+			part: func(f *cli) any { return f.Keys.Create },
+		},
+		{
+			name:    "types add",
+			command: []string{"types", "add", "a.b"},
+			flags:   []string{"--company=acme", "--description=text, with a comma"},
+			env:     map[string]string{"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_DESCRIPTION": "text, with a comma"},
+			part:    func(f *cli) any { return f.Types.Add },
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			byFlags := tt.part(mustParse(t, append(tt.command, tt.flags...)...))
+			if reflect.DeepEqual(byFlags, tt.part(&cli{})) {
+				t.Fatal("the flags set nothing, so this compares nothing")
+			}
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			if got := tt.part(mustParse(t, tt.command...)); !reflect.DeepEqual(got, byFlags) {
+				t.Errorf("\nby flags:     %+v\nby variables: %+v", byFlags, got)
+			}
+		})
+	}
+}
+
+func mustParse(t *testing.T, args ...string) *cli {
+	t.Helper()
+	_, flags, err := parse(args, new(bytes.Buffer), new(bytes.Buffer))
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	return flags
+}
+
+func TestFlagsOverrideVariables(t *testing.T) {
+	t.Setenv("WEBHOOKS_STORE", "dynamodb")
+	t.Setenv("WEBHOOKS_ALLOW_NETWORKS", "10.0.0.0/8,192.168.0.0/16")
+	t.Setenv("WEBHOOKS_DEV", "true")
+	got := mustParse(t, "serve", "--store=sqlite", "--allow-network=fd00::/8", "--dev=false")
+	want := []network{network(netip.MustParsePrefix("fd00::/8"))}
+	if got.Storage.Store != "sqlite" || got.Serve.Dev || !slices.Equal(got.Serve.AllowNetworks, want) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	tests := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--help"}, []string{"webhookctl serve --dev", "keys create", "types remove", "[$WEBHOOKS_LOG_FORMAT]"}},
+		{[]string{"serve", "--help"}, []string{"Examples:", "[default 127.0.0.1:3000, $WEBHOOKS_ADDR]", "$WEBHOOKS_ALLOW_NETWORKS", "[default 1000,"}},
+		{[]string{"keys", "revoke", "--help"}, []string{"within 60 seconds", "[default .webhooks, $WEBHOOKS_DATA]"}},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			got, _ := mustRun(t, newTool(t, t.TempDir(), tt.args...))
+			unwrapped := strings.Join(strings.Fields(got), " ")
+			for _, want := range tt.want {
+				if !strings.Contains(unwrapped, want) {
+					t.Errorf("there is no %q in\n%s", want, got)
+				}
+			}
+		})
+	}
+}

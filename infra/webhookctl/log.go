@@ -1,0 +1,33 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"webhooks/shared/api"
+)
+
+// newLogger makes the logger of a format: "json", "text", or "auto", which is text for a terminal
+// and JSON for anything else. Lines that belong to a request carry its id.
+func newLogger(out io.Writer, format string) *slog.Logger {
+	if format == "auto" {
+		format = "json"
+		if isTerminal(out) {
+			format = "text"
+		}
+	}
+	if format == "text" {
+		return slog.New(api.NewLogHandler(slog.NewTextHandler(out, nil)))
+	}
+	return slog.New(api.NewLogHandler(slog.NewJSONHandler(out, nil)))
+}
+
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

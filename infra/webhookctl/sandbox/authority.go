@@ -1,0 +1,168 @@
+package sandbox
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"path/filepath"
+	"time"
+)
+
+// AuthorityFile is the name of the file with the authority's certificate, for curl --cacert and
+// the like.
+const AuthorityFile = "ca.pem"
+
+const (
+	authorityKeyFile = "ca-key.pem"
+
+	authorityLifetime = 2 * 365 * 24 * time.Hour
+	// authorityReserve is how long an authority must be good for yet to be used once more.
+	authorityReserve = 60 * 24 * time.Hour
+	leafLifetime     = 30 * 24 * time.Hour
+	// clockSkew is how far before the present certificates begin, for clocks that differ.
+	clockSkew = time.Hour
+)
+
+// Authority is a certificate authority for one machine. It can vouch for loopback names and
+// addresses alone, so that trusting it exposes nobody even when its key is stolen.
+type Authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// LoadOrCreateAuthority gives the authority kept in a folder. It makes one when there is none, or
+// when the one there will soon expire.
+func LoadOrCreateAuthority(dir string, now time.Time) (*Authority, error) {
+	a, err := loadAuthority(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && now.After(a.certificate.NotAfter.Add(-authorityReserve)) {
+		return createAuthority(dir, now)
+	}
+	return a, err
+}
+
+// Certificate is what has to be trusted.
+func (a *Authority) Certificate() *x509.Certificate { return a.certificate }
+
+// Leaf signs a new certificate for localhost, 127.0.0.1 and ::1, good for 30 days. It is kept
+// nowhere.
+func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making a certificate: %w", err)
+	}
+	template, err := newTemplate("webhooks sample receiver", now, leafLifetime)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.DNSNames = []string{"localhost"}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making a certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+func createAuthority(dir string, now time.Time) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate authority: %w", err)
+	}
+	der, err := signAuthority(key, now)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate authority: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate authority: %w", err)
+	}
+	a := &Authority{certificate: certificate, key: key}
+	return a, a.save(dir)
+}
+
+// signAuthority makes the authority's own certificate, limited to loopback.
+func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
+	template, err := newTemplate("webhooks development CA", now, authorityLifetime)
+	if err != nil {
+		return nil, err
+	}
+	template.IsCA = true
+	template.BasicConstraintsValid = true
+	template.MaxPathLenZero = true
+	template.KeyUsage = x509.KeyUsageCertSign
+	template.PermittedDNSDomainsCritical = true
+	template.PermittedDNSDomains = []string{"localhost"}
+	template.PermittedIPRanges = []*net.IPNet{
+		{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
+		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+	}
+	return x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+}
+
+func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate: %w", err)
+	}
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    now.Add(-clockSkew),
+		NotAfter:     now.Add(lifetime),
+	}, nil
+}
+
+// save writes key and certificate into one file, so that they always belong together, and then the
+// certificate alone into the other.
+func (a *Authority) save(dir string) error {
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return fmt.Errorf("keeping the certificate authority: %w", err)
+	}
+	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if err := writeFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), private); err != nil {
+		return fmt.Errorf("keeping the certificate authority: %w", err)
+	}
+	return a.publish(dir)
+}
+
+// publish writes the certificate for other programs.
+func (a *Authority) publish(dir string) error {
+	if err := writeFile(filepath.Join(dir, AuthorityFile), a.pem(), readable); err != nil {
+		return fmt.Errorf("keeping the certificate authority: %w", err)
+	}
+	return nil
+}
+
+func (a *Authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
+func loadAuthority(dir string) (*Authority, error) {
+	path := filepath.Join(dir, authorityKeyFile)
+	bundle, err := readPrivate(path)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	pair, err := tls.X509KeyPair(bundle, bundle)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %s is damaged (%w): remove it and start again", path, err)
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok || !pair.Leaf.IsCA {
+		return nil, fmt.Errorf("certificate authority: %s is not one of ours: remove it and start again", path)
+	}
+	a := &Authority{certificate: pair.Leaf, key: key}
+	return a, a.publish(dir)
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// stopTimeout is how long requests in flight may take after a signal: longer than any may take.
+const stopTimeout = 30 * time.Second
+
+// listen opens the address.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use by another program: stop that, or choose another address with --addr (port 0 takes a free one)", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr", addr)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --addr", addr, err)
+	}
+	return listener, nil
+}
+
+// newServer limits what one client can hold up. The API ends its own work after 10 s, so that
+// reading a request (15 s at most) and answering it fit into the time for writing.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// serveUntil serves on the listener until ctx is done, and then until the requests in flight are
+// answered.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener, log *slog.Logger) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping: requests in flight are answered first, a second signal ends it at once")
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		return errors.Join(fmt.Errorf("requests were still in flight after %v: %w", stopTimeout, err), server.Close())
+	}
+	log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"webhooks/infra/webhookctl/sandbox"
+	"webhooks/shared/access"
+	"webhooks/shared/api"
+	"webhooks/shared/api/openapi"
+	"webhooks/shared/endpoint"
+	"webhooks/shared/seal"
+)
+
+// service is the API put together of its parts.
+type service struct {
+	*console
+
+	cmd     *serveCmd
+	storage *storageFlags
+	store   *opened
+	sandbox *sandbox.Sandbox // nil without --dev
+}
+
+// handler is all that serve answers.
+func (s service) handler() (http.Handler, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return nil, err
+	}
+	creator := api.Creator{
+		Store:  s.store,
+		Sealer: sealer,
+		TLS:    endpoint.NoCheck{},
+		Quota:  s.cmd.Quota,
+		Now:    s.now,
+		Random: s.random,
+	}
+	if s.cmd.TLSCheck != tlsCheckOff {
+		if creator.TLS, err = s.checker(); err != nil {
+			return nil, err
+		}
+	}
+	description, err := openapi.JSON()
+	if err != nil {
+		return nil, err
+	}
+	shared := api.Service{
+		Keys:   access.NewAuthenticator(s.store, s.now),
+		Log:    s.log,
+		Now:    s.now,
+		Random: s.random,
+	}
+	return &system{
+		health:      &health{ping: s.store.Ping, now: s.now, log: s.log},
+		description: description,
+		now:         s.now,
+		random:      s.random,
+		api: shared.Handler(
+			api.ListWebhooks(s.store),
+			api.CreateWebhook(creator),
+			api.ListWebhookTypes(s.store),
+			api.GetWebhook(s.store),
+			api.DeleteWebhook(s.store),
+		),
+	}, nil
+}
+
+// sealer uses the token key file, and makes it when there is none.
+func (s service) sealer() (seal.Sealer, error) {
+	path := s.cmd.TokenKeyFile
+	if path == "" {
+		path = filepath.Join(s.storage.Data, "token.key")
+		if err := s.storage.makeDataDir(); err != nil {
+			return seal.Sealer{}, err
+		}
+	}
+	keys, created, err := seal.LoadOrCreateKeyFile(path, s.random)
+	if err != nil {
+		return seal.Sealer{}, fmt.Errorf("%w (--token-key-file)", err)
+	}
+	if created {
+		s.log.Warn("a new token key was made: BACK IT UP, without it no webhook token can be read again", "file", path)
+	}
+	return seal.Sealer{Keys: keys, Random: s.random}, nil
+}
+
+// checker is the TLS check with what the settings add to it.
+func (s service) checker() (*endpoint.Checker, error) {
+	checker := &endpoint.Checker{Resolver: net.DefaultResolver, Now: s.now}
+	for _, n := range s.cmd.AllowNetworks {
+		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, netip.Prefix(n))
+	}
+	if s.sandbox != nil {
+		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, sandbox.Networks()...)
+	}
+	if s.sandbox == nil && s.cmd.CAFile == "" {
+		return checker, nil // with the system's authorities
+	}
+	var err error
+	if checker.RootCAs, err = x509.SystemCertPool(); err != nil {
+		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
+	}
+	if s.sandbox != nil {
+		checker.RootCAs.AddCert(s.sandbox.Authority.Certificate())
+	}
+	return checker, s.addAuthorities(checker.RootCAs)
+}
+
+// addAuthorities adds those of --ca-file.
+func (s service) addAuthorities(pool *x509.CertPool) error {
+	if s.cmd.CAFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.cmd.CAFile)
+	if err != nil {
+		return fmt.Errorf("--ca-file: %w: give a file with certificates in PEM form", err)
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return fmt.Errorf("--ca-file %s has no certificate in it: give a file with certificates in PEM form", s.cmd.CAFile)
+	}
+	return nil
+}

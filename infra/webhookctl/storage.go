@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"webhooks/shared/access"
+	"webhooks/shared/dynamo"
+	"webhooks/shared/sqlite"
+	"webhooks/shared/webhook"
+)
+
+// commandTimeout is how long a command that is not a server waits for the database in all.
+const commandTimeout = 10 * time.Second
+
+const (
+	storeSQLite   = "sqlite"
+	storeDynamoDB = "dynamodb"
+)
+
+// storageFlags say where everything is kept; all commands have them.
+type storageFlags struct {
+	Store            string `env:"WEBHOOKS_STORE" default:"sqlite" enum:"sqlite,dynamodb" help:"Database: sqlite (one file in --data) or dynamodb."`
+	Data             string `env:"WEBHOOKS_DATA" default:".webhooks" placeholder:"DIR" help:"Folder of the SQLite file, the token key and what --dev keeps. Made when missing."`
+	TablePrefix      string `env:"WEBHOOKS_TABLE_PREFIX" placeholder:"P" help:"DynamoDB: what table names begin with, to have several services in one account."`
+	DynamoDBEndpoint string `name:"dynamodb-endpoint" env:"WEBHOOKS_DYNAMODB_ENDPOINT" placeholder:"URL" help:"DynamoDB: another endpoint than the region's, such as http://127.0.0.1:8000 for DynamoDB Local."`
+	Region           string `env:"WEBHOOKS_REGION" placeholder:"REGION" help:"DynamoDB: AWS region. Otherwise AWS's own settings apply (AWS_REGION, the profile), or us-east-1 at another endpoint."`
+}
+
+// store is everything that is stored.
+type store interface {
+	webhook.Store
+	access.KeyStore
+}
+
+// opened is a store with what must be known of it.
+type opened struct {
+	store
+	// place names it to people.
+	place string
+	// createTables makes what is missing; it may be repeated.
+	createTables func(ctx context.Context) error
+	close        func() error
+}
+
+// validate finds what contradicts itself before anything is made.
+func (f *storageFlags) validate() error {
+	switch {
+	case f.Data == "":
+		return errors.New("--data is empty: give the folder to keep data in")
+	case f.DynamoDBEndpoint == "":
+		return nil
+	case f.Store != storeDynamoDB:
+		return errors.New("--dynamodb-endpoint is given, but the store is sqlite: add --store dynamodb, or leave it out")
+	}
+	return validateEndpoint(f.DynamoDBEndpoint)
+}
+
+// beginning tells whether a command may begin a new SQLite file. Those that look for something
+// that exists may not: an empty file in the wrong folder would only hide the mistake.
+type beginning bool
+
+const (
+	create   beginning = true
+	existing beginning = false
+)
+
+// open opens the store. Close it.
+func (f *storageFlags) open(ctx context.Context, c *console, begin beginning) (*opened, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	if f.Store == storeDynamoDB {
+		return f.openDynamoDB(ctx)
+	}
+	return f.openSQLite(ctx, c, begin)
+}
+
+func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
+	config, err := f.awsConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	table := dynamo.SubscriptionsTable(f.TablePrefix)
+	s := dynamo.New(dynamo.NewClient(config), table)
+	return &opened{
+		store:        s,
+		place:        "the DynamoDB table " + table,
+		createTables: s.CreateTables,
+		close:        func() error { return nil },
+	}, nil
+}
+
+func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginning) (*opened, error) {
+	path := filepath.Join(f.Data, "webhooks.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && begin == existing {
+		return nil, fmt.Errorf("there is no %s: check --data, or run \"webhookctl tables create\" to begin a new one", path)
+	}
+	if err := f.makeDataDir(); err != nil {
+		return nil, err
+	}
+	s, err := sqlite.Open(ctx, path, c.now)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return &opened{
+		store:        s,
+		place:        path,
+		createTables: func(context.Context) error { return nil }, // opening it did
+		close:        s.Close,
+	}, nil
+}
+
+// makeDataDir makes the folder so that only this user can look into it.
+func (f *storageFlags) makeDataDir() error {
+	if err := os.MkdirAll(f.Data, 0o700); err != nil {
+		return fmt.Errorf("making the data folder: %w: give another with --data", err)
+	}
+	return nil
+}
+
+// withStore opens the store for one short command and closes it again.
+func (f *storageFlags) withStore(ctx context.Context, c *console, begin beginning, do func(ctx context.Context, s *opened) error) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	s, err := f.open(ctx, c, begin)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ctx, s), s.close())
+}
