@@ -1,0 +1,15 @@
+// Command list-webhooks is the Lambda function of GET /webhooks.
+package main
+
+import (
+	"webhooks/shared/api"
+	"webhooks/shared/dynamo"
+	"webhooks/shared/lambdahost"
+)
+
+func main() { lambdahost.Run(wire) }
+
+func wire(getenv func(string) string) (lambdahost.Function, error) {
+	store, err := dynamo.FromEnvironment(getenv)
+	return lambdahost.Function{Keys: store, Endpoint: api.ListWebhooks(store)}, err
+}

@@ -1,0 +1,171 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"webhooks/infra/bootstrap"
+	"webhooks/infra/gateway"
+)
+
+// BenchmarkColdStart starts each function as Lambda does, and every time the minimal function beside
+// it, so that both meet the same machine. It reports medians: from the start of the process to its
+// first request for work (next) and to its first answer (answer), in wall time and in processor
+// time, the latter also as a ratio to the minimal function; and the memory resident at the answer.
+func BenchmarkColdStart(b *testing.B) {
+	s := newStack(b)
+	minimal := s.program(b, "infra/bench/minimal")
+	event := []byte(`{"version":"2.0","routeKey":"GET /","queryStringParameters":{"pk":"C#bench","sk":"W#` + s.webhookID + `"}}`)
+	for _, name := range s.functions(b) {
+		b.Run(name, func(b *testing.B) {
+			function := s.program(b, name)
+			ours, theirs := &coldStarts{}, &coldStarts{}
+			for range max(b.N, minSamples) {
+				ours.add(b, function, s.settings, s.event(b, name))
+				theirs.add(b, minimal, s.settings, event)
+			}
+			ours.report(b, theirs)
+		})
+	}
+}
+
+// maxResident is what a function may have resident at its first answer, in MiB. This, unlike the
+// times, is the same on every machine, so it is held to.
+const maxResident = 20
+
+// minSamples is how many starts a median is taken of, at least.
+const minSamples = 15
+
+// coldStarts are measurements of one program.
+type coldStarts struct {
+	nextWall, nextCPU, answerWall, answerCPU []time.Duration
+	resident                                 []int // KiB
+}
+
+func (c *coldStarts) report(b *testing.B, minimal *coldStarts) {
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(0, "ns/op") // of two processes together, which says nothing
+	b.ReportMetric(milliseconds(median(c.nextWall)), "ms-next")
+	b.ReportMetric(milliseconds(median(c.nextCPU)), "cpu-ms-next")
+	b.ReportMetric(milliseconds(median(c.answerWall)), "ms-answer")
+	b.ReportMetric(milliseconds(median(c.answerCPU)), "cpu-ms-answer")
+	b.ReportMetric(ratio(c.nextCPU, minimal.nextCPU), "cpu-ratio-next")
+	b.ReportMetric(ratio(c.answerCPU, minimal.answerCPU), "cpu-ratio-answer")
+	resident := float64(median(c.resident)) / 1024
+	b.ReportMetric(resident, "MiB-resident")
+	if resident > maxResident {
+		b.Errorf("%.1f MiB are resident at the first answer, want at most %d", resident, maxResident)
+	}
+}
+
+func median[T ~int | ~int64](values []T) T {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func ratio[T ~int | ~int64](a, b []T) float64 { return float64(median(a)) / float64(median(b)) }
+
+// add starts a program twice: once until it asks for work, once until it has answered.
+func (c *coldStarts) add(b *testing.B, program string, settings map[string]string, event []byte) {
+	b.Helper()
+	started := start(b, program, settings)
+	c.nextWall = append(c.nextWall, started.wall())
+	c.nextCPU = append(c.nextCPU, started.end(b))
+
+	started = start(b, program, settings)
+	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+	defer cancel()
+	out, err := started.api.Invoke(ctx, event)
+	if err != nil || !strings.Contains(string(out), `"statusCode":20`) {
+		b.Fatalf("answer %s, error %v", out, err)
+	}
+	c.answerWall = append(c.answerWall, started.wall())
+	c.resident = append(c.resident, started.resident(b))
+	c.answerCPU = append(c.answerCPU, started.end(b))
+}
+
+// running is a process that has asked for its first invocation.
+type running struct {
+	api     *gateway.RuntimeAPI
+	command *exec.Cmd
+	began   time.Time
+}
+
+func start(b *testing.B, program string, settings map[string]string) *running {
+	b.Helper()
+	api, err := gateway.NewRuntimeAPI("bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	command := exec.CommandContext(b.Context(), program)
+	command.Env = gateway.Environment("bench", api.Addr(), settings)
+	r := &running{api: api, command: command, began: time.Now()}
+	if err := command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	select {
+	case <-api.Ready():
+	case <-time.After(10 * time.Second):
+		b.Fatal("the function does not start")
+	}
+	return r
+}
+
+func (r *running) wall() time.Duration { return time.Since(r.began) }
+
+// end kills the process and gives the processor time that it took.
+func (r *running) end(b *testing.B) time.Duration {
+	b.Helper()
+	_ = r.command.Process.Kill()
+	_ = r.command.Wait() // it was killed
+	_ = r.api.Close()
+	usage, ok := r.command.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		b.Fatal("this system does not tell what a process used")
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// resident gives the most memory that the process had resident so far, in KiB. (What the system
+// tells at the end of a process counts the memory of the one that started it.)
+func (r *running) resident(b *testing.B) int {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
+	if err != nil {
+		b.Skip("the memory of a process can be read on Linux alone")
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	text, _, _ := strings.Cut(rest, "kB")
+	size, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return size
+}
+
+// program builds a function.
+func (s *stack) program(b *testing.B, name string) string {
+	b.Helper()
+	program, err := bootstrap.Build(b.Context(), name, bootstrap.Native(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return program
+}
+
+func (s *stack) functions(b *testing.B) []string {
+	b.Helper()
+	names, err := bootstrap.Functions(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return names
+}

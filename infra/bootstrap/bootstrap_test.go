@@ -1,0 +1,265 @@
+package bootstrap
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"debug/elf"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"webhooks/shared/api"
+)
+
+// maxZipped is the largest package of a function, in bytes: what Lambda has to fetch before a cold
+// start.
+const maxZipped = 4_500_000
+
+func functions(t *testing.T) []string {
+	t.Helper()
+	names, err := Functions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func moduleRoot(t *testing.T) string {
+	t.Helper()
+	folder, err := root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// Every function of the route table has its folder, with wiring and an event in it and nothing else.
+func TestFolders(t *testing.T) {
+	var routed []string
+	for _, r := range api.Routes() {
+		routed = append(routed, r.Function)
+	}
+	slices.Sort(routed)
+	names := functions(t)
+	if !slices.Equal(names, slices.Compact(routed)) {
+		t.Errorf("functions/ has %q, the routes lead to %q", names, slices.Compact(routed))
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join(moduleRoot(t), "functions", name)
+			entries, err := os.ReadDir(folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var files []string
+			for _, entry := range entries {
+				files = append(files, entry.Name())
+			}
+			if want := []string{"event.json", "main.go"}; !slices.Equal(files, want) {
+				t.Errorf("the folder has %q, want %q", files, want)
+			}
+			main, err := os.ReadFile(filepath.Join(folder, "main.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lines := bytes.Count(main, []byte("\n")); lines > 30 {
+				t.Errorf("main.go has %d lines, want at most 30: it only wires", lines)
+			}
+		})
+	}
+}
+
+func TestSizeAndForm(t *testing.T) {
+	machines := map[string]elf.Machine{ARM64: elf.EM_AARCH64, X8664: elf.EM_X86_64}
+	for processor, machine := range machines {
+		for _, name := range functions(t) {
+			t.Run(name+"/"+processor, func(t *testing.T) {
+				program, err := Build(t.Context(), name, processor, t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				size := zippedSize(t, program)
+				t.Logf("%d bytes zipped", size)
+				if size > maxZipped {
+					t.Errorf("%d bytes zipped, want at most %d", size, maxZipped)
+				}
+				checkForm(t, program, machine)
+			})
+		}
+	}
+}
+
+func zippedSize(t *testing.T, program string) int {
+	t.Helper()
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	archive := zip.NewWriter(&zipped)
+	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, 6) })
+	file, err := archive.Create("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return zipped.Len()
+}
+
+// checkForm checks that a program is for a processor, needs no library and has no symbols.
+func checkForm(t *testing.T, program string, machine elf.Machine) {
+	t.Helper()
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if file.Machine != machine {
+		t.Errorf("it is for %v, want %v", file.Machine, machine)
+	}
+	for _, segment := range file.Progs {
+		if segment.Type == elf.PT_INTERP {
+			t.Error("it is linked dynamically")
+		}
+	}
+	for _, section := range []string{".symtab", ".debug_info"} {
+		if file.Section(section) != nil {
+			t.Errorf("it has a section %s", section)
+		}
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm()&0o111 != 0o111 {
+		t.Errorf("its mode is %v: Lambda runs it as another user", info.Mode())
+	}
+}
+
+// TestReproducible builds every function twice, from two copies of the source in different folders, the
+// second time with other settings around.
+func TestReproducible(t *testing.T) {
+	first := filepath.Join(t.TempDir(), "a")
+	copySource(t, moduleRoot(t), first)
+	second := filepath.Join(t.TempDir(), "another", "folder")
+	copySource(t, first, second)
+	for _, name := range functions(t) {
+		t.Run(name, func(t *testing.T) {
+			once, err := buildIn(t.Context(), first, name, Native(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("GOFLAGS", "-ldflags=-X=main.version=2")
+			t.Setenv("GOAMD64", "v2")
+			t.Setenv("CGO_ENABLED", "1")
+			twice, err := buildIn(t.Context(), second, name, Native(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a, b := hash(t, once), hash(t, twice); a != b {
+				t.Errorf("two builds differ: %x and %x", a, b)
+			}
+		})
+	}
+}
+
+// copySource copies what the functions are built of.
+func copySource(t *testing.T, from, to string) {
+	t.Helper()
+	for _, part := range []string{"functions", "shared", "infra/bootstrap"} {
+		if err := os.CopyFS(filepath.Join(to, part), os.DirFS(filepath.Join(from, part))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(from, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, file), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func hash(t *testing.T, file string) [sha256.Size]byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(content)
+}
+
+// TestLinked keeps out of the functions what they do not need: it would make every cold start
+// longer, used or not.
+func TestLinked(t *testing.T) {
+	unwanted := []string{
+		"net/rpc", "net/http/httptest", "net/http/pprof", "html/template", "text/template", "database/sql", "testing",
+		"github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/service/sts",
+		"github.com/alecthomas/kong", "github.com/getkin/kin-openapi/openapi3", "modernc.org/sqlite",
+		"webhooks/shared/api/openapi", "webhooks/shared/sqlite",
+	}
+	const kms = "github.com/aws/aws-sdk-go-v2/service/kms"
+	sealing := []string{"create-webhook"}
+	for _, name := range functions(t) {
+		t.Run(name, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), "go", "list", "-tags=lambda.norpc", "-deps", "webhooks/functions/"+name).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			linked := strings.Fields(string(out))
+			for _, path := range unwanted {
+				if slices.Contains(linked, path) {
+					t.Errorf("%s is linked", path)
+				}
+			}
+			if got, want := slices.Contains(linked, kms), slices.Contains(sealing, name); got != want {
+				t.Errorf("KMS is linked: %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	tests := []struct{ name, function, processor, want string }{
+		{"no such function", "post-webhook", ARM64, "there is no function post-webhook: functions/post-webhook has no main.go"},
+		{"no such resource", "PostWebhookFunction", ARM64, "there is no function PostWebhookFunction: functions/post-webhook has no main.go"},
+		{"a path", "../infra", ARM64, "there is no function ../infra: ../infra has no main.go"},
+		{"no such processor", "get-webhook", "riscv64", "ARCH is riscv64: set it to arm64 or x86_64"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := Build(t.Context(), test.function, test.processor, t.TempDir()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// SAM names functions as the template does, and gives a folder of its own.
+func TestBuildByResourceName(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "not", "there", "yet")
+	named, err := Build(t.Context(), "ListWebhookTypesFunction", Native(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := Build(t.Context(), "list-webhook-types", Native(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hash(t, named) != hash(t, plain) {
+		t.Error("the two names build different programs")
+	}
+}
