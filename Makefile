@@ -14,10 +14,14 @@ export FUZZTIME ?= 10s
 
 .PHONY: help
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: webhookctl ## start the service on this machine, on DynamoDB Local (DATA=.webhooks keeps its data, ARGS='…' adds flags)
+run: webhookctl ## start the service on this machine, on one SQLite file (DATA=.webhooks keeps its data, ARGS='…' adds flags)
+	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(ARGS)
+
+.PHONY: run-dynamodb
+run-dynamodb: webhookctl ## the same on DynamoDB Local
 	@umask 077; $(DYNAMODB_LOCAL) run --data "$(DATA)/dynamodb" -- sh -c 'exec .cache/bin/webhookctl serve --dev --data "$(DATA)" \
 	  --store dynamodb --dynamodb-endpoint "$$WEBHOOKS_DYNAMODB_ENDPOINT" $(ARGS)'
 
@@ -62,6 +66,14 @@ bench: go ## run the benchmarks on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, C
 .PHONY: vuln
 vuln: go ## look for known vulnerabilities in what the code calls (govulncheck)
 	@infra/tools/vuln
+
+.PHONY: build
+build: go ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86_64)
+	@for f in functions/*/; do infra/bootstrap/build "$$(basename "$$f")" ".cache/functions/$$(basename "$$f")"; done
+
+# What `sam build` calls, with the function's name in template.yaml.
+build-%:
+	@infra/bootstrap/build "$*" "$(ARTIFACTS_DIR)"
 
 .PHONY: clean
 clean: ## stop what was started in the background, and remove builds and downloads (not what `make run` keeps in .webhooks)
