@@ -31,6 +31,8 @@ import (
 const billing = `{"webhook":{"name":"Billing Events","description":"Receive invoice and payment updates",` +
 	`"url":"https://example.com/webhooks/billing","events":["` + eventType + `"]}}`
 
+const lastPage = "list last page"
+
 // BenchmarkHandlerOnDynamoDB compares whole requests (route, authentication, checks, storage, answer,
 // log; but not the TLS check of a creation) with the very SDK calls that each of them makes, in
 // turn in the same run. "ratio" is that of the medians.
@@ -42,6 +44,9 @@ func BenchmarkHandlerOnDynamoDB(b *testing.B) {
 	h := newHandlerBench(b, store)
 	h.atSizes(b, func(b *testing.B, r requests) {
 		for _, request := range r {
+			if request.name == lastPage {
+				continue // a query is skipped through in several calls, each of which depends on the one before
+			}
 			b.Run(request.name, func(b *testing.B) {
 				h.answer(b, request) // the key is in memory from here on
 				recorded.take()
@@ -130,7 +135,7 @@ func (h *handlerBench) atSizes(b *testing.B, run func(b *testing.B, r requests))
 					return err
 				}},
 				{"list first 100", http.MethodGet, "/webhooks", key, "", http.StatusOK, h.listing(name, 1)},
-				{"list last page", http.MethodGet, fmt.Sprintf("/webhooks?page=%d", max(1, size/100)), key, "", http.StatusOK, h.listing(name, max(1, size/100))},
+				{lastPage, http.MethodGet, fmt.Sprintf("/webhooks?page=%d", max(1, size/100)), key, "", http.StatusOK, h.listing(name, max(1, size/100))},
 				{"create", http.MethodPost, "/webhooks", key, billing, http.StatusCreated, func(ctx context.Context) error {
 					return h.add(ctx, name, ulid.Make().String())
 				}},
