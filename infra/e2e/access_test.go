@@ -77,7 +77,7 @@ func testAuthentication(t *testing.T, s *suite) {
 		{"upper case", []string{"Bearer " + strings.ToUpper(key)}},
 		{"twice", []string{"Bearer " + key + " " + key}},
 		{"in quotes", []string{`Bearer "` + key + `"`}},
-		{"well formed, never issued", []string{"Bearer " + s.keys.noIssued}},
+		{"well formed, never issued", []string{"Bearer " + s.keys.neverIssued}},
 		{"no key at all", []string{"Bearer x"}},
 		{"very long", []string{"Bearer " + strings.Repeat("a", 4000)}},
 	}

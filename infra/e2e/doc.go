@@ -23,6 +23,8 @@
 // A case whose key or quota is missing is skipped; where CI is set, it fails instead. A case
 // that the host cannot show is skipped everywhere, with the reason.
 //
+// Run it with -count=1: go test cannot know that the service has changed since.
+//
 // The company needs at least one event type. It may have webhooks already, but nobody else may make
 // or delete any meanwhile. The suite deletes what it made.
 //

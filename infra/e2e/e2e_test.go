@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"webhooks/shared/access"
 )
 
 // TestContract runs the whole contract against the target that the environment names, or against
@@ -33,6 +36,10 @@ func TestContract(t *testing.T) {
 
 // runSuite runs every subject against one target.
 func runSuite(t *testing.T, target target) {
+	var err error
+	if target.keys.neverIssued, err = access.NewSecret(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	s := newSuite(target)
 	t.Cleanup(s.http.CloseIdleConnections)
 	s.loadDescriptions(t)
@@ -48,6 +55,7 @@ func runSuite(t *testing.T, target target) {
 		t.Errorf("the company has %d webhooks and had %d before: the suite left some behind, or somebody else was at work", after, before)
 	}
 	if s.own != nil {
+		s.http.CloseIdleConnections() // a server that ends waits for those that never sent anything
 		s.own.finish(t, s.secrets())
 	}
 }
@@ -71,6 +79,7 @@ type subject struct {
 func subjects() []subject {
 	return []subject{
 		{"Reference", testReference},
+		{"Readme", testReadme},
 		{"Authentication", testAuthentication},
 		{"Permission", testPermission},
 		{"Expiry", testExpiry},

@@ -24,13 +24,13 @@ func visible() string {
 func testIdempotencyKey(t *testing.T, s *suite) {
 	body := s.valid().body()
 	for name, key := range map[string]string{
-		"a blank": "a b", "a tab": "a\tb", "256 characters": strings.Repeat("k", 256), "4000 characters": strings.Repeat("k", 4000),
+		"a blank": "a b", "256 characters": strings.Repeat("k", 256), "4000 characters": strings.Repeat("k", 4000),
 	} {
 		t.Run("not allowed: "+name, func(t *testing.T) {
 			s.do(t, s.wrongCreation(body).withHeader("Idempotency-Key", key)).wantErrorNaming(t, http.StatusBadRequest)
 		})
 	}
-	for name, key := range map[string]string{"empty": "", "a letter with an accent": "caf\u00e9", "a byte above ASCII": "caf\xe9"} {
+	for name, key := range map[string]string{"empty": "", "a tab": "a\tb", "a letter with an accent": "caf\u00e9", "a byte above ASCII": "caf\xe9"} {
 		t.Run("not allowed: "+name, func(t *testing.T) {
 			s.onlyOn(t, "gateways change or drop such headers", hostServe)
 			s.do(t, s.wrongCreation(body).withHeader("Idempotency-Key", key)).wantErrorNaming(t, http.StatusBadRequest)

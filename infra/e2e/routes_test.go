@@ -137,8 +137,10 @@ func testOperation(t *testing.T, s *suite) {
 	t.Run("health", func(t *testing.T) {
 		resp, err := s.send(t.Context(), request{method: http.MethodGet, path: "/healthz"})
 		if err != nil || resp.status != http.StatusOK {
-			t.Errorf("%v %v\nwant 200", resp, err)
+			t.Fatalf("%v %v\nwant 200", resp, err)
 		}
+		s.checkHeader(t, resp)
+		s.checkBody(t, resp)
 	})
 	t.Run("description", func(t *testing.T) {
 		tree, served := s.descriptions[0], s.descriptions[len(s.descriptions)-1]

@@ -36,7 +36,10 @@ func testText(t *testing.T, s *suite) {
 		})
 	}
 	t.Run("sent as escapes", func(t *testing.T) {
-		body := strings.NewReplacer("Billing Events", `\ud83d\ude00\u00e9\u003c\/\u0000`, "Receive invoice and payment updates", `\u2028\"\t`).Replace(s.valid().body())
+		body := strings.NewReplacer(
+			"Billing Events", `\ud83d\ude00\u00e9\u003c\/\u0000`,
+			"Receive invoice and payment updates", `\u2028\"\t`,
+		).Replace(s.valid().body())
 		made := s.created(t, s.do(t, s.creation(body)))
 		if made.Name != "😀é</\x00" || made.Description != "\u2028\"\t" {
 			t.Errorf("it made %q and %q", made.Name, made.Description)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -168,16 +167,6 @@ type page struct {
 		Max     int `json:"max"`
 	} `json:"pages"`
 	Elements []webhook `json:"elements"`
-}
-
-// json writes the page as the reference does.
-func (p page) json() string {
-	elements := make([]string, len(p.Elements))
-	for i, w := range p.Elements {
-		elements[i] = w.json()
-	}
-	return fmt.Sprintf(`{"entities":"Webhook","count":%d,"per_page":%d,"pages":{"current":%d,"max":%d},"elements":[%s]}`,
-		p.Count, p.PerPage, p.Pages.Current, p.Pages.Max, strings.Join(elements, ","))
 }
 
 // list reads a page and checks what is true of all of them.

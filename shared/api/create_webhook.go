@@ -73,12 +73,7 @@ func (e *creating) serve(ctx context.Context, r request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	state, err := e.Store.PrepareCreation(ctx, webhook.CreationQuery{
-		Company: a.company,
-		Events:  a.events,
-		Key:     a.key,
-		Now:     e.Now(),
-	})
+	state, err := e.prepare(ctx, a)
 	switch {
 	case err != nil:
 		return response{}, err
@@ -93,6 +88,18 @@ func (e *creating) serve(ctx context.Context, r request) (response, error) {
 		return response{}, err
 	}
 	return e.create(ctx, a)
+}
+
+// prepare reads what decides about the creation. The state is no snapshot: it may count a webhook
+// made a moment ago under the very same key, and not have its record yet. So where a company is full
+// and there is a key, it looks once more before anybody is refused.
+func (e *creating) prepare(ctx context.Context, a attempt) (webhook.CreationState, error) {
+	q := webhook.CreationQuery{Company: a.company, Events: a.events, Key: a.key, Now: e.Now()}
+	state, err := e.Store.PrepareCreation(ctx, q)
+	if err != nil || a.key == nil || state.Earlier != nil || state.Count < e.Quota {
+		return state, err
+	}
+	return e.Store.PrepareCreation(ctx, q)
 }
 
 // parseAttempt does what needs neither store nor network.

@@ -157,6 +157,25 @@ func TestLostRace(t *testing.T) {
 	})
 }
 
+// A database without snapshots may count the winner of a race before it shows the winner's record.
+func TestCreateWebhookCountedBeforeItsRecordIsSeen(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.creator.Quota = 1 })
+	request := keyed(newBody("a", "https://hooks.example/a", paid), "k")
+	w.create("a", request)
+	reads := 0
+	w.store.prepared = func(state *webhook.CreationState) {
+		if reads++; reads == 1 {
+			state.Earlier = nil
+		}
+	}
+	r := w.do(request)
+	r.want(t, 201, "")
+	if !strings.Contains(r.body, w.names["{a.token}"]) {
+		t.Errorf("got %s, want the winner's answer", r.body)
+	}
+	w.do(keyed(newBody("b", "https://hooks.example/b", paid), "another")).want(t, 409, refused("The company has reached its quota of 1 webhooks."))
+}
+
 // Whatever fails on the way, a request ends with the right status, and what may be repeated can be.
 func TestCreateWebhookFailures(t *testing.T) {
 	busy := webhook.Unavailable(errors.New("throttled"))

@@ -246,6 +246,8 @@ type watchedStore struct {
 	mu     sync.Mutex
 	calls  []string
 	before func(ctx context.Context, method string) error
+	// prepared may change what PrepareCreation read.
+	prepared func(*webhook.CreationState)
 }
 
 func (s *watchedStore) watch(ctx context.Context, method string) error {
@@ -283,7 +285,11 @@ func (s *watchedStore) PrepareCreation(ctx context.Context, q webhook.CreationQu
 	if err := s.watch(ctx, "PrepareCreation"); err != nil {
 		return webhook.CreationState{}, err
 	}
-	return s.store.PrepareCreation(ctx, q)
+	state, err := s.store.PrepareCreation(ctx, q)
+	if s.prepared != nil {
+		s.prepared(&state)
+	}
+	return state, err
 }
 
 func (s *watchedStore) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
