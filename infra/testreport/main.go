@@ -16,8 +16,6 @@ import (
 )
 
 func main() {
-	// Ctrl-C reaches `go test` from the terminal as well: it ends the tests, and the report is still made.
-	signal.Ignore(os.Interrupt)
 	ci := os.Getenv("CI") != "" && os.Getenv("CI") != "false"
 	err := run(os.Args[1:], ci, os.Stdout, os.Stderr)
 	if notes := strings.TrimSpace(os.Getenv("TESTREPORT_NOTES")); notes != "" {
@@ -31,6 +29,10 @@ func main() {
 
 // run runs `go test` with args, reports on stdout, and fails if a test failed or, with ci, if one was skipped.
 func run(args []string, ci bool, stdout, stderr io.Writer) error {
+	// Ctrl-C reaches `go test` from the terminal as well: it ends the tests, and the report is still made.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
 	test := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	test.Stderr = stderr
 	events, err := test.StdoutPipe()
