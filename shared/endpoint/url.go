@@ -134,7 +134,8 @@ func parseAuthority(authority string) (u URL, reason string) {
 	if strings.Contains(authority, "%") {
 		return URL{}, reasonHostEscape
 	}
-	host, port, ok := authority, "", true
+	host, port := authority, ""
+	var ok bool
 	if inner, bracketed := strings.CutPrefix(authority, "["); bracketed {
 		host, port, ok = strings.Cut(inner, "]")
 		u.addr, reason = parseIPv6(host)
