@@ -272,6 +272,18 @@ func TestRevocationTakesEffectWithinAMinute(t *testing.T) {
 	}
 }
 
+func TestClockSetBackKeepsNoRevokedKeyAlive(t *testing.T) {
+	b := newBench(t, nil)
+	if _, err := b.auth.Authenticate(context.Background(), "Bearer "+b.secret); err != nil {
+		t.Fatal(err)
+	}
+	delete(b.table.keys, b.hash)
+	b.now = b.now.Add(-time.Hour)
+	if _, err := b.auth.Authenticate(context.Background(), "Bearer "+b.secret); webhook.KindOf(err) != webhook.KindUnauthenticated {
+		t.Errorf("an hour back: error %v, want Invalid token", err)
+	}
+}
+
 func TestNewKeyWorksAtOnceAndFailuresAreNotCached(t *testing.T) {
 	b := newBench(t, nil)
 	key := b.table.keys[b.hash]

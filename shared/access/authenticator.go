@@ -32,7 +32,7 @@ type Authenticator struct {
 
 type cachedKey struct {
 	key   Key
-	until time.Time
+	since time.Time
 }
 
 // NewAuthenticator makes an Authenticator that finds keys in a store and caches them for [CacheTTL].
@@ -68,11 +68,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 // find looks a key up, in the cache first. What does not exist is not cached, so that a new key
 // works at once.
 func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
-	now := a.now() // before the read: from then on the cached answer may be out of date
+	// Before the read, since from then on the answer may be out of date; and by the wall clock alone,
+	// since the monotonic one stands still while a machine or a Lambda function is suspended.
+	now := a.now().Round(0)
 	a.mu.Lock()
 	entry, ok := a.cached[hash]
 	a.mu.Unlock()
-	if ok && now.Before(entry.until) {
+	if age := now.Sub(entry.since); ok && age >= 0 && age < CacheTTL {
 		return entry.key, nil
 	}
 	key, err := a.keys.KeyByHash(ctx, hash)
@@ -84,7 +86,7 @@ func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
 	if len(a.cached) >= maxCachedKeys {
 		clear(a.cached) // rare, and refilled by one read a key
 	}
-	a.cached[hash] = cachedKey{key: key, until: now.Add(CacheTTL)}
+	a.cached[hash] = cachedKey{key: key, since: now}
 	return key, nil
 }
 

@@ -24,6 +24,8 @@ type webhookCreator interface {
 type tokenSealer interface {
 	Seal(ctx context.Context, company, webhookID, token string) ([]byte, error)
 	Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error)
+	HashBody(ctx context.Context, company, webhookID string, key webhook.IdempotencyKey, body []byte) ([sha256.Size]byte, error)
+	IsBody(ctx context.Context, hash [sha256.Size]byte, company, webhookID string, key webhook.IdempotencyKey, body []byte) (bool, error)
 }
 
 type tlsChecker interface {
@@ -61,10 +63,10 @@ type creating struct {
 // attempt is a valid request for a creation.
 type attempt struct {
 	creation
-	company  string
-	target   endpoint.URL
-	key      *webhook.IdempotencyKey // nil for none
-	bodyHash [sha256.Size]byte
+	company string
+	target  endpoint.URL
+	key     *webhook.IdempotencyKey // nil for none
+	body    []byte
 }
 
 // serve checks in the order of the contract, where the first failure answers.
@@ -121,7 +123,7 @@ func parseAttempt(r request) (attempt, error) {
 		company:  r.company,
 		target:   target,
 		key:      key,
-		bodyHash: sha256.Sum256(r.body),
+		body:     r.body,
 	}, nil
 }
 
@@ -140,7 +142,11 @@ func (e *creating) create(ctx context.Context, a attempt) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	earlier, err := e.Store.CreateWebhook(ctx, a.toStore(id, sealed, now, e.Quota))
+	record, err := e.record(ctx, a, id)
+	if err != nil {
+		return response{}, err
+	}
+	earlier, err := e.Store.CreateWebhook(ctx, a.toStore(id, sealed, now, e.Quota, record))
 	switch {
 	case err != nil:
 		return response{}, err
@@ -150,8 +156,17 @@ func (e *creating) create(ctx context.Context, a attempt) (response, error) {
 	return a.created(id, token), nil
 }
 
-func (a attempt) toStore(id string, sealed []byte, now time.Time, quota int) webhook.Creation {
-	c := webhook.Creation{
+// record is what is remembered of the request under its idempotency key, nil without one.
+func (e *creating) record(ctx context.Context, a attempt, id string) (*webhook.IdempotencyRecord, error) {
+	if a.key == nil {
+		return nil, nil
+	}
+	hash, err := e.Sealer.HashBody(ctx, a.company, id, *a.key, a.body)
+	return &webhook.IdempotencyRecord{Key: *a.key, BodyHash: hash}, err
+}
+
+func (a attempt) toStore(id string, sealed []byte, now time.Time, quota int, record *webhook.IdempotencyRecord) webhook.Creation {
+	return webhook.Creation{
 		Webhook: webhook.Webhook{
 			ID:          id,
 			Company:     a.company,
@@ -163,18 +178,19 @@ func (a attempt) toStore(id string, sealed []byte, now time.Time, quota int) web
 			Version:     1,
 			CreatedAt:   now,
 		},
-		Quota: quota,
+		Quota:       quota,
+		Idempotency: record,
 	}
-	if a.key != nil {
-		c.Idempotency = &webhook.IdempotencyRecord{Key: *a.key, BodyHash: a.bodyHash}
-	}
-	return c
 }
 
 // repeat gives the answer of an earlier creation again. It said what this request's body says,
 // which is the same to the byte, and the token is the one stored then.
 func (e *creating) repeat(ctx context.Context, a attempt, earlier webhook.EarlierCreation) (response, error) {
-	if earlier.BodyHash != a.bodyHash {
+	same, err := e.Sealer.IsBody(ctx, earlier.BodyHash, a.company, earlier.WebhookID, *a.key, a.body)
+	if err != nil {
+		return response{}, err
+	}
+	if !same {
 		return response{}, webhook.Errorf(webhook.KindConflict,
 			"This \"Idempotency-Key\" was used with another body in the last %d hours.", idempotencyHours)
 	}

@@ -27,8 +27,9 @@ const format = 1
 
 // Key is a data key with its id.
 type Key struct {
-	id   KeyID
-	aead cipher.AEAD
+	id      KeyID
+	aead    cipher.AEAD
+	bodyKey []byte // of the HMAC in HashBody
 }
 
 // KeyID names a key without telling anything of it.
@@ -51,8 +52,15 @@ func NewKey(secret []byte) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	sum := sha256.Sum256(append([]byte("webhooks token key id\x00"), secret...))
-	return Key{id: KeyID(sum[:keyIDSize]), aead: aead}, nil
+	id, bodyKey := derive("webhooks token key id\x00", secret), derive("webhooks body key\x00", secret)
+	return Key{id: KeyID(id[:keyIDSize]), aead: aead, bodyKey: bodyKey}, nil
+}
+
+// derive makes 32 bytes for one purpose of a secret that is as good as random; they tell nothing of
+// it, or of what is made for another purpose.
+func derive(purpose string, secret []byte) []byte {
+	sum := sha256.Sum256(append([]byte(purpose), secret...))
+	return sum[:]
 }
 
 // ID names the key.

@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"crypto/rand"
+
+	"webhooks/shared/webhook"
 )
 
 const (
@@ -220,5 +223,52 @@ func TestKeyFileInMissingFolder(t *testing.T) {
 	_, created, err := LoadOrCreateKeyFile(filepath.Join(t.TempDir(), "none", "token.key"), rand.Reader)
 	if err == nil || created {
 		t.Errorf("created %v, error %v; want a failure", created, err)
+	}
+}
+
+func TestBodyHashHoldsForTheSameRequestAlone(t *testing.T) {
+	ctx := context.Background()
+	old, current := testKey(t, 1), testKey(t, 2)
+	key, body := webhook.NewIdempotencyKey("create", "k"), []byte(`{"webhook":{}}`)
+	hashUnder := func(k Key) [32]byte {
+		hash, err := Sealer{Keys: KeyRing{k}}.HashBody(ctx, company, id, key, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	hash := hashUnder(current)
+	tampered := hash
+	tampered[31] ^= 1
+	other := webhook.NewIdempotencyKey("create", "K")
+	tests := []struct {
+		name        string
+		hash        [32]byte
+		company, id string
+		key         webhook.IdempotencyKey
+		body        string
+		want        bool
+		err         error
+	}{
+		{"the same", hash, company, id, key, string(body), true, nil},
+		{"made under the key before", hashUnder(old), company, id, key, string(body), true, nil},
+		{"another company", hash, "acme2", id, key, string(body), false, nil},
+		{"another webhook", hash, company, id[:len(id)-1] + "5", key, string(body), false, nil},
+		{"another idempotency key", hash, company, id, other, string(body), false, nil},
+		{"another body", hash, company, id, key, string(body) + " ", false, nil},
+		{"a changed hash", tampered, company, id, key, string(body), false, nil},
+		{"a plain SHA-256, as anybody can make it", sha256.Sum256(body), company, id, key, string(body), false, ErrUnknownKey},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			sealer := Sealer{Keys: KeyRing{current, old}}
+			got, err := sealer.IsBody(ctx, test.hash, test.company, test.id, test.key, []byte(test.body))
+			if got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("got %v, error %v; want %v, %v", got, err, test.want, test.err)
+			}
+		})
+	}
+	if _, err := (Sealer{Keys: KeyRing{}}).HashBody(ctx, company, id, key, body); err == nil {
+		t.Error("hashed without a key")
 	}
 }
