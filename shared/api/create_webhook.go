@@ -51,13 +51,14 @@ type Creator struct {
 // CreateWebhook is the endpoint that makes a webhook, and the only one that ever shows a token.
 func CreateWebhook(c Creator) Endpoint {
 	c.Quota = cmp.Or(c.Quota, webhook.DefaultQuota)
-	e := &creating{Creator: c, ids: ids{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)}}
+	e := &creating{Creator: c, slots: newCheckSlots(), ids: ids{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)}}
 	return Endpoint{function: "create-webhook", serve: e.serve}
 }
 
 type creating struct {
 	Creator
-	ids ids
+	slots *checkSlots
+	ids   ids
 }
 
 // attempt is a valid request for a creation.
@@ -86,10 +87,19 @@ func (e *creating) serve(ctx context.Context, r request) (response, error) {
 	case state.Count >= e.Quota:
 		return response{}, webhook.QuotaReached(e.Quota)
 	}
-	if err := e.TLS.CheckTLS(ctx, a.target); err != nil {
+	if err := e.checkTLS(ctx, a); err != nil {
 		return response{}, err
 	}
 	return e.create(ctx, a)
+}
+
+func (e *creating) checkTLS(ctx context.Context, a attempt) error {
+	release, err := e.slots.acquire(ctx, a.company)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return e.TLS.CheckTLS(ctx, a.target)
 }
 
 // prepare reads what decides about the creation. The state is no snapshot: it may count a webhook

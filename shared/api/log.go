@@ -46,17 +46,23 @@ func (h requestIDHandler) WithGroup(name string) slog.Handler {
 type accessLine struct {
 	started                       time.Time
 	method, route, company, keyID string
+	// reason is why the request was refused, where the client is told less; empty elsewhere.
+	reason string
 }
 
 func (l accessLine) log(ctx context.Context, log *slog.Logger, status int, now time.Time) {
-	log.LogAttrs(ctx, slog.LevelInfo, "request",
+	attrs := []slog.Attr{
 		slog.String("method", l.method),
 		slog.String("route", l.route),
 		slog.Int("status", status),
 		slog.Float64("duration_ms", float64(now.Sub(l.started).Microseconds())/1000),
 		slog.String("company", l.company),
 		slog.String("key_id", l.keyID),
-	)
+	}
+	if l.reason != "" {
+		attrs = append(attrs, slog.String("reason", l.reason))
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
 // knownMethod keeps text of the client's choosing out of the log.
@@ -71,14 +77,13 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// logFailure logs why a request failed where the client is not told: our own failures, and why a
-// key was refused. Of a client that went away (its context was cancelled) only debugging wants to
-// know.
-func (h *handler) logFailure(ctx, client context.Context, err error) {
+// logFailure logs why a request failed by our own fault, and has the access line say why one was
+// refused, where that is more than the client is told. Of a client that went away (its context was
+// cancelled) only debugging wants to know.
+func (h *handler) logFailure(ctx, client context.Context, err error, line *accessLine) {
 	switch status := statusOf(classified(err).Kind); {
-	case status == http.StatusUnauthorized:
-		h.Log.InfoContext(ctx, "authentication refused", "cause", causeOf(err))
 	case status < http.StatusInternalServerError:
+		line.reason = causeOf(err)
 	case errors.Is(client.Err(), context.Canceled):
 		h.Log.DebugContext(ctx, "the client went away", "cause", err.Error())
 	default:
@@ -86,10 +91,10 @@ func (h *handler) logFailure(ctx, client context.Context, err error) {
 	}
 }
 
-// causeOf leaves out the client's message.
+// causeOf leaves out the client's message; it is empty where there is no other.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*webhook.Error](err); ok && e.Cause != nil {
 		return e.Cause.Error()
 	}
-	return err.Error()
+	return ""
 }

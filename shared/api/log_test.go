@@ -64,3 +64,28 @@ func TestStoreFailures(t *testing.T) {
 		})
 	}
 }
+
+// Why a request was refused is in its access line where the answer tells less.
+func TestAccessLineTellsTheReason(t *testing.T) {
+	check := &webhook.Error{Kind: webhook.KindInvalid, Message: "TLS certificate validation failed: the host could not be reached", Cause: errors.New("timed out")}
+	tests := []struct {
+		name string
+		call call
+		want string
+	}{
+		{"no key", call{target: "/webhooks", key: "none"}, "no bearer token in the Authorization header"},
+		{"a TLS check", post(newBody("a", "https://hooks.example/a", paid)), "timed out"},
+		{"told in the answer", post(`{}`), ""},
+		{"not refused", call{target: "/webhooks"}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.tls.err = check
+			line := w.accessLine(w.do(test.call))
+			if got, _ := line["reason"].(string); got != test.want {
+				t.Errorf("got reason %q, want %q in %v", got, test.want, line)
+			}
+		})
+	}
+}

@@ -81,12 +81,12 @@ func (h *handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	}()
 	response, err := h.serve(ctx, w, r, line)
 	if err != nil {
-		h.logFailure(ctx, r.Context(), err)
+		h.logFailure(ctx, r.Context(), err, line)
 		response = refusal(err)
 	}
 	a, err = encode(response)
 	if err != nil {
-		h.logFailure(ctx, r.Context(), err)
+		h.logFailure(ctx, r.Context(), err, line)
 		return internalError()
 	}
 	return a

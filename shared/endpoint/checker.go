@@ -52,9 +52,11 @@ type Checker struct {
 // A host that fails is an error of kind webhook.KindInvalid. Its message tells what a handshake showed;
 // of all else, whether there is no such name, no answer or no public address, it is the same sentence, so
 // that nobody can explore a network with it. The time it takes is that of the look-up and the
-// handshake and is not evened out. What really happened is the error's cause, for the log.
+// handshake and is not evened out. The error's cause is for the log: what happened, in words that
+// hold no name or address.
 //
-// When ctx ends first, that says nothing of the host, and the error is of kind webhook.KindUnavailable.
+// When ctx ends first, or this machine has no descriptor or port left, that says nothing of the host,
+// and the error is of kind webhook.KindUnavailable.
 func (c *Checker) CheckTLS(ctx context.Context, u URL) error {
 	now := c.Now()
 	limited, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, DefaultTimeout))

@@ -1,12 +1,16 @@
 package endpoint
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -31,15 +35,55 @@ const (
 )
 
 // failure is the error of a check that failed for err. The fault is the host's, except when this
-// machine's own trusted authorities cannot be read.
+// machine's own trusted authorities cannot be read or it has no means left to connect.
 func failure(err error, now time.Time) error {
 	if _, ours := errors.AsType[x509.SystemRootsError](err); ours {
 		return fmt.Errorf("checking TLS: %w", err)
 	}
+	if isExhaustion(err) {
+		return webhook.Unavailable(fmt.Errorf("checking TLS: %w", err))
+	}
+	told := reason(err, now)
 	return &webhook.Error{
 		Kind:    webhook.KindInvalid,
-		Message: "TLS certificate validation failed: " + reason(err, now),
-		Cause:   err,
+		Message: "TLS certificate validation failed: " + told,
+		Cause:   &cause{class: class(err, told), err: err},
+	}
+}
+
+// isExhaustion reports whether this machine has run out of descriptors, memory or ports.
+func isExhaustion(err error) bool {
+	return slices.ContainsFunc([]error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
+	}, func(errno error) bool { return errors.Is(err, errno) })
+}
+
+// cause is why a check failed, for the log: its text is of a few classes that hold nothing of what
+// the customer or the host sent.
+type cause struct {
+	class string
+	err   error
+}
+
+func (c *cause) Error() string { return c.class }
+func (c *cause) Unwrap() error { return c.err }
+
+// class gives what the customer is told, or where that is not much, more.
+func class(err error, told string) string {
+	_, name := errors.AsType[*net.DNSError](err)
+	switch {
+	case told != reasonUnreachable:
+		return told
+	case errors.Is(err, ErrNotAllowed):
+		return "not a public address"
+	case name:
+		return "the name does not resolve"
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return "timed out"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	default:
+		return "no TLS handshake"
 	}
 }
 
