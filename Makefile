@@ -51,6 +51,10 @@ e2e: export WEBHOOKS_E2E_RECEIVER := $(or $(RECEIVER),$(WEBHOOKS_E2E_RECEIVER))
 lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, shellcheck)
 	@infra/tools/lint
 
+.PHONY: sam-check
+sam-check: ## look over template.yaml with the linters of SAM, CloudFormation and checkov
+	@infra/stack/check
+
 .PHONY: fmt
 fmt: go ## format the Go code
 	@gofmt -w $$(go list -f '{{.Dir}}' ./...)

@@ -1,0 +1,206 @@
+package stack
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// dimension is one of those that name whose metric it is.
+type dimension struct{ Name, Value string }
+
+// metric is one of CloudWatch's, as alarms and dashboards name it.
+type metric struct {
+	Namespace, MetricName string
+	Dimensions            []dimension
+}
+
+// alarm is what these tests read of one.
+type alarm struct {
+	metric // of an alarm on a single metric
+
+	AlarmName, AlarmDescription, ComparisonOperator, TreatMissingData string
+	AlarmActions, OKActions                                           []string
+	EvaluationPeriods, DatapointsToAlarm                              int
+	Metrics                                                           []struct {
+		Expression string
+		ReturnData *bool
+		MetricStat struct {
+			Period int
+			Stat   string
+			Metric metric
+		}
+	}
+}
+
+// metrics gives all that an alarm looks at.
+func (a alarm) metrics() []metric {
+	if a.MetricName != "" {
+		return []metric{a.metric}
+	}
+	var all []metric
+	for _, m := range a.Metrics {
+		if m.Expression == "" {
+			all = append(all, m.MetricStat.Metric)
+		}
+	}
+	return all
+}
+
+func alarms(t *testing.T, stack *deployment) map[string]alarm {
+	t.Helper()
+	all := make(map[string]alarm)
+	for _, id := range stack.ofType(t, "AWS::CloudWatch::Alarm") {
+		var a alarm
+		convert(t, stack.properties(id), &a)
+		all[strings.TrimPrefix(a.AlarmName, "test-")] = a
+	}
+	return all
+}
+
+func testAlarms(t *testing.T, stack *deployment) {
+	want := []string{
+		"api-client-errors", "api-lasting-errors", "api-latency", "api-server-errors",
+		"function-errors", "function-latency", "function-throttles", "table-throttles",
+	}
+	all := alarms(t, stack)
+	if got := sorted(all); !slices.Equal(got, want) {
+		t.Errorf("the alarms are %q, want %q", got, want)
+	}
+	for name, a := range all {
+		testAlarm(t, stack, name, a)
+	}
+	// Nobody forgets a new function: of each there are errors and throttles in an alarm.
+	for _, name := range []string{"function-errors", "function-throttles"} {
+		if got, want := metricsOf(all[name].metrics(), "AWS/Lambda"), functionNames(t, stack); !slices.Equal(got, want) {
+			t.Errorf("%s watches %q, want %q", name, got, want)
+		}
+	}
+}
+
+func testAlarm(t *testing.T, stack *deployment, name string, a alarm) {
+	t.Helper()
+	const longest = 1024 // characters of a description
+	if sentences := strings.Count(a.AlarmDescription, ". "); sentences < 1 || len(a.AlarmDescription) > longest {
+		t.Errorf("%s: in at most %d characters the description must say what is the matter and what to do: %q", name, longest, a.AlarmDescription)
+	}
+	if a.AlarmActions != nil || a.OKActions != nil {
+		t.Errorf("%s: without a topic it calls %v and %v", name, a.AlarmActions, a.OKActions)
+	}
+	// Without requests there is no data, and nothing wrong.
+	if a.TreatMissingData != "notBreaching" || a.ComparisonOperator != "GreaterThanThreshold" ||
+		a.DatapointsToAlarm > a.EvaluationPeriods || a.DatapointsToAlarm < 3 {
+		t.Errorf("%s: %+v", name, a)
+	}
+	testMetrics(t, stack, name, a.metrics())
+	results := 0
+	for _, m := range a.Metrics {
+		if m.ReturnData == nil || *m.ReturnData {
+			results++
+		}
+	}
+	if a.Metrics != nil && results != 1 {
+		t.Errorf("%s: %d of its metrics are the result, want 1", name, results)
+	}
+}
+
+// functionNames gives the names of all functions.
+func functionNames(t *testing.T, stack *deployment) []string {
+	t.Helper()
+	var names []string
+	for _, id := range stack.ofType(t, "AWS::Lambda::Function") {
+		names = append(names, stack.ref(id).(string))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// metricsOf gives whose metrics of a namespace there are.
+func metricsOf(metrics []metric, namespace string) []string {
+	names := make(map[string]bool)
+	for _, m := range metrics {
+		if m.Namespace == namespace {
+			names[m.Dimensions[0].Value] = true
+		}
+	}
+	return sorted(names)
+}
+
+// testMetrics holds that there are metrics, each one that AWS has, of something in the stack.
+func testMetrics(t *testing.T, stack *deployment, of string, metrics []metric) {
+	t.Helper()
+	known := map[string]struct {
+		dimension string
+		values    []string
+		names     []string
+	}{
+		"AWS/ApiGateway": {"ApiId", []string{"Api"}, []string{"Count", "4xx", "5xx", "Latency", "IntegrationLatency"}},
+		"AWS/Lambda":     {"FunctionName", functionNames(t, stack), []string{"Invocations", "Errors", "Throttles", "Duration"}},
+		"AWS/DynamoDB": {"TableName", []string{"test-subscriptions"}, []string{
+			"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents",
+		}},
+	}
+	if len(metrics) == 0 {
+		t.Errorf("%s looks at nothing", of)
+	}
+	for _, m := range metrics {
+		k, ok := known[m.Namespace]
+		if !ok || len(m.Dimensions) != 1 || m.Dimensions[0].Name != k.dimension ||
+			!slices.Contains(k.values, m.Dimensions[0].Value) || !slices.Contains(k.names, m.MetricName) {
+			t.Errorf("%s looks at %+v, which there is not", of, m)
+		}
+	}
+}
+
+// With a topic, every alarm tells it when it begins and when it is over.
+func TestTranslatedWithTopic(t *testing.T) {
+	const topic = "arn:aws:sns:eu-west-1:123456789012:on-call"
+	for name, a := range alarms(t, translated(t, map[string]any{"AlarmTopicArn": topic})) {
+		if !slices.Equal(a.AlarmActions, []string{topic}) || !slices.Equal(a.OKActions, []string{topic}) {
+			t.Errorf("%s calls %v and %v", name, a.AlarmActions, a.OKActions)
+		}
+	}
+}
+
+// The dashboard is JSON, and shows metrics of what there is, of every function the same.
+func testDashboard(t *testing.T, stack *deployment) {
+	var dashboard struct {
+		Widgets []struct {
+			Type                string
+			X, Y, Width, Height int
+			Properties          struct {
+				Title, Region, Stat string
+				Period              int
+				Metrics             [][]any
+			}
+		}
+	}
+	body := stack.properties("Dashboard")["DashboardBody"].(string)
+	if err := json.Unmarshal([]byte(body), &dashboard); err != nil {
+		t.Fatalf("the dashboard is not JSON: %v\n%s", err, body)
+	}
+	shown := make(map[string][]metric) // by the metric's name
+	places := make(map[string]bool)
+	for _, w := range dashboard.Widgets {
+		if w.Type != "metric" || w.Properties.Title == "" || w.Properties.Region != "eu-west-1" || w.X+w.Width > 24 {
+			t.Errorf("widget %+v", w)
+		}
+		places[fmt.Sprint(w.X, w.Y)] = true
+		for _, row := range w.Properties.Metrics {
+			m := metric{row[0].(string), row[1].(string), []dimension{{row[2].(string), row[3].(string)}}}
+			shown[m.MetricName] = append(shown[m.MetricName], m)
+		}
+	}
+	if len(places) != len(dashboard.Widgets) {
+		t.Errorf("%d widgets are in %d places", len(dashboard.Widgets), len(places))
+	}
+	testMetrics(t, stack, "the dashboard", slices.Concat(slices.Collect(maps.Values(shown))...))
+	for _, name := range []string{"Invocations", "Duration", "Errors", "Throttles"} {
+		if got, want := metricsOf(shown[name], "AWS/Lambda"), functionNames(t, stack); !slices.Equal(got, want) {
+			t.Errorf("the dashboard shows %s of %q, want %q", name, got, want)
+		}
+	}
+}
