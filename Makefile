@@ -79,6 +79,14 @@ build: go ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86
 build-%:
 	@infra/bootstrap/build "$*" "$(ARTIFACTS_DIR)"
 
+.PHONY: release
+release: go ## build the archives for linux and macOS into dist/ (VERSION=v1.2.3, VERIFY=1 builds twice and compares)
+	@go run ./infra/release -version "$(VERSION)" $(if $(VERIFY),-verify)
+
+.PHONY: image
+image: go ## build the container image (IMAGE=webhooks)
+	@infra/container/image $(IMAGE)
+
 .PHONY: clean
 clean: ## stop what was started in the background, and remove builds and downloads (not what `make run` keeps in .webhooks)
 	@$(DYNAMODB_LOCAL) stop 2>/dev/null

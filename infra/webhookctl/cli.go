@@ -41,6 +41,14 @@ type cli struct {
 		List   typesListCmd   `cmd:"" help:"List the event types available."`
 		Remove typesRemoveCmd `cmd:"" help:"Take an event type off the list."`
 	} `cmd:"" help:"Manage event types."`
+
+	Backup  backupCmd  `cmd:"" help:"Write the SQLite database to a file, while it is in use."`
+	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the SQLite database."`
+	Export  exportCmd  `cmd:"" help:"Write a company's webhooks, event types and key hashes to a file, for another store."`
+	Import  importCmd  `cmd:"" help:"Store what export wrote."`
+
+	Health  healthCmd  `cmd:"" help:"Ask a running service whether it works."`
+	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
 
 // newParser makes the parser of a command line into flags.

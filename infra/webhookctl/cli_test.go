@@ -35,7 +35,7 @@ func TestEveryFlagHasHelpAndVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flags < 20 || commands != 8 {
+	if flags < 30 || commands != 14 {
 		t.Errorf("walked %d flags and %d commands: the rules were not checked on everything", flags, commands)
 	}
 }
@@ -104,6 +104,43 @@ func TestVariablesEqualFlags(t *testing.T) {
 				"WEBHOOKS_LOG_FORMAT": "text",
 			},
 			part: func(f *cli) any { return []any{f.Storage, f.LogFormat} },
+		},
+		{
+			name:    "serve with KMS",
+			command: []string{"serve"},
+			flags:   []string{"--kms-key=alias/a", "--kms-endpoint=http://127.0.0.1:1"},
+			env:     map[string]string{"WEBHOOKS_KMS_KEY": "alias/a", "WEBHOOKS_KMS_ENDPOINT": "http://127.0.0.1:1"},
+			part:    func(f *cli) any { return f.Serve.TokenKeys },
+		},
+		{
+			name:    "restore",
+			command: []string{"restore", "b.db"},
+			flags:   []string{"--replace"},
+			env:     map[string]string{"WEBHOOKS_REPLACE": "true"},
+			part:    func(f *cli) any { return f.Restore.Replace },
+		},
+		{
+			name:    "export",
+			command: []string{"export"},
+			flags:   []string{"--company=acme", "--output=o", "--target-token-key-file=k", "--token-key-file=t"},
+			env: map[string]string{
+				"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_OUTPUT": "o", "WEBHOOKS_TARGET_TOKEN_KEY_FILE": "k", "WEBHOOKS_TOKEN_KEY_FILE": "t",
+			},
+			part: func(f *cli) any { return f.Export },
+		},
+		{
+			name:    "import",
+			command: []string{"import", "-"},
+			flags:   []string{"--source-token-key-file=k", "--kms-key=a"},
+			env:     map[string]string{"WEBHOOKS_SOURCE_TOKEN_KEY_FILE": "k", "WEBHOOKS_KMS_KEY": "a"},
+			part:    func(f *cli) any { return []any{f.Import.SourceTokenKeyFile, f.Import.TokenKeys} },
+		},
+		{
+			name:    "health",
+			command: []string{"health"},
+			flags:   []string{"--addr=:1"},
+			env:     map[string]string{"WEBHOOKS_ADDR": ":1"},
+			part:    func(f *cli) any { return f.Health },
 		},
 		{
 			name:    "keys create",

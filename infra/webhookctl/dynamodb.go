@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"webhooks/shared/dynamo"
 )
@@ -65,6 +66,16 @@ func checkCredentials(ctx context.Context, provider aws.CredentialsProvider) err
 	return nil
 }
 
+// newKMSClient makes a client of the region's KMS, or of another endpoint, with the credentials of
+// the database.
+func newKMSClient(config dynamo.Config, endpoint string) *kms.Client {
+	options := kms.Options{Region: config.Region, Credentials: config.Credentials}
+	if endpoint != "" {
+		options.BaseEndpoint = &endpoint
+	}
+	return kms.New(options)
+}
+
 func credentialsInEnvironment() bool {
 	return slices.ContainsFunc([]string{
 		"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -73,11 +84,11 @@ func credentialsInEnvironment() bool {
 }
 
 // validateEndpoint refuses what is no base URL of a service.
-func validateEndpoint(endpoint string) error {
+func validateEndpoint(flag, endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
 		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("--dynamodb-endpoint must be a URL of scheme and host, such as http://127.0.0.1:8000")
+		return fmt.Errorf("%s must be a URL of scheme and host, such as http://127.0.0.1:8000", flag)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestErrorLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no command", nil, `expected one of "serve", "tables", "keys", "types"` + helpFor("--help")},
+		{"no command", nil, `expected one of "serve", "tables", "keys", "types", "backup", ...` + helpFor("--help")},
 		{"unknown command", []string{"keys", "lst"}, `unexpected argument lst, did you mean "list"?` + helpFor("keys --help")},
 		{"unknown flag", []string{"serve", "--port", "1"}, `unknown flag --port` + helpFor("serve --help")},
 		{"missing flags", []string{"keys", "create"}, `missing flags: --company=C, --permissions=P,...` + helpFor("keys create --help")},

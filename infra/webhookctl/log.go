@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/mattn/go-isatty"
+
 	"webhooks/shared/api"
 )
 
@@ -23,11 +25,8 @@ func newLogger(out io.Writer, format string) *slog.Logger {
 	return slog.New(api.NewLogHandler(slog.NewJSONHandler(out, nil)))
 }
 
+// isTerminal tells a terminal from files, pipes and devices such as /dev/null.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && isatty.IsTerminal(file.Fd())
 }

@@ -58,18 +58,27 @@ type outcome struct {
 // runTool runs webhookctl to its end.
 func runTool(t *testing.T, cmd *exec.Cmd) outcome {
 	t.Helper()
+	return startTool(t, cmd)()
+}
+
+// startTool starts webhookctl and gives what waits for its end.
+func startTool(t *testing.T, cmd *exec.Cmd) (wait func() outcome) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	limit := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
-	defer limit.Stop()
-	err := cmd.Wait()
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		t.Fatal(err)
+	return func() outcome {
+		t.Helper()
+		defer limit.Stop()
+		err := cmd.Wait()
+		if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+			t.Fatal(err)
+		}
+		return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 	}
-	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
 // mustRun runs webhookctl and gives its stdout and stderr; it must succeed.

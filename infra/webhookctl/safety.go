@@ -16,6 +16,9 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 	if err := storage.validate(); err != nil {
 		return err
 	}
+	if err := cmd.TokenKeys.validate(storage); err != nil {
+		return err
+	}
 	if err := validateAddr(cmd.Addr); err != nil {
 		return err
 	}
@@ -56,7 +59,8 @@ func validateAddr(addr string) error {
 }
 
 // warn makes settings that weaken safety hard to overlook.
-func (cmd *serveCmd) warn(log *slog.Logger) {
+func (cmd *serveCmd) warn(log *slog.Logger, storage *storageFlags) {
+	cmd.TokenKeys.warn(log, storage)
 	if cmd.TLSCheck == tlsCheckOff {
 		log.Warn("the TLS check is off: webhooks are accepted for any host, whatever its certificate and address")
 	}

@@ -127,7 +127,7 @@ func TestEndpointURL(t *testing.T) {
 			if !tt.valid {
 				want = "--dynamodb-endpoint must be a URL of scheme and host, such as http://127.0.0.1:8000"
 			}
-			checkError(t, "endpoint", validateEndpoint(tt.endpoint), want)
+			checkError(t, "endpoint", validateEndpoint("--dynamodb-endpoint", tt.endpoint), want)
 		})
 	}
 }
@@ -156,7 +156,35 @@ func TestWarnings(t *testing.T) {
 			cmd := safe
 			tt.change(&cmd)
 			var out bytes.Buffer
-			cmd.warn(slog.New(slog.NewTextHandler(&out, nil)))
+			cmd.warn(slog.New(slog.NewTextHandler(&out, nil)), &storageFlags{Store: storeSQLite})
+			_, got, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), " ") // after the time
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTokenKeyWarning(t *testing.T) {
+	const local = "http://127.0.0.1:8000"
+	const want = `level=WARN msg="webhook tokens are sealed with a key file, and the deployed functions use KMS: they cannot open such tokens; give --kms-key"`
+	tests := []struct {
+		name    string
+		storage storageFlags
+		kmsKey  string
+		want    string
+	}{
+		{"sqlite", storageFlags{Store: storeSQLite}, "", ""},
+		{"a local DynamoDB", storageFlags{Store: storeDynamoDB, DynamoDBEndpoint: local}, "", ""},
+		{"AWS", storageFlags{Store: storeDynamoDB}, "", want},
+		{"AWS by its endpoint", storageFlags{Store: storeDynamoDB, DynamoDBEndpoint: "https://dynamodb.eu-west-1.amazonaws.com"}, "", want},
+		{"AWS and KMS", storageFlags{Store: storeDynamoDB}, "alias/webhooks", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			cmd := serveCmd{Addr: "127.0.0.1:3000", TLSCheck: "enforce", TokenKeys: tokenKeyFlags{KMSKey: tt.kmsKey}}
+			cmd.warn(slog.New(slog.NewTextHandler(&out, nil)), &tt.storage)
 			_, got, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), " ") // after the time
 			if got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -19,13 +20,13 @@ const startTimeout = 10 * time.Second
 
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
-	Addr          string    `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Where to listen for HTTP. Port 0 takes a free one, an empty host all addresses of this machine."`
-	Dev           bool      `env:"WEBHOOKS_DEV" help:"Try it out, on this machine alone: adds event types, an API key, a receiver and curl lines that work."`
-	Quota         int       `env:"WEBHOOKS_QUOTA" default:"1000" placeholder:"N" help:"How many webhooks a company may have."`
-	TokenKeyFile  string    `env:"WEBHOOKS_TOKEN_KEY_FILE" placeholder:"FILE" help:"Key that encrypts webhook tokens, made when missing; token.key in --data if not given. Back it up."`
-	TLSCheck      string    `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone: beside a local --dynamodb-endpoint, or with --dev."`
-	CAFile        string    `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust in that check besides the system's."`
-	AllowNetworks []network `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may be in although they are not public. May be given several times."`
+	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Where to listen for HTTP. Port 0 takes a free one, an empty host all addresses of this machine."`
+	Dev           bool          `env:"WEBHOOKS_DEV" help:"Try it out, on this machine alone: adds event types, an API key, a receiver and curl lines that work."`
+	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" placeholder:"N" help:"How many webhooks a company may have."`
+	TokenKeys     tokenKeyFlags `embed:""`
+	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone: beside a local --dynamodb-endpoint, or with --dev."`
+	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust in that check besides the system's."`
+	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may be in although they are not public. May be given several times."`
 }
 
 // Help is the end of "webhookctl serve --help".
@@ -34,7 +35,7 @@ func (*serveCmd) Help() string {
 
     webhookctl serve --dev
     webhookctl serve --addr :8080 --data /var/lib/webhooks
-    webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod-
+    webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks
     webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --dev
 
 SIGTERM or Ctrl-C ends it when the requests in flight are answered, a second one at once. GET /healthz tells whether it works and GET /openapi.json describes the API; neither needs an API key.`
@@ -55,9 +56,18 @@ func (cmd *serveCmd) Run(ctx context.Context, c *console, storage *storageFlags)
 	}
 	s, err := cmd.openStore(ctx, c, storage)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
 	}
 	return errors.Join(cmd.serve(ctx, c, storage, listener, s), s.close())
+}
+
+// interrupted makes of a failure to start the quiet end that it is when a signal came meanwhile.
+func interrupted(ctx context.Context, log *slog.Logger, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	log.Info("stopped by a signal before it was ready")
+	return nil
 }
 
 // openStore opens the store and sees that it answers.
@@ -84,17 +94,17 @@ func (cmd *serveCmd) openStore(ctx context.Context, c *console, storage *storage
 func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlags, listener net.Listener, s *opened) error {
 	box, err := cmd.startSandbox(ctx, c, storage, s)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
 	}
 	if box != nil {
 		defer func() { _ = box.Close() }()
 	}
-	handler, err := service{cmd: cmd, console: c, storage: storage, store: s, sandbox: box}.handler()
+	handler, err := service{cmd: cmd, console: c, storage: storage, store: s, sandbox: box}.handler(ctx)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
 	}
-	cmd.warn(c.log)
-	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place)
+	cmd.warn(c.log, storage)
+	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
 	if box != nil {
 		if err := box.WriteBanner(c.out, "http://"+listener.Addr().String()); err != nil {
 			return errors.Join(fmt.Errorf("writing to stdout: %w", err), listener.Close())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -174,5 +175,59 @@ func TestServerLimits(t *testing.T) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %d for a header of 32 KiB, want 431", answer.StatusCode)
+	}
+}
+
+// Clients that hold connections and ask for nothing must leave the process the descriptors that it
+// needs for its own work.
+func TestConnectionsAreLimited(t *testing.T) {
+	var descriptors syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		t.Fatal(err)
+	}
+	few := descriptors
+	few.Cur = 200
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listen(t.Context(), "127.0.0.1:0")
+	err = errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	const half = 100
+	for range half + 1 {
+		client, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+	}
+	first := <-accepted
+	for range half - 1 {
+		defer (<-accepted).Close()
+	}
+	select {
+	case <-accepted:
+		t.Fatalf("connection %d was accepted with 200 descriptors", half+1)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer (<-accepted).Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -9,10 +9,26 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // stopTimeout is how long requests in flight may take after a signal: longer than any may take.
 const stopTimeout = 30 * time.Second
+
+// mostConnections is how many clients may be connected at once; more wait until others leave, which
+// an idle one has to within 30 s.
+const mostConnections = 4096
+
+// limitConnections keeps half of the process's descriptors for the database and for TLS checks,
+// whatever clients do. A proxy in front should limit each of them: this limits only their sum.
+func limitConnections(listener net.Listener) (net.Listener, error) {
+	var descriptors syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		return nil, fmt.Errorf("cannot read how many descriptors this process may have: %w", err)
+	}
+	return netutil.LimitListener(listener, int(min(mostConnections, max(1, descriptors.Cur/2)))), nil
+}
 
 // listen opens the address.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -25,7 +41,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --addr", addr, err)
 	}
-	return listener, nil
+	return limitConnections(listener)
 }
 
 // newServer limits what one client can hold up. The API ends its own work after 10 s, so that
@@ -36,9 +52,11 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// "OPTIONS *" too is answered by the API, as every other request that has no route.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 

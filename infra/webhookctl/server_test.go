@@ -49,6 +49,7 @@ func startServer(t *testing.T, p place, flags ...string) *server {
 	t.Helper()
 	s := &server{ended: make(chan struct{})}
 	s.cmd = newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...)
+	s.cmd.Env = append(s.cmd.Env, p.env...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,20 +1,19 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"webhooks/infra/webhookctl/sandbox"
 	"webhooks/shared/access"
 	"webhooks/shared/api"
 	"webhooks/shared/api/openapi"
 	"webhooks/shared/endpoint"
-	"webhooks/shared/seal"
 )
 
 // service is the API put together of its parts.
@@ -28,8 +27,8 @@ type service struct {
 }
 
 // handler is all that serve answers.
-func (s service) handler() (http.Handler, error) {
-	sealer, err := s.sealer()
+func (s service) handler(ctx context.Context) (http.Handler, error) {
+	sealer, err := s.cmd.TokenKeys.sealer(ctx, s.console, s.storage, s.store)
 	if err != nil {
 		return nil, err
 	}
@@ -71,25 +70,6 @@ func (s service) handler() (http.Handler, error) {
 	}, nil
 }
 
-// sealer uses the token key file, and makes it when there is none.
-func (s service) sealer() (seal.Sealer, error) {
-	path := s.cmd.TokenKeyFile
-	if path == "" {
-		path = filepath.Join(s.storage.Data, "token.key")
-		if err := s.storage.makeDataDir(); err != nil {
-			return seal.Sealer{}, err
-		}
-	}
-	keys, created, err := seal.LoadOrCreateKeyFile(path, s.random)
-	if err != nil {
-		return seal.Sealer{}, fmt.Errorf("%w (--token-key-file)", err)
-	}
-	if created {
-		s.log.Warn("a new token key was made: BACK IT UP, without it no webhook token can be read again", "file", path)
-	}
-	return seal.Sealer{Keys: keys, Random: s.random}, nil
-}
-
 // checker is the TLS check with what the settings add to it.
 func (s service) checker() (*endpoint.Checker, error) {
 	checker := &endpoint.Checker{Resolver: net.DefaultResolver, Now: s.now}
@@ -99,17 +79,26 @@ func (s service) checker() (*endpoint.Checker, error) {
 	if s.sandbox != nil {
 		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, sandbox.Networks()...)
 	}
-	if s.sandbox == nil && s.cmd.CAFile == "" {
-		return checker, nil // with the system's authorities
-	}
 	var err error
-	if checker.RootCAs, err = x509.SystemCertPool(); err != nil {
+	if checker.RootCAs, err = s.authorities(); err != nil {
+		return nil, err
+	}
+	if checker.RootCAs.Equal(x509.NewCertPool()) {
+		s.log.Warn("this machine trusts no certificate authority, so the TLS check refuses every webhook: install its certificates (the package ca-certificates), or give --ca-file")
+	}
+	return checker, nil
+}
+
+// authorities are the system's, and those that the settings add.
+func (s service) authorities() (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
 		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
 	}
 	if s.sandbox != nil {
-		checker.RootCAs.AddCert(s.sandbox.Authority.Certificate())
+		pool.AddCert(s.sandbox.Authority.Certificate())
 	}
-	return checker, s.addAuthorities(checker.RootCAs)
+	return pool, s.addAuthorities(pool)
 }
 
 // addAuthorities adds those of --ca-file.

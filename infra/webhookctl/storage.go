@@ -11,6 +11,7 @@ import (
 
 	"webhooks/shared/access"
 	"webhooks/shared/dynamo"
+	"webhooks/shared/seal"
 	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
 )
@@ -45,7 +46,10 @@ type opened struct {
 	place string
 	// createTables makes what is missing; it may be repeated.
 	createTables func(ctx context.Context) error
-	close        func() error
+	// kmsKeys gives token keys that are kept in this store under a KMS key, at the region's KMS or
+	// another endpoint. It is nil where the store keeps none.
+	kmsKeys func(kmsKey, endpoint string) seal.Keys
+	close   func() error
 }
 
 // validate finds what contradicts itself before anything is made.
@@ -58,7 +62,7 @@ func (f *storageFlags) validate() error {
 	case f.Store != storeDynamoDB:
 		return errors.New("--dynamodb-endpoint is given, but the store is sqlite: add --store dynamodb, or leave it out")
 	}
-	return validateEndpoint(f.DynamoDBEndpoint)
+	return validateEndpoint("--dynamodb-endpoint", f.DynamoDBEndpoint)
 }
 
 // beginning tells whether a command may begin a new SQLite file. Those that look for something
@@ -92,12 +96,15 @@ func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
 		store:        s,
 		place:        "the DynamoDB table " + table,
 		createTables: s.CreateTables,
-		close:        func() error { return nil },
+		kmsKeys: func(kmsKey, endpoint string) seal.Keys {
+			return seal.NewKMSKeys(newKMSClient(config, endpoint), s, kmsKey)
+		},
+		close: func() error { return nil },
 	}, nil
 }
 
 func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginning) (*opened, error) {
-	path := filepath.Join(f.Data, "webhooks.db")
+	path := f.databaseFile()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && begin == existing {
 		return nil, fmt.Errorf("there is no %s: check --data, or run \"webhookctl tables create\" to begin a new one", path)
 	}
@@ -116,12 +123,29 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginni
 	}, nil
 }
 
+// databaseFile is where the SQLite file is, or is to be.
+func (f *storageFlags) databaseFile() string { return filepath.Join(f.Data, "webhooks.db") }
+
 // makeDataDir makes the folder so that only this user can look into it.
 func (f *storageFlags) makeDataDir() error {
 	if err := os.MkdirAll(f.Data, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w: give another with --data", err)
 	}
 	return nil
+}
+
+// openSoon opens the store, or gives up after commandTimeout.
+func (f *storageFlags) openSoon(ctx context.Context, c *console, begin beginning) (*opened, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	return f.open(ctx, c, begin)
+}
+
+// ping finds out soon whether the database answers and has its tables.
+func ping(ctx context.Context, s *opened) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	return s.Ping(ctx)
 }
 
 // withStore opens the store for one short command and closes it again.

@@ -17,6 +17,7 @@ import (
 type place struct {
 	dir   string
 	flags []string
+	env   []string // more of it, for servers
 }
 
 // eachStore runs a test on SQLite and on DynamoDB Local.

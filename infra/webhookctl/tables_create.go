@@ -50,9 +50,7 @@ func makeTables(ctx context.Context, c *console, s *opened) error {
 // reach finds out soon when there is no database to make tables in. Whether there are tables is not
 // the question.
 func reach(ctx context.Context, s *opened) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	if err := s.Ping(ctx); webhook.KindOf(err) == webhook.KindUnavailable {
+	if err := ping(ctx, s); webhook.KindOf(err) == webhook.KindUnavailable {
 		return err
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	driver "modernc.org/sqlite"
+	_ "modernc.org/sqlite" // the driver
 )
 
 // driverName is what modernc.org/sqlite registers itself as.
@@ -66,9 +66,6 @@ const busyTimeout = 5 * time.Second
 
 // dataSource names the file to database/sql, with the settings of every connection and more.
 func dataSource(path string, timeout time.Duration, pragmas ...string) string {
-	// fdatasync is as durable as fsync here and spares a journal write of the file system with
-	// every commit. Where the system has none, fsync stays.
-	_, _ = driver.Fdatasync(true)
 	return (&url.URL{
 		Scheme:   "file",
 		OmitHost: true,

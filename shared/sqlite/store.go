@@ -35,8 +35,8 @@ var (
 
 // Open opens the file at path, makes it where there is none, with mode 0600, and brings its tables
 // up to date. It refuses a file of a newer version of this program or of another program. The
-// directory must exist. Clock now tells which idempotency records can be thrown away. The caller
-// must call [Store.Close].
+// directory must exist. The clock tells which idempotency records can be thrown away. The caller must
+// call [Store.Close].
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
 	path, err := prepareFile(path)
 	if err != nil {

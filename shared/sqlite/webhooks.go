@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (s *Store) ListWebhooks(ctx context.Context, company string, page webhook.P
 func (s *Store) count(ctx context.Context, company string) (int, error) {
 	var count int
 	err := s.reads.row(ctx, selectCount, company).Scan(&count)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	return count, translate(err)

@@ -77,3 +77,13 @@ var ErrNotFound = &Error{Kind: KindNotFound, Message: "Not found."}
 func QuotaReached(quota int) *Error {
 	return Errorf(KindConflict, "The company has reached its quota of %d webhooks.", quota)
 }
+
+// WebhookExists is the refusal to import a webhook over one of the same id.
+func WebhookExists(id string) *Error {
+	return Errorf(KindConflict, "The company has a webhook %s already.", id)
+}
+
+// TypeExists is the refusal to import an event type over one of the same name.
+func TypeExists(name string) *Error {
+	return Errorf(KindConflict, "There is an event type %s already.", name)
+}

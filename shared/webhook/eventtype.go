@@ -43,7 +43,7 @@ func AvailableTypes(platform, company []EventType) []EventType {
 	available := make([]EventType, 0, len(platform)+len(company))
 	seen := make(map[string]bool, cap(available))
 	for _, types := range [][]EventType{platform, company} {
-		for _, t := range slices.SortedFunc(slices.Values(types), compareByAge) {
+		for _, t := range TypesByAge(types) {
 			if !t.Hidden && !seen[t.Name] {
 				seen[t.Name] = true
 				available = append(available, t)
@@ -53,6 +53,9 @@ func AvailableTypes(platform, company []EventType) []EventType {
 	return available
 }
 
-func compareByAge(a, b EventType) int {
-	return cmp.Or(a.AddedAt.Compare(b.AddedAt), strings.Compare(a.Name, b.Name))
+// TypesByAge gives types in the order of the time they were added, then by name.
+func TypesByAge(types []EventType) []EventType {
+	return slices.SortedFunc(slices.Values(types), func(a, b EventType) int {
+		return cmp.Or(a.AddedAt.Compare(b.AddedAt), strings.Compare(a.Name, b.Name))
+	})
 }

@@ -30,7 +30,8 @@ type Store interface {
 	Webhook(ctx context.Context, company, id string) (Webhook, error)
 
 	// PrepareCreation reads all that decides whether a webhook can be made, in one round trip where
-	// the database allows. It changes nothing.
+	// the database allows. It changes nothing. The parts are single reads: a creation that ends at
+	// this moment may be in one and not yet in another, but is in all of the next call's.
 	PrepareCreation(ctx context.Context, q CreationQuery) (CreationState, error)
 
 	// CreateWebhook stores a webhook, its edges, the company's count and the idempotency record in
@@ -55,6 +56,24 @@ type Store interface {
 	// RemoveEventType hides a type of the company (of the platform, when company is empty), or
 	// answers [ErrNotFound] when there is no visible one of that name.
 	RemoveEventType(ctx context.Context, company, name string) error
+
+	// WebhooksAfter gives up to limit (1 to 100) of a company's webhooks, ascending by id: those that
+	// come after an id that was read, or the first for an empty one. What is read so, step by step,
+	// lacks nothing that was there all the time, whatever is made or deleted meanwhile.
+	WebhooksAfter(ctx context.Context, company, after string, limit int) ([]Webhook, error)
+
+	// ImportWebhook stores a webhook of another store as it is, with its edges and its place in the
+	// company's count, whatever the quota. When the company has one of that id, nothing is changed
+	// and the error is of [KindConflict].
+	ImportWebhook(ctx context.Context, w Webhook) error
+
+	// AllEventTypes gives the types of one level, a company's own or for the empty company the
+	// platform's, hidden ones too, by the time they were added, then by name.
+	AllEventTypes(ctx context.Context, company string) ([]EventType, error)
+
+	// ImportEventType stores a type of another store as it is, hidden or not. When its level has one
+	// of that name, hidden or not, nothing is changed and the error is of [KindConflict].
+	ImportEventType(ctx context.Context, t EventType) error
 
 	// Ping checks with one cheap read that the database answers and holds our tables.
 	Ping(ctx context.Context) error
@@ -125,7 +144,7 @@ type Creation struct {
 // IdempotencyRecord remembers a successful creation for [IdempotencyTTL].
 type IdempotencyRecord struct {
 	Key IdempotencyKey
-	// BodyHash is the SHA-256 of the request body's bytes.
+	// BodyHash tells whether a later request's body is the same; seal.Sealer makes and compares it.
 	BodyHash [sha256.Size]byte
 }
 

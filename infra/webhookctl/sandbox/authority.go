@@ -32,8 +32,8 @@ const (
 	clockSkew = time.Hour
 )
 
-// Authority is a certificate authority for one machine. It can vouch for loopback names and
-// addresses alone, so that trusting it exposes nobody even when its key is stolen.
+// Authority is a certificate authority for one machine. It can vouch for servers at
+// loopback names and addresses alone, so that trusting it exposes nobody even when its key is stolen.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -101,6 +101,7 @@ func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template.BasicConstraintsValid = true
 	template.MaxPathLenZero = true
 	template.KeyUsage = x509.KeyUsageCertSign
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} // so that it signs no mail and no client
 	template.PermittedDNSDomainsCritical = true
 	template.PermittedDNSDomains = []string{"localhost"}
 	template.PermittedIPRanges = []*net.IPNet{

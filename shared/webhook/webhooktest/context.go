@@ -64,6 +64,20 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 			f.addType(f.company, name, f.now)
 			return f.store.RemoveEventType(ctx, f.company, name)
 		},
+		"WebhooksAfter": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			_, err := f.store.WebhooksAfter(ctx, f.company, "", 100)
+			return err
+		},
+		"ImportWebhook": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			return f.store.ImportWebhook(ctx, f.newWebhook())
+		},
+		"AllEventTypes": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			_, err := f.store.AllEventTypes(ctx, f.company)
+			return err
+		},
+		"ImportEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
+			return f.store.ImportEventType(ctx, webhook.EventType{Name: newTypeName(), Company: f.company, AddedAt: f.now})
+		},
 		"Ping": func(ctx context.Context, f *fixture, _ webhook.Webhook) error { return f.store.Ping(ctx) },
 	}
 }

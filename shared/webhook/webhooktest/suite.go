@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
 		{"delete", deleteCases()},
 		{"types", typeCases()},
 		{"values", valueCases()},
+		{"transfer", transferCases()},
 		{"ownership", ownershipCases()},
 		{"context", contextCases()},
 		{"concurrency", concurrencyCases()},

@@ -87,14 +87,20 @@ func valueCases() []testCase {
 
 // valuesLargePage lists more than a megabyte, which is more than some databases give in one go.
 func valuesLargePage(f *fixture) {
-	var stored []webhook.Webhook
+	stored := valuesOfAMegabyte(f)
+	wantWebhooks(f.t, f.list(20, 1).Webhooks, stored[:20])
+	wantWebhooks(f.t, f.list(20, 2).Webhooks, stored[20:])
+	wantWebhooks(f.t, f.list(100, 1).Webhooks, stored)
+	wantWebhooks(f.t, f.list(2, 11).Webhooks, stored[20:])
+}
+
+// valuesOfAMegabyte stores 22 webhooks of more than a megabyte in all.
+func valuesOfAMegabyte(f *fixture) (stored []webhook.Webhook) {
+	f.t.Helper()
 	for range 22 {
 		w := f.newWebhook()
 		w.SealedToken = []byte(strings.Repeat("t", 60_000))
 		stored = append(stored, f.create(w)...)
 	}
-	wantWebhooks(f.t, f.list(20, 1).Webhooks, stored[:20])
-	wantWebhooks(f.t, f.list(20, 2).Webhooks, stored[20:])
-	wantWebhooks(f.t, f.list(100, 1).Webhooks, stored)
-	wantWebhooks(f.t, f.list(2, 11).Webhooks, stored[20:])
+	return stored
 }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"webhooks/infra/webhookctl/transfer"
+	"webhooks/shared/seal"
+	"webhooks/shared/webhook"
+)
+
+// importCmd is "webhookctl import".
+type importCmd struct {
+	File               string        `arg:"" help:"What export wrote; - for stdin."`
+	SourceTokenKeyFile string        `env:"WEBHOOKS_SOURCE_TOKEN_KEY_FILE" placeholder:"FILE" help:"Token key file of the store that was exported: its tokens are opened with it and sealed with the key of this store. Without it they stay as they are, and this store must be able to open them."`
+	TokenKeys          tokenKeyFlags `embed:""`
+}
+
+// Help is the end of "webhookctl import --help".
+func (*importCmd) Help() string {
+	return `The whole file is checked before anything is stored: every line is well-formed, the last one is there, and every token can be opened. Ids, times, versions, the order of events and types, removed types, and the API keys' expiry and revocation stay as they were, so customers go on with their keys and tokens.
+
+What is there already is never changed. Where it is the same, nothing happens, so an import that was interrupted can be run again; where it differs, that is told, everything else is stored, and the command ends with 1. Quotas are not asked: a company that has more than its quota keeps all its webhooks, and can make no more.
+
+Examples:
+
+    webhookctl import acme.jsonl
+    webhookctl import acme.jsonl --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks --source-token-key-file token.key
+    webhookctl export --company acme --data old | webhookctl import - --data new --source-token-key-file old/token.key`
+}
+
+// Run checks the file, then stores what it holds.
+func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
+	if err := cmd.TokenKeys.validate(storage); err != nil {
+		return err
+	}
+	return untilSignal(ctx, func(ctx context.Context) error {
+		in, err := cmd.open()
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		s, err := storage.openSoon(ctx, c, create)
+		if err != nil {
+			return err
+		}
+		return errors.Join(cmd.load(ctx, c, storage, s, in), s.close())
+	})
+}
+
+// open opens the file. Since it is read twice, stdin is copied into one that has no name and is gone
+// with the process.
+func (cmd *importCmd) open() (*os.File, error) {
+	if cmd.File != "-" {
+		file, err := os.Open(cmd.File)
+		if err != nil {
+			return nil, fmt.Errorf("the export: %w", err)
+		}
+		return file, nil
+	}
+	file, err := os.CreateTemp("", "webhookctl-import-*") // made with mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("keeping stdin for the second reading: %w", err)
+	}
+	_, err = io.Copy(file, os.Stdin)
+	if err = errors.Join(err, os.Remove(file.Name())); err != nil {
+		return nil, errors.Join(fmt.Errorf("keeping stdin for the second reading: %w", err), file.Close())
+	}
+	return file, nil
+}
+
+func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlags, s *opened, in *os.File) error {
+	importer, err := cmd.importer(ctx, c, storage, s)
+	if err != nil {
+		return err
+	}
+	checked, err := rewound(in, func() (transfer.Checked, error) { return importer.Check(ctx, in) })
+	if err != nil {
+		return cmd.explain(err)
+	}
+	result, err := rewound(in, func() (transfer.Result, error) { return importer.Import(ctx, in) })
+	if err != nil {
+		return fmt.Errorf("%w: what was stored until then stays, run it again", cmd.explain(err))
+	}
+	fmt.Fprintf(c.out, "Company %s in %s: %s stored, %s there already.\n", checked.Company, s.place, result.Stored, result.Same)
+	if n := result.Differs.Total(); n > 0 {
+		return fmt.Errorf("%s from what %s has, which stays as it is: see above",
+			plural(n, "item of the export differs", "items of the export differ"), s.place)
+	}
+	return nil
+}
+
+// importer has the keys of both sides. It makes the token key file of this store only to seal with.
+func (cmd *importCmd) importer(ctx context.Context, c *console, storage *storageFlags, s *opened) (transfer.Importer, error) {
+	importer := transfer.Importer{
+		Target:  s,
+		Differs: func(what string) { fmt.Fprintln(c.err, what+".") },
+	}
+	err := ping(ctx, s)
+	if err != nil {
+		return transfer.Importer{}, storeError(err)
+	}
+	cmd.TokenKeys.warn(c.log, storage)
+	if cmd.SourceTokenKeyFile == "" {
+		importer.Sealer, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s)
+		return importer, err
+	}
+	source, err := fileSealer(c, "--source-token-key-file", cmd.SourceTokenKeyFile)
+	if err != nil {
+		return transfer.Importer{}, err
+	}
+	importer.Source = &source
+	importer.Sealer, err = cmd.TokenKeys.sealer(ctx, c, storage, s)
+	return importer, err
+}
+
+// rewound reads the file from its start.
+func rewound[T any](in io.Seeker, read func() (T, error)) (T, error) {
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		var none T
+		return none, err
+	}
+	return read()
+}
+
+func (cmd *importCmd) explain(err error) error {
+	switch {
+	case errors.Is(err, seal.ErrUnknownKey) && cmd.SourceTokenKeyFile == "":
+		return fmt.Errorf("%w: give the token key file of the store that was exported with --source-token-key-file", err)
+	case errors.Is(err, seal.ErrUnknownKey):
+		return fmt.Errorf("%w: %s is not the token key file of the store that was exported", err, cmd.SourceTokenKeyFile)
+	}
+	if _, ok := errors.AsType[*webhook.Error](err); ok {
+		return storeError(err)
+	}
+	return fmt.Errorf("%s: %w", cmp.Or(strings.TrimPrefix(cmd.File, "-"), "stdin"), err)
+}

@@ -1,0 +1,221 @@
+package webhooktest
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+func transferCases() []testCase {
+	return []testCase{
+		{"a company without webhooks has none after any", func(f *fixture) {
+			f.wantAfter("", 100)
+			f.wantAfter(f.newWebhook().ID, 100)
+		}},
+		{"what comes after an id, in steps of any size", transferSteps},
+		{"after an id that was deleted comes the next", func(f *fixture) {
+			w := f.createN(3)
+			f.delete(w[1].ID)
+			f.wantAfter(w[1].ID, 100, w[2])
+			f.wantAfter(w[0].ID, 100, w[2])
+		}},
+		{"companies with similar names have their own after each other", func(f *fixture) {
+			w, longer := f.createN(2), f.in(f.company+"_")
+			kept := longer.createOne()
+			f.wantAfter("", 100, w...)
+			longer.wantAfter(w[0].ID, 100, kept)
+			longer.wantAfter(kept.ID, 100)
+		}},
+		{"more than a megabyte comes whole", func(f *fixture) {
+			stored := valuesOfAMegabyte(f)
+			f.wantAfter("", 100, stored...)
+			f.wantAfter(stored[0].ID, 20, stored[1:21]...)
+		}},
+		{"an imported webhook is as it was, beyond any quota", func(f *fixture) {
+			w := f.newWebhook()
+			w.Name, w.Description, w.URL = "\x00 odd", oddText(), "HTTPS://Example.com:443/ä"
+			w.Events = []string{"z.last", "a.first", "no.such.type"}
+			w.Version, w.CreatedAt = 7, f.now.Add(-1000*time.Hour)
+			f.importWebhook(w)
+			f.wantStored(w)
+			_, err := f.createUnder(f.newWebhook(), 1, nil)
+			wantQuotaReached(f.t, err, 1)
+			f.delete(w.ID)
+			f.wantStored()
+			f.importWebhook(w) // nothing of the deleted one is in the way
+			f.wantStored(w)
+		}},
+		{"a webhook is not imported over another", func(f *fixture) {
+			w := f.createOne()
+			same, changed := clone(w), clone(w)
+			changed.Name, changed.Events = "another", []string{"another.event"}
+			for _, again := range []webhook.Webhook{same, changed} {
+				wantConflict(f, "ImportWebhook", f.store.ImportWebhook(f.ctx, again), webhook.WebhookExists(w.ID))
+			}
+			f.wantStored(w)
+			f.delete(w.ID)
+			f.wantStored()
+		}},
+		{"two companies may import the same id", func(f *fixture) {
+			w := f.createOne()
+			other := f.inNew()
+			copied := clone(w)
+			copied.Company = other.company
+			other.importWebhook(copied)
+			f.wantStored(w)
+			other.wantStored(copied)
+		}},
+		{"of many imports of one webhook one succeeds", transferRace},
+		{"all types of a level are listed by age, hidden ones too", transferTypes},
+		{"an imported type is as it was", func(f *fixture) {
+			for _, company := range []string{"", f.company} {
+				for _, hidden := range []bool{false, true} {
+					name := newTypeName()
+					t := webhook.EventType{Name: name, Company: company, Description: oddText(), AddedAt: f.now.Add(-time.Hour), Hidden: hidden}
+					f.importType(t)
+					f.wantAllTypes(company, []string{name}, t)
+					wantUnavailable := []string{name}
+					if !hidden {
+						wantUnavailable = nil
+						f.wantType(t)
+					} else {
+						f.wantTypes(f.company, []string{name})
+						wantNotFound(f.t, "RemoveEventType(imported hidden)", f.store.RemoveEventType(f.ctx, company, name))
+					}
+					if got := f.prepare(f.now, nil, name).Unavailable; !slices.Equal(got, wantUnavailable) {
+						f.t.Errorf("hidden %v: unavailable are %q, want %q", hidden, got, wantUnavailable)
+					}
+				}
+			}
+		}},
+		{"a type is not imported over another", func(f *fixture) {
+			for _, company := range []string{"", f.company} {
+				for _, hidden := range []bool{false, true} {
+					name := newTypeName()
+					stored := webhook.EventType{Name: name, Company: company, Description: "first", AddedAt: f.now, Hidden: hidden}
+					f.importType(stored)
+					for _, again := range []webhook.EventType{
+						stored, {Name: name, Company: company, Description: "second", AddedAt: f.now.Add(time.Hour), Hidden: !hidden},
+					} {
+						wantConflict(f, "ImportEventType", f.store.ImportEventType(f.ctx, again), webhook.TypeExists(name))
+					}
+					f.wantAllTypes(company, []string{name}, stored)
+				}
+			}
+		}},
+	}
+}
+
+func transferSteps(f *fixture) {
+	all := f.createN(7)
+	for _, limit := range []int{1, 2, 3, 6, 7, 8, 100} {
+		var read []webhook.Webhook
+		for after := ""; ; after = read[len(read)-1].ID {
+			step := f.after(after, limit)
+			if len(step) > limit {
+				f.t.Fatalf("limit %d: got %d webhooks", limit, len(step))
+			}
+			if len(step) == 0 {
+				break
+			}
+			read = append(read, step...)
+		}
+		wantWebhooks(f.t, read, all)
+	}
+}
+
+func transferRace(f *fixture) {
+	w := f.newWebhook()
+	errs := make([]error, 20)
+	var done sync.WaitGroup
+	for i := range errs {
+		done.Go(func() { errs[i] = f.store.ImportWebhook(f.ctx, w) })
+	}
+	done.Wait()
+	succeeded := 0
+	for _, err := range errs {
+		if err == nil {
+			succeeded++
+			continue
+		}
+		wantConflict(f, "ImportWebhook", err, webhook.WebhookExists(w.ID))
+	}
+	if succeeded != 1 {
+		f.t.Errorf("%d imports succeeded, want 1", succeeded)
+	}
+	f.wantStored(w)
+}
+
+func transferTypes(f *fixture) {
+	for _, company := range []string{"", f.company} {
+		names := []string{newTypeName(), newTypeName(), newTypeName()}
+		f.addType(company, names[0], f.now.Add(time.Second))
+		f.addType(company, names[2], f.now)
+		f.addType(company, names[1], f.now)
+		f.removeType(company, names[1])
+		f.wantAllTypes(company, names,
+			webhook.EventType{Name: names[1], Company: company, Description: "A type", AddedAt: f.now, Hidden: true},
+			webhook.EventType{Name: names[2], Company: company, Description: "A type", AddedAt: f.now},
+			webhook.EventType{Name: names[0], Company: company, Description: "A type", AddedAt: f.now.Add(time.Second)})
+		for _, other := range []string{newCompany(), f.company + "_"} {
+			f.wantAllTypes(other, names)
+		}
+	}
+}
+
+// after reads a company's webhooks after an id.
+func (f *fixture) after(after string, limit int) []webhook.Webhook {
+	f.t.Helper()
+	webhooks, err := f.store.WebhooksAfter(f.ctx, f.company, after, limit)
+	if err != nil {
+		f.t.Fatalf("WebhooksAfter(%q, %d): %v", after, limit, err)
+	}
+	return webhooks
+}
+
+func (f *fixture) wantAfter(after string, limit int, want ...webhook.Webhook) {
+	f.t.Helper()
+	wantWebhooks(f.t, f.after(after, limit), want)
+}
+
+// importWebhook stores a webhook that is not there.
+func (f *fixture) importWebhook(w webhook.Webhook) {
+	f.t.Helper()
+	if err := f.store.ImportWebhook(f.ctx, w); err != nil {
+		f.t.Fatalf("ImportWebhook(%s): %v", w.ID, err)
+	}
+}
+
+// importType stores a type that is not there.
+func (f *fixture) importType(t webhook.EventType) {
+	f.t.Helper()
+	if err := f.store.ImportEventType(f.ctx, t); err != nil {
+		f.t.Fatalf("ImportEventType(%+v): %v", t, err)
+	}
+}
+
+// wantAllTypes checks which of some names are at a level, as what and in which order.
+func (f *fixture) wantAllTypes(company string, among []string, want ...webhook.EventType) {
+	f.t.Helper()
+	types, err := f.store.AllEventTypes(f.ctx, company)
+	if err != nil {
+		f.t.Fatalf("AllEventTypes(%q): %v", company, err)
+	}
+	got := slices.DeleteFunc(types, func(t webhook.EventType) bool { return !slices.Contains(among, t.Name) })
+	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+		f.t.Errorf("AllEventTypes(%q) gives %+v, want %+v", company, got, want)
+	}
+}
+
+// wantConflict checks that err is the refusal of something that is there already.
+func wantConflict(f *fixture, what string, err error, want *webhook.Error) {
+	f.t.Helper()
+	got, ok := errors.AsType[*webhook.Error](err)
+	if !ok || got.Kind != want.Kind || got.Message != want.Message {
+		f.t.Errorf("%s: got error %v, want %v", what, err, want)
+	}
+}
