@@ -107,7 +107,12 @@ launch() {
     log=$home/$id.log
     port=${wanted_port:-$(free_port)}
     "launch_$kind"
-    if wait_until_ready; then return; fi
+    if wait_until_ready; then
+      if [[ $kind == java ]]; then
+        echo "dynamodb-local: whoever reaches port $port of this machine can read and write it: it listens on every address" >&2
+      fi
+      return
+    fi
     if ! grep -qiE 'address already in use|port is already allocated' "$log"; then break; fi
     if [[ -n $wanted_port ]]; then die "port $port is in use: choose another with --port, or leave it out"; fi
     rm -f "$log"

@@ -39,7 +39,10 @@ func newStore(t testing.TB, options ...func(*dynamodb.Options)) *Store {
 	return New(NewClient(cfg, options...), table)
 }
 
-// newDisturbedStore makes a store behind a proxy, whose attempts may take 200 ms.
+// testAttemptTimeout is how long an attempt of a disturbed store may take.
+const testAttemptTimeout = 200 * time.Millisecond
+
+// newDisturbedStore makes a store behind a proxy.
 func newDisturbedStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	t.Helper()
 	s := newStore(t)
@@ -47,7 +50,7 @@ func newDisturbedStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := testConfig(proxy.URL)
-	cfg.AttemptTimeout = 200 * time.Millisecond
+	cfg.AttemptTimeout = testAttemptTimeout
 	cfg.HTTPClient = &http.Client{Transport: transport}
 	return New(NewClient(cfg), s.table), proxy
 }
