@@ -90,7 +90,7 @@ image: go ## build the container image (IMAGE=webhooks)
 .PHONY: clean
 clean: ## stop what was started in the background, and remove builds and downloads (not what `make run` keeps in .webhooks)
 	@$(DYNAMODB_LOCAL) stop 2>/dev/null
-	@rm -rf .cache
+	@rm -rf .cache .aws-sam dist
 
 # What the commands need. GOTOOLCHAIN may fetch the right Go by itself; where it may not, the version found is too old.
 .PHONY: go

@@ -40,11 +40,9 @@ var layers = map[string][]string{
 	"shared/dynamo/dynamotest": {},
 	"shared/dynamo":            {domain, "shared/access"},
 	"shared/sqlite":            {domain, "shared/access"},
-	"shared/sqs":               {domain, "shared/access"},
 
 	"shared/api":         {domain, "shared/access", "shared/endpoint", "shared/seal", "shared/api/openapi"},
 	"shared/api/openapi": {},
-	"shared/delivery":    {domain, "shared/access", "shared/endpoint", "shared/seal"},
 	"shared/lambdahost":  {domain, "shared/access", "shared/api"},
 }
 
@@ -52,7 +50,7 @@ var layers = map[string][]string{
 var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesstest", "shared/dynamo/dynamotest", "infra/bootstrap", "infra/gateway"}
 
 // wired are the packages whose tests may import anything under shared/, as those that wire them up do.
-var wired = []string{"shared/api", "shared/delivery", "shared/lambdahost"}
+var wired = []string{"shared/api", "shared/lambdahost"}
 
 // technologies says which packages alone may import a foreign one, those below it included.
 var technologies = []struct {
@@ -64,7 +62,6 @@ var technologies = []struct {
 	{"github.com/aws/aws-lambda-go", []string{"shared/lambdahost", "infra/bench"}, true},
 	{"github.com/awslabs/aws-lambda-go-api-proxy", []string{"shared/lambdahost"}, true},
 	{"github.com/aws/aws-sdk-go-v2/service/dynamodb", []string{"shared/dynamo", "functions", "infra"}, false},
-	{"github.com/aws/aws-sdk-go-v2/service/sqs", []string{"shared/sqs", "functions", "infra"}, false},
 	{"github.com/aws/aws-sdk-go-v2/service/kms", []string{"shared/seal", "functions", "infra"}, false},
 	{"modernc.org/sqlite", []string{"shared/sqlite"}, false},
 }

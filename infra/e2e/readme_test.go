@@ -57,11 +57,7 @@ func testReadme(t *testing.T, s *suite) {
 	printedID := regexp.MustCompile(`wh_[0-9A-Z]{26}`)
 	id := "" // of the webhook that the walk-through makes
 	for _, step := range steps {
-		command := strings.ReplaceAll(step.command, readmeURL, s.url)
-		if id != "" {
-			command = printedID.ReplaceAllString(command, id)
-		}
-		got := s.paste(t, command)
+		got := s.paste(t, strings.ReplaceAll(step.command, readmeURL, s.url), id)
 		if id == "" {
 			id = printedID.FindString(got)
 		}
@@ -74,12 +70,13 @@ func testReadme(t *testing.T, s *suite) {
 	}
 }
 
-// paste runs a command line of the README and gives what it prints.
-func (s *suite) paste(t *testing.T, command string) string {
+// paste runs a command line of the README, with the variables that it has the reader set, and gives
+// what it prints.
+func (s *suite) paste(t *testing.T, command, id string) string {
 	t.Helper()
 	receiver := strings.TrimSuffix(s.receiver, "/webhooks/billing")
 	shell := exec.CommandContext(t.Context(), "sh", "-c", command)
-	shell.Env = append(os.Environ(), "KEY="+s.keys.other, "RECEIVER="+receiver, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
+	shell.Env = append(os.Environ(), "KEY="+s.keys.other, "RECEIVER="+receiver, "ID="+id, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)

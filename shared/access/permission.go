@@ -11,10 +11,10 @@ import (
 // Permission is what an API key may do, in the words of the API.
 type Permission string
 
-// The permissions there are.
+// The permissions there are, as docs/api.md names them.
 const (
-	WebhooksRead  Permission = "webhooks:read"  // the reference's ApiAccessPermission::WEBHOOKS_READ
-	WebhooksWrite Permission = "webhooks:write" // the reference's ApiAccessPermission::WEBHOOKS_WRITE
+	WebhooksRead  Permission = "webhooks:read"  // list and get webhooks, list event types
+	WebhooksWrite Permission = "webhooks:write" // create and delete webhooks
 )
 
 // Permissions gives all of them.

@@ -1,6 +1,7 @@
 // Package api is the service over HTTP: one endpoint a file, one table of routes with the
 // permission each needs, one table of errors. The same handlers run in webhookctl serve, all on one
-// listener, and in the Lambda functions, one endpoint each.
+// listener, and in the Lambda functions, one endpoint each. What they promise is docs/api.md: "the
+// contract" is that page, and "the reference" the bodies and messages that it fixes.
 //
 // An endpoint takes a request and gives a response or an error; it never sees the connection. All
 // that is common to them is done here, once and in this order: route, authentication, permission,
