@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestCrash kills `webhookctl serve` on SQLite in the middle of concurrent creations and deletions and
+// starts it again, over and over. What a client was told has happened; what it was not told it can
+// repeat with the same idempotency key, and there is one webhook a key at the end.
+func TestCrash(t *testing.T) {
+	const rounds, clients = 20, 4
+	own := newOwn(t, buildWebhookctl(t), ownStores()[0])
+	own.addTypes(t, "", referenceEvent)
+	key := own.createKey(t, mainCompany, allPermissions)
+	told := &crashClients{key: key, created: map[string]string{}, deleted: map[string]bool{}}
+	for round := range rounds {
+		p := own.serve(t, "--dev", "--tls-check", "off", "--quota", "100000")
+		told.use(p.url)
+		var all sync.WaitGroup
+		for client := range clients {
+			all.Go(func() { told.work(t, round, client) })
+		}
+		time.Sleep(time.Duration(20+rand.IntN(150)) * time.Millisecond)
+		if err := p.command.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-p.ended
+		all.Wait()
+		told.suite.http.CloseIdleConnections()
+	}
+	told.use(own.serve(t, "--dev", "--tls-check", "off", "--quota", "100000").url)
+	defer told.suite.http.CloseIdleConnections()
+	told.check(t)
+	if len(told.created) < rounds || len(told.deleted) < rounds/2 {
+		t.Errorf("only %d creations and %d deletions were acknowledged: the test proves nothing", len(told.created), len(told.deleted))
+	}
+	t.Logf("%d creations and %d deletions were acknowledged, %d creations got no answer", len(told.created), len(told.deleted), len(told.unanswered))
+}
+
+// crashClients are clients of one company that remember what they were told.
+type crashClients struct {
+	key   string
+	suite *suite
+
+	mu         sync.Mutex
+	created    map[string]string // the answer, by the idempotency key of the creation
+	deleted    map[string]bool   // ids
+	unanswered []string          // idempotency keys
+	deleting   []string          // ids whose deletion got no answer
+}
+
+func (c *crashClients) use(url string) { c.suite = newSuite(target{url: url, host: hostServe}) }
+
+// work creates webhooks, and deletes every third one, until the service is gone.
+func (c *crashClients) work(t *testing.T, round, client int) {
+	for n := 0; ; n++ {
+		key := fmt.Sprintf("%d-%d-%d", round, client, n)
+		id, answered := c.create(t, key)
+		if !answered {
+			return
+		}
+		if n%3 == 2 && !c.delete(t, id) {
+			return
+		}
+	}
+}
+
+// create makes the webhook of an idempotency key, again where there was no answer.
+func (c *crashClients) create(t *testing.T, key string) (id string, answered bool) {
+	r, err := c.suite.send(t.Context(), request{
+		method: http.MethodPost, path: "/webhooks", key: c.key, header: http.Header{"Idempotency-Key": {key}},
+		body: `{"webhook":{"name":"` + key + `","url":"` + referenceReceiver + `","events":["` + referenceEvent + `"]}}`,
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.unanswered = append(c.unanswered, key)
+		return "", false
+	}
+	if r.status != http.StatusCreated {
+		t.Errorf("%v, want 201", r)
+		return "", false
+	}
+	if before, ok := c.created[key]; ok && before != string(r.body) {
+		t.Errorf("the key %s was answered with %s, and before with %s", key, r.body, before)
+	}
+	c.created[key] = string(r.body)
+	return idOf(t, r.body), true
+}
+
+func (c *crashClients) delete(t *testing.T, id string) (answered bool) {
+	r, err := c.suite.send(t.Context(), request{method: http.MethodDelete, path: "/webhooks/" + id, key: c.key})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.deleting = append(c.deleting, id)
+		return false
+	}
+	if r.status != http.StatusOK {
+		t.Errorf("%v, want 200", r)
+	}
+	c.deleted[id] = true
+	return true
+}
+
+// check repeats what got no answer and then compares the list with what the clients were told.
+func (c *crashClients) check(t *testing.T) {
+	for _, key := range c.unanswered {
+		if _, answered := c.create(t, key); !answered {
+			t.Fatalf("the creation %s cannot be repeated", key)
+		}
+	}
+	listed, count := c.list(t)
+	if count != len(listed) {
+		t.Errorf("count is %d, and %d are listed", count, len(listed))
+	}
+	for key, body := range c.created {
+		id := idOf(t, []byte(body))
+		switch {
+		case c.deleted[id] && listed[id] != "":
+			t.Errorf("%s was deleted, and is there", id)
+		case !c.deleted[id] && listed[id] == "" && !slices.Contains(c.deleting, id):
+			t.Errorf("%s was created with the key %s, and is gone", id, key)
+		}
+	}
+	names := map[string]bool{}
+	for id, name := range listed {
+		if names[name] {
+			t.Errorf("the key %s made two webhooks, %s is one", name, id)
+		}
+		names[name] = true
+	}
+}
+
+// list gives the names of all webhooks by their ids, and the count that the list tells.
+func (c *crashClients) list(t *testing.T) (names map[string]string, count int) {
+	names = map[string]string{}
+	for page, last := 1, 1; page <= last; page++ {
+		r, err := c.suite.send(t.Context(), request{path: fmt.Sprintf("/webhooks?page=%d", page), key: c.key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct {
+			Count    int
+			Pages    struct{ Max int }
+			Elements []struct{ ID, Name string }
+		}
+		if err := json.Unmarshal(r.body, &list); err != nil || r.status != http.StatusOK {
+			t.Fatalf("%v: %v", r, err)
+		}
+		count, last = list.Count, list.Pages.Max
+		for _, w := range list.Elements {
+			names[w.ID] = w.Name
+		}
+	}
+	return names, count
+}
+
+func idOf(t *testing.T, body []byte) string {
+	var w struct{ ID string }
+	if err := json.Unmarshal(body, &w); err != nil || w.ID == "" {
+		t.Errorf("no webhook: %s", body)
+	}
+	return w.ID
+}
