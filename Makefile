@@ -79,6 +79,18 @@ build: go ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86
 build-%:
 	@infra/bootstrap/build "$*" "$(ARTIFACTS_DIR)"
 
+.PHONY: sam-local
+sam-local: go ## the whole stack on SAM's local API Gateway and DynamoDB Local, in containers (PORT=3000)
+	@infra/sam/local $(PORT)
+
+.PHONY: sam-invoke
+sam-invoke: go ## have SAM invoke one function with its event: FUNCTION=GetWebhookFunction (EVENT=file)
+	@infra/sam/invoke "$(FUNCTION)" $(EVENT)
+
+.PHONY: test-sam
+test-sam: go ## build, run and test the functions under the real SAM CLI, in containers
+	@infra/sam/test
+
 .PHONY: release
 release: go ## build the archives for linux and macOS into dist/ (VERSION=v1.2.3, VERIFY=1 builds twice and compares)
 	@go run ./infra/release -version "$(VERSION)" $(if $(VERIFY),-verify)

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -28,8 +29,10 @@ func BenchmarkColdStart(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			function := s.program(b, name)
 			ours, theirs := &coldStarts{}, &coldStarts{}
+			asDeployed := maps.Clone(s.settings)
+			asDeployed["GOMAXPROCS"] = "1" // as template.yaml has it
 			for range max(b.N, minSamples) {
-				ours.add(b, function, s.settings, s.event(b, name))
+				ours.add(b, function, asDeployed, s.event(b, name))
 				theirs.add(b, minimal, s.settings, event)
 			}
 			ours.report(b, theirs)

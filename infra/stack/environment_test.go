@@ -53,7 +53,7 @@ func TestEnvironment(t *testing.T) {
 	ids := functionIDs(t, stack.template)
 	for name, w := range wirings(t) {
 		t.Run(name, func(t *testing.T) {
-			reads := make(map[string]bool)
+			reads := map[string]bool{"GOMAXPROCS": true} // by Go's runtime
 			for _, reader := range w.readers() {
 				for _, setting := range settingsOf(t, reader) {
 					reads[setting] = true

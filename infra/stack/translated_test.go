@@ -180,7 +180,7 @@ func testNoSecrets(t *testing.T, stack *deployment) {
 		var got struct{ Variables map[string]any }
 		convert(t, stack.properties(id)["Environment"], &got)
 		for name, value := range got.Variables {
-			allowed := []string{"", "test-subscriptions", "TokenKey.Arn", fmt.Sprint(stack.values["WebhookQuota"])}
+			allowed := []string{"", "1", "test-subscriptions", "TokenKey.Arn", fmt.Sprint(stack.values["WebhookQuota"])}
 			if !slices.Contains(allowed, fmt.Sprint(value)) {
 				t.Errorf("%s: %s is %v, want one of %q", id, name, value, allowed)
 			}

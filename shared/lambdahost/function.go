@@ -15,7 +15,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -55,9 +54,6 @@ type Wire func(getenv func(string) string) (Function, error)
 // Run serves a function for as long as Lambda lets it; it does not return. A function that cannot
 // be wired says so in one line of the log and answers every request with 500.
 func Run(wire Wire) {
-	// One invocation at a time, on less than one processor (Lambda gives a whole one with 1769 MiB): a
-	// second thread to run Go code on would mostly look for some, at a tenth of a cold start's cost.
-	runtime.GOMAXPROCS(1)
 	s := starter{
 		getenv: os.Getenv,
 		log:    newLog(os.Stdout, os.Getenv),
