@@ -74,7 +74,8 @@ func TestRestoreIntoANewFolder(t *testing.T) {
 }
 
 func TestBackupErrors(t *testing.T) {
-	p := place{dir: t.TempDir()}
+	p, full := place{dir: t.TempDir()}, t.TempDir()
+	mustRun(t, newTool(t, full, "tables", "create"))
 	const sqliteAlone = `backup and restore are for the SQLite file: AWS makes backups of DynamoDB tables, and "webhookctl export" writes a company to a file`
 	if err := os.WriteFile(filepath.Join(p.dir, "no.db"), []byte(strings.Repeat("no database", 100)), 0o600); err != nil {
 		t.Fatal(err)
@@ -87,11 +88,19 @@ func TestBackupErrors(t *testing.T) {
 		{"no database", []string{"backup", "b.db"}, "there is no .webhooks/webhooks.db: check --data"},
 		{"backup of DynamoDB", []string{"backup", "b.db", "--store", "dynamodb"}, sqliteAlone},
 		{"restore of DynamoDB", []string{"restore", "b.db", "--store", "dynamodb"}, sqliteAlone},
+		{"no folder", []string{"backup", "--data", filepath.Join(full, ".webhooks"), filepath.Join(full, "gone", "b.db")},
+			"making the backup: no file can be made in " + filepath.Join(full, "gone") + ": no such file or directory: give a path in another folder"},
+		{"replacing by a variable", []string{"restore", "no.db", "--data", filepath.Join(full, ".webhooks")},
+			"there is a " + filepath.Join(full, ".webhooks/webhooks.db") + " already: give another --data, or --replace to put the backup in its place"},
 		{"no backup", []string{"restore", "b.db"}, "verifying b.db: no such file or directory"},
 		{"another file", []string{"restore", "no.db"}, "verifying no.db: the file is not an SQLite database: give another path, or restore a backup"},
 		{"no file", []string{"restore"}, `expected "<file>"` + helpFor("restore --help")},
 	} {
-		t.Run(tt.name, func(t *testing.T) { mustRefuse(t, newTool(t, p.dir, tt.args...), tt.want) })
+		t.Run(tt.name, func(t *testing.T) {
+			tool := newTool(t, p.dir, tt.args...)
+			tool.Env = append(tool.Env, "WEBHOOKS_REPLACE=true") // which nothing reads
+			mustRefuse(t, tool, tt.want)
+		})
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, ".webhooks/webhooks.db")); err == nil {
 		t.Error("a refused restore left a database")

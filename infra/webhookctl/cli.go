@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
-const description = `Receive, keep and serve webhook subscriptions.
+const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that their events
+are to be sent to, and manages its database, API keys and event types.
 
 Try it on this machine, with nothing else installed:
 
@@ -20,12 +23,14 @@ Run it:
     webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
     webhookctl serve
 
-Every flag can be set by the environment variable beside it; lists are separated by commas.`
+The environment variable beside a flag sets it too; lists are separated by commas.`
 
 // cli is the command line.
 type cli struct {
 	Storage   storageFlags `embed:"" group:"Storage"`
 	LogFormat string       `name:"log-format" env:"WEBHOOKS_LOG_FORMAT" default:"auto" enum:"auto,json,text" help:"How to log on stderr: json, text, or auto, which is text on a terminal and JSON elsewhere."`
+
+	ShowVersion versionFlag `name:"version" help:"Print the version of this program."`
 
 	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP."`
 	Tables struct {
@@ -59,6 +64,7 @@ func newParser(flags *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpText),
+		kong.Help(printHelp),
 	)
 }
 
@@ -70,11 +76,51 @@ func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("command line: %w", err)
 	}
+	if len(args) == 0 {
+		return nil, nil, helpWithoutCommand(parser)
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		return nil, nil, usageError(err)
 	}
 	return command, flags, nil
+}
+
+// errNoCommand is why nothing is done: nothing was asked for, and the help was printed.
+var errNoCommand = errors.New("no command is given")
+
+// helpWithoutCommand prints the help for who only typed the program's name.
+func helpWithoutCommand(parser *kong.Kong) error {
+	command, err := kong.Trace(parser, nil)
+	if err == nil {
+		err = command.PrintUsage(false)
+	}
+	if err != nil {
+		return fmt.Errorf("printing the help: %w", err)
+	}
+	return errNoCommand
+}
+
+// printHelp leaves out of a command's help the flags that are nothing to it.
+func printHelp(options kong.HelpOptions, command *kong.Context) error {
+	if selected := command.Selected(); selected != nil {
+		for _, flag := range command.Model.Flags {
+			flag.Hidden = flag.Hidden || slices.Contains(idleFlags(selected.Name), flag.Name)
+		}
+	}
+	return kong.DefaultHelpPrinter(options, command)
+}
+
+// idleFlags are those flags of all commands that do nothing for one of them.
+func idleFlags(command string) []string {
+	flags := []string{"version"}
+	switch command {
+	case "backup", "restore":
+		flags = append(flags, "table-prefix", "dynamodb-endpoint", "region")
+	case "health", "version":
+		flags = append(flags, "log-format", "store", "data", "table-prefix", "dynamodb-endpoint", "region")
+	}
+	return flags
 }
 
 // helpText adds to a flag's help its default, where kong does not show it, and the variable that

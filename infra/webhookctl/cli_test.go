@@ -42,11 +42,14 @@ func TestEveryFlagHasHelpAndVariable(t *testing.T) {
 
 func checkFlag(t *testing.T, flag *kong.Flag) {
 	t.Helper()
-	if flag.Name == "help" {
-		return
-	}
 	if flag.Help == "" {
 		t.Errorf("--%s has no help", flag.Name)
+	}
+	if slices.Contains([]string{"help", "version", "replace"}, flag.Name) { // what is asked for once, not set
+		if len(flag.Tag.Envs) != 0 {
+			t.Errorf("--%s has the variables %v, want none", flag.Name, flag.Tag.Envs)
+		}
+		return
 	}
 	want := "WEBHOOKS_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 	if flag.Name == "allow-network" {
@@ -111,13 +114,6 @@ func TestVariablesEqualFlags(t *testing.T) {
 			flags:   []string{"--kms-key=alias/a", "--kms-endpoint=http://127.0.0.1:1"},
 			env:     map[string]string{"WEBHOOKS_KMS_KEY": "alias/a", "WEBHOOKS_KMS_ENDPOINT": "http://127.0.0.1:1"},
 			part:    func(f *cli) any { return f.Serve.TokenKeys },
-		},
-		{
-			name:    "restore",
-			command: []string{"restore", "b.db"},
-			flags:   []string{"--replace"},
-			env:     map[string]string{"WEBHOOKS_REPLACE": "true"},
-			part:    func(f *cli) any { return f.Restore.Replace },
 		},
 		{
 			name:    "export",
@@ -199,10 +195,17 @@ func TestHelp(t *testing.T) {
 	tests := []struct {
 		args []string
 		want []string
+		not  []string
 	}{
-		{[]string{"--help"}, []string{"webhookctl serve --dev", "keys create", "types remove", "[$WEBHOOKS_LOG_FORMAT]"}},
-		{[]string{"serve", "--help"}, []string{"Examples:", "[default 127.0.0.1:3000, $WEBHOOKS_ADDR]", "$WEBHOOKS_ALLOW_NETWORKS", "[default 1000,"}},
-		{[]string{"keys", "revoke", "--help"}, []string{"within 60 seconds", "[default .webhooks, $WEBHOOKS_DATA]"}},
+		{[]string{"--help"}, []string{"webhookctl serve --dev", "keys create", "types remove", "[$WEBHOOKS_LOG_FORMAT]", "--version"}, nil},
+		{[]string{"serve", "--help"}, []string{"Examples:", "[default 127.0.0.1:3000, $WEBHOOKS_ADDR]", "$WEBHOOKS_ALLOW_NETWORKS", "[default 1000,", "made when missing unless", "--region"}, []string{"--version", "${"}},
+		{[]string{"keys", "revoke", "--help"}, []string{"within 60 seconds", "[default .webhooks, $WEBHOOKS_DATA]"}, nil},
+		{[]string{"export", "--help"}, []string{"encrypts webhook tokens, needed with --target-token-key-file;", "--region"}, []string{"webhook tokens, made", "${"}},
+		{[]string{"import", "--help"}, []string{"webhook tokens, made when missing and", "--region"}, []string{"${"}},
+		{[]string{"backup", "--help"}, []string{"--data"}, []string{"DynamoDB:"}},
+		{[]string{"restore", "--help"}, []string{"--data", "--replace"}, []string{"DynamoDB:", "WEBHOOKS_REPLACE"}},
+		{[]string{"health", "--help"}, []string{"--addr"}, []string{"DynamoDB", "--data"}},
+		{[]string{"version", "--help"}, []string{"webhookctl version"}, []string{"DynamoDB", "--data"}},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -213,6 +216,19 @@ func TestHelp(t *testing.T) {
 					t.Errorf("there is no %q in\n%s", want, got)
 				}
 			}
+			for _, not := range tt.not {
+				if strings.Contains(unwrapped, not) {
+					t.Errorf("there is %q in\n%s", not, got)
+				}
+			}
 		})
+	}
+}
+
+func TestNoCommandPrintsHelp(t *testing.T) {
+	help, _ := mustRun(t, newTool(t, t.TempDir(), "--help"))
+	got := runTool(t, newTool(t, t.TempDir()))
+	if got.code != 2 || got.stdout != help || got.stderr != "" {
+		t.Errorf("got exit code %d, stderr %q, stdout\n%s\nwant exit code 2 and the help", got.code, got.stderr, got.stdout)
 	}
 }

@@ -100,6 +100,33 @@ func TestCurlLines(t *testing.T) {
 	})
 }
 
+// TestPasteWholeBanner pastes the titles as well, into each shell that there is. Zsh, as it is where
+// people type, has no comments.
+func TestPasteWholeBanner(t *testing.T) {
+	needCurl(t)
+	for _, shell := range [][]string{{"sh"}, {"bash"}, {"zsh", "-f", "-i"}} {
+		t.Run(shell[0], func(t *testing.T) {
+			if _, err := exec.LookPath(shell[0]); err != nil {
+				t.Skipf("there is no %s on this machine", shell[0])
+			}
+			s := startServer(t, place{dir: t.TempDir()}, "--dev")
+			s.devKey(t)
+			_, block, _ := strings.Cut(s.stdout.String(), "in this order:\n")
+			for line := range strings.Lines(block) {
+				if line != "\n" && !regexp.MustCompile(`^(: '[A-Z][a-z, ]+'|.*curl .*)\n$`).MatchString(line) {
+					t.Errorf("a line that is neither title nor command: %q", line)
+				}
+			}
+			paste := exec.Command(shell[0], shell[1:]...)
+			paste.Stdin, paste.Env = strings.NewReader(block), cleanEnvironment()
+			out, err := paste.CombinedOutput()
+			if err != nil || strings.Count(string(out), "RecurringPayments.charge.paid") != 4 || !strings.Contains(string(out), `"deleted":true}`) {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
+
 func (s *server) receiverURL(t *testing.T) string {
 	t.Helper()
 	return s.shown(t, `Receiver +(https://\S+)\n`)

@@ -105,6 +105,8 @@ func TestMessagesOfTheServerGuide(t *testing.T) {
 	for message, source := range map[string]string{
 		"the store does not answer":                     "health.go",
 		"a new token key was made: BACK IT UP":          "tokenkeys.go",
+		"there is no token key file":                    "tokenkeys.go",
+		"is not the token key file of the webhooks":     "tokenkeys.go",
 		"this machine trusts no certificate authority":  "service.go",
 		"a newer version of this program made the file": "../../shared/sqlite/migrate.go",
 	} {

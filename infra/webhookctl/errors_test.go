@@ -32,7 +32,7 @@ func TestErrorLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no command", nil, `expected one of "serve", "tables", "keys", "types", "backup", ...` + helpFor("--help")},
+		{"no command of a group", []string{"keys"}, `expected one of "create", "list", "revoke"` + helpFor("keys --help")},
 		{"unknown command", []string{"keys", "lst"}, `unexpected argument lst, did you mean "list"?` + helpFor("keys --help")},
 		{"unknown flag", []string{"serve", "--port", "1"}, `unknown flag --port` + helpFor("serve --help")},
 		{"missing flags", []string{"keys", "create"}, `missing flags: --company=C, --permissions=P,...` + helpFor("keys create --help")},
@@ -54,7 +54,10 @@ func TestErrorLines(t *testing.T) {
 		{"description", []string{"types", "add", "a", "--description", strings.Repeat("x", 1025)}, `--description must be UTF-8 text of at most 1024 characters: shorten it`},
 		{"type that there is not", []string{"types", "remove", "a.b"}, `there is no event type a.b for every company in .webhooks/webhooks.db: see "webhookctl types list"`},
 		{"no data", []string{"types", "list", "--data", "elsewhere"}, `there is no elsewhere/webhooks.db: check --data, or run "webhookctl tables create" to begin a new one`},
-		{"endpoint without its store", []string{"types", "list", "--dynamodb-endpoint", "http://localhost:8000"}, `--dynamodb-endpoint is given, but the store is sqlite: add --store dynamodb, or leave it out`},
+		{"endpoint without its store", []string{"types", "list", "--dynamodb-endpoint", "http://localhost:8000"}, `--dynamodb-endpoint (or WEBHOOKS_DYNAMODB_ENDPOINT) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
+		{"table prefix without its store", []string{"keys", "list", "--company", "a", "--table-prefix", "prod-"}, `--table-prefix (or WEBHOOKS_TABLE_PREFIX) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
+		{"region without its store", []string{"serve", "--region", "eu-west-1"}, `--region (or WEBHOOKS_REGION) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
+		{"region of a backup", []string{"backup", "b.db", "--region", "eu-west-1"}, `--region (or WEBHOOKS_REGION) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
 		{"endpoint", []string{"types", "list", "--store", "dynamodb", "--dynamodb-endpoint", "localhost:8000"}, `--dynamodb-endpoint must be a URL of scheme and host, such as http://127.0.0.1:8000`},
 		{"no region", []string{"types", "list", "--store", "dynamodb"}, `no AWS region is set: give --region or set AWS_REGION`},
 		{"addr without port", []string{"serve", "--addr", "localhost"}, `--addr "localhost" is no address to listen on: write host and port, such as 127.0.0.1:3000`},
@@ -88,6 +91,15 @@ func TestErrorInAVariable(t *testing.T) {
 	cmd := newTool(t, t.TempDir(), "serve")
 	cmd.Env = append(cmd.Env, "WEBHOOKS_QUOTA=many")
 	mustRefuse(t, cmd, `--quota: expected a valid 64 bit int but got "many" (from envar WEBHOOKS_QUOTA="many")`+helpFor("serve --help"))
+}
+
+func TestVariableOfAnotherStore(t *testing.T) {
+	cmd := newTool(t, t.TempDir(), "types", "add", "a.b")
+	cmd.Env = append(cmd.Env, "WEBHOOKS_TABLE_PREFIX=prod-")
+	mustRefuse(t, cmd, "--table-prefix (or WEBHOOKS_TABLE_PREFIX) is given, but the store is sqlite: add --store dynamodb, or leave it out")
+	if files, err := os.ReadDir(cmd.Dir); err != nil || len(files) != 0 {
+		t.Errorf("it left %v, %v", files, err)
+	}
 }
 
 func TestNoCredentials(t *testing.T) {

@@ -17,7 +17,7 @@ type exportCmd struct {
 	Company            string        `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export."`
 	Output             string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Without it, stdout."`
 	TargetTokenKeyFile string        `env:"WEBHOOKS_TARGET_TOKEN_KEY_FILE" placeholder:"FILE" help:"Seal the tokens anew with this token key file, of the store that they are for. Without it they stay sealed as they are, and import may need the key of this store."`
-	TokenKeys          tokenKeyFlags `embed:""`
+	TokenKeys          tokenKeyFlags `embed:"" set:"token_key_made=, needed with --target-token-key-file"`
 }
 
 // Help is the end of "webhookctl export --help".

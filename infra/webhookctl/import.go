@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 type importCmd struct {
 	File               string        `arg:"" help:"What export wrote; - for stdin."`
 	SourceTokenKeyFile string        `env:"WEBHOOKS_SOURCE_TOKEN_KEY_FILE" placeholder:"FILE" help:"Token key file of the store that was exported: its tokens are opened with it and sealed with the key of this store. Without it they stay as they are, and this store must be able to open them."`
-	TokenKeys          tokenKeyFlags `embed:""`
+	TokenKeys          tokenKeyFlags `embed:"" set:"token_key_made=, made when missing and tokens are to be sealed with it"`
 }
 
 // Help is the end of "webhookctl import --help".
@@ -36,7 +37,7 @@ Examples:
 
 // Run checks the file, then stores what it holds.
 func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := cmd.TokenKeys.validate(storage); err != nil {
+	if err := errors.Join(storage.validate(), cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
 	return untilSignal(ctx, func(ctx context.Context) error {
@@ -45,6 +46,9 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 			return err
 		}
 		defer in.Close()
+		if err := cmd.checkFirst(ctx, c, storage, in); err != nil {
+			return err
+		}
 		s, err := storage.openSoon(ctx, c, create)
 		if err != nil {
 			return err
@@ -74,14 +78,42 @@ func (cmd *importCmd) open() (*os.File, error) {
 	return file, nil
 }
 
+// checkFirst checks a file that a new SQLite database is to be begun for, so that there is none when the
+// file is refused.
+func (cmd *importCmd) checkFirst(ctx context.Context, c *console, storage *storageFlags, in *os.File) error {
+	if _, err := os.Stat(storage.databaseFile()); storage.Store != storeSQLite || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	source, err := cmd.source(c)
+	if err != nil {
+		return err
+	}
+	importer := transfer.Importer{Source: source}
+	if _, err := os.Stat(cmd.TokenKeys.file(storage)); source == nil || err == nil {
+		if importer.Sealer, err = cmd.TokenKeys.existingSealer(ctx, c, storage, nil); err != nil {
+			return err
+		}
+	}
+	_, err = cmd.check(ctx, importer, in)
+	return err
+}
+
+func (cmd *importCmd) check(ctx context.Context, importer transfer.Importer, in *os.File) (transfer.Checked, error) {
+	checked, err := rewound(in, func() (transfer.Checked, error) { return importer.Check(ctx, in) })
+	if err != nil {
+		return transfer.Checked{}, cmd.explain(err)
+	}
+	return checked, nil
+}
+
 func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlags, s *opened, in *os.File) error {
 	importer, err := cmd.importer(ctx, c, storage, s)
 	if err != nil {
 		return err
 	}
-	checked, err := rewound(in, func() (transfer.Checked, error) { return importer.Check(ctx, in) })
+	checked, err := cmd.check(ctx, importer, in)
 	if err != nil {
-		return cmd.explain(err)
+		return err
 	}
 	result, err := rewound(in, func() (transfer.Result, error) { return importer.Import(ctx, in) })
 	if err != nil {
@@ -106,17 +138,30 @@ func (cmd *importCmd) importer(ctx context.Context, c *console, storage *storage
 		return transfer.Importer{}, storeError(err)
 	}
 	cmd.TokenKeys.warn(c.log, storage)
-	if cmd.SourceTokenKeyFile == "" {
-		importer.Sealer, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s)
-		return importer, err
-	}
-	source, err := fileSealer(c, "--source-token-key-file", cmd.SourceTokenKeyFile)
-	if err != nil {
+	if importer.Source, err = cmd.source(c); err != nil {
 		return transfer.Importer{}, err
 	}
-	importer.Source = &source
-	importer.Sealer, err = cmd.TokenKeys.sealer(ctx, c, storage, s)
+	if importer.Source != nil {
+		importer.Sealer, err = cmd.TokenKeys.sealer(ctx, c, storage, s)
+		return importer, err
+	}
+	if err := cmd.TokenKeys.prove(ctx, c, storage, s); err != nil {
+		return transfer.Importer{}, err
+	}
+	importer.Sealer, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s)
 	return importer, err
+}
+
+// source opens the tokens of the file, or is nil where the keys of this store do.
+func (cmd *importCmd) source(c *console) (*seal.Sealer, error) {
+	if cmd.SourceTokenKeyFile == "" {
+		return nil, nil
+	}
+	sealer, err := fileSealer(c, "--source-token-key-file", cmd.SourceTokenKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return &sealer, nil
 }
 
 // rewound reads the file from its start.

@@ -165,8 +165,8 @@ func TestMoveToAnotherTokenKey(t *testing.T) {
 	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "webhookctl: line 10: webhook wh_") || !strings.HasSuffix(got.stderr, want) {
 		t.Errorf("without the key: got exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
 	}
-	if rows := listKeys(t, second, "acme"); len(rows) != 0 {
-		t.Errorf("a refused import stored %q", rows)
+	if files, err := os.ReadDir(second.dir); err != nil || len(files) != 0 {
+		t.Errorf("a refused import left %v, %v", files, err)
 	}
 	importOf(t, second, export, "--source-token-key-file", first.keyFile())
 	checkMode(t, second.keyFile(), 0o600)
@@ -236,5 +236,35 @@ func TestImportErrors(t *testing.T) {
 		{"KMS endpoint", []string{"serve", "--store", "dynamodb", "--kms-key", "a", "--kms-endpoint", "localhost"}, "--kms-endpoint must be a URL of scheme and host, such as http://127.0.0.1:8000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { mustRefuse(t, newTool(t, p.dir, tt.args...), tt.want) })
+	}
+}
+
+// TestRefusedImportLeavesNothing has a folder of its own for each import.
+func TestRefusedImportLeavesNothing(t *testing.T) {
+	p, _, _ := newMoved(t)
+	export := exportOf(t, p)
+	half := strings.Join(strings.SplitAfter(export, "\n")[:3], "")
+	for _, tt := range []struct {
+		name  string
+		text  string
+		flags []string
+	}{
+		{"half a file", half, nil},
+		{"half a file with its key", half, []string{"--source-token-key-file", p.keyFile()}},
+		{"no key", export, nil},
+		{"a source key that is not there", export, []string{"--source-token-key-file", "no.key"}},
+		{"a token key file that is none", export, []string{"--source-token-key-file", p.keyFile(), "--token-key-file", os.DevNull}},
+		{"flags of another store", export, []string{"--source-token-key-file", p.keyFile(), "--table-prefix", "p-"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tool := newTool(t, t.TempDir(), append([]string{"import", "-", "--data", "new"}, tt.flags...)...)
+			tool.Stdin = strings.NewReader(tt.text)
+			if got := runTool(t, tool); got.code != 1 || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("got exit code %d, stderr %q", got.code, got.stderr)
+			}
+			if files, err := os.ReadDir(tool.Dir); err != nil || len(files) != 0 {
+				t.Errorf("it left %v, %v", files, err)
+			}
+		})
 	}
 }

@@ -15,9 +15,11 @@ import (
 )
 
 func TestVersion(t *testing.T) {
-	stdout, _ := mustRun(t, newTool(t, t.TempDir(), "version"))
-	if !regexp.MustCompile(`^webhookctl development \(go1\.\S+, \w+/\w+\)\n$`).MatchString(stdout) {
-		t.Errorf("printed %q", stdout)
+	for _, argument := range []string{"version", "--version"} {
+		stdout, _ := mustRun(t, newTool(t, t.TempDir(), argument))
+		if !regexp.MustCompile(`^webhookctl development \(go1\.\S+, \w+/\w+\)\n$`).MatchString(stdout) {
+			t.Errorf("%s printed %q", argument, stdout)
+		}
 	}
 	s := startServer(t, place{dir: t.TempDir()})
 	if got := s.logged("serving", "version"); got != "development" {

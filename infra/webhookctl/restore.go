@@ -12,8 +12,9 @@ import (
 
 // restoreCmd is "webhookctl restore".
 type restoreCmd struct {
-	File    string `arg:"" help:"Backup that \"backup\" made."`
-	Replace bool   `env:"WEBHOOKS_REPLACE" help:"Replace the database that is there. A copy of it is kept beside it."`
+	File string `arg:"" help:"Backup that \"backup\" made."`
+	// Replace has no variable: it is asked for each time, and not by what a shell was left with.
+	Replace bool `help:"Replace the database that is there. A copy of it is kept beside it."`
 }
 
 // Help is the end of "webhookctl restore --help".

@@ -23,7 +23,7 @@ type serveCmd struct {
 	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Where to listen for HTTP. Port 0 takes a free one, an empty host all addresses of this machine."`
 	Dev           bool          `env:"WEBHOOKS_DEV" help:"Try it out, on this machine alone: adds event types, an API key, a receiver and curl lines that work."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" placeholder:"N" help:"How many webhooks a company may have."`
-	TokenKeys     tokenKeyFlags `embed:""`
+	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_made=, made when missing unless there are webhooks already"`
 	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone: beside a local --dynamodb-endpoint, or with --dev."`
 	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust in that check besides the system's."`
 	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may be in although they are not public. May be given several times."`

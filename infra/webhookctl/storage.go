@@ -49,7 +49,10 @@ type opened struct {
 	// kmsKeys gives token keys that are kept in this store under a KMS key, at the region's KMS or
 	// another endpoint. It is nil where the store keeps none.
 	kmsKeys func(kmsKey, endpoint string) seal.Keys
-	close   func() error
+	// newest gives the webhook that was stored last of all companies', or [webhook.ErrNotFound]. It is
+	// nil where finding one would mean reading the whole store.
+	newest func(ctx context.Context) (webhook.Webhook, error)
+	close  func() error
 }
 
 // validate finds what contradicts itself before anything is made.
@@ -57,12 +60,27 @@ func (f *storageFlags) validate() error {
 	switch {
 	case f.Data == "":
 		return errors.New("--data is empty: give the folder to keep data in")
+	case f.Store != storeDynamoDB:
+		return f.validateSQLite()
 	case f.DynamoDBEndpoint == "":
 		return nil
-	case f.Store != storeDynamoDB:
-		return errors.New("--dynamodb-endpoint is given, but the store is sqlite: add --store dynamodb, or leave it out")
 	}
 	return validateEndpoint("--dynamodb-endpoint", f.DynamoDBEndpoint)
+}
+
+// validateSQLite refuses what is for DynamoDB alone, by flag or by variable: who gives it means that
+// store, and would otherwise work on another one.
+func (f *storageFlags) validateSQLite() error {
+	for _, flag := range []struct{ name, variable, value string }{
+		{"--dynamodb-endpoint", "WEBHOOKS_DYNAMODB_ENDPOINT", f.DynamoDBEndpoint},
+		{"--table-prefix", "WEBHOOKS_TABLE_PREFIX", f.TablePrefix},
+		{"--region", "WEBHOOKS_REGION", f.Region},
+	} {
+		if flag.value != "" {
+			return fmt.Errorf("%s (or %s) is given, but the store is sqlite: add --store dynamodb, or leave it out", flag.name, flag.variable)
+		}
+	}
+	return nil
 }
 
 // beginning tells whether a command may begin a new SQLite file. Those that look for something
@@ -119,6 +137,7 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginni
 		store:        s,
 		place:        path,
 		createTables: func(context.Context) error { return nil }, // opening it did
+		newest:       s.NewestWebhook,
 		close:        s.Close,
 	}, nil
 }

@@ -17,7 +17,7 @@ type tablesCreateCmd struct{}
 
 // Help is the end of "webhookctl tables create --help".
 func (*tablesCreateCmd) Help() string {
-	return `Tables that are there stay as they are. With SQLite, serve and the other commands make the file by themselves.
+	return `A table that is there keeps what is in it, its capacity and its protection from deletion; expiry of old idempotency records and, where the endpoint has it, point-in-time recovery are turned on, on it as on a new one. So this may be repeated, and gives a restored table back these two settings. With SQLite, serve and the other commands make the file by themselves.
 
 Examples:
 

@@ -15,7 +15,7 @@ import (
 
 // tokenKeyFlags say where the store's token keys are: in a file, or in KMS.
 type tokenKeyFlags struct {
-	TokenKeyFile string `env:"WEBHOOKS_TOKEN_KEY_FILE" placeholder:"FILE" help:"Key that encrypts webhook tokens, made when missing; token.key in --data if not given. Back it up."`
+	TokenKeyFile string `env:"WEBHOOKS_TOKEN_KEY_FILE" placeholder:"FILE" help:"Key that encrypts webhook tokens${token_key_made}; token.key in --data if not given. Back it up."`
 	KMSKey       string `name:"kms-key" env:"WEBHOOKS_KMS_KEY" placeholder:"KEY" help:"DynamoDB: encrypt webhook tokens under this KMS key instead (id, ARN or alias/NAME), as the deployed functions do."`
 	KMSEndpoint  string `name:"kms-endpoint" env:"WEBHOOKS_KMS_ENDPOINT" placeholder:"URL" hidden:"" help:"Another KMS than the region's, for trying out."`
 }
@@ -50,10 +50,14 @@ func (f *tokenKeyFlags) file(storage *storageFlags) string {
 	return filepath.Join(storage.Data, "token.key")
 }
 
-// sealer uses the KMS key or the token key file. A file that is missing is made.
+// sealer uses the KMS key or the token key file. A file that is missing is made, unless there are
+// webhooks whose tokens need the one that is missing.
 func (f *tokenKeyFlags) sealer(ctx context.Context, c *console, storage *storageFlags, s *opened) (seal.Sealer, error) {
 	if f.KMSKey != "" {
 		return f.kmsSealer(ctx, c, s)
+	}
+	if err := f.prove(ctx, c, storage, s); err != nil {
+		return seal.Sealer{}, err
 	}
 	path := f.file(storage)
 	if f.TokenKeyFile == "" {
@@ -69,6 +73,36 @@ func (f *tokenKeyFlags) sealer(ctx context.Context, c *console, storage *storage
 		c.log.Warn("a new token key was made: BACK IT UP, without it no webhook token can be read again", "file", path)
 	}
 	return seal.Sealer{Keys: keys, Random: c.random}, nil
+}
+
+// prove refuses a token key file that is not the one of the store's webhooks, or is missing although
+// there are some: with another key, what is sealed from then on and what was before would never
+// be opened by the same one. It makes nothing. On DynamoDB it knows of no webhook to try.
+func (f *tokenKeyFlags) prove(ctx context.Context, c *console, storage *storageFlags, s *opened) error {
+	if s.newest == nil || f.KMSKey != "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	newest, err := s.newest(ctx)
+	if webhook.KindOf(err) == webhook.KindNotFound {
+		return nil
+	}
+	if err != nil {
+		return storeError(err)
+	}
+	path := f.file(storage)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no token key file %s, and %s has webhooks whose tokens need it: put it back from its backup, or name it with --token-key-file", path, s.place)
+	}
+	sealer, err := fileSealer(c, "--token-key-file", path)
+	if err != nil {
+		return err
+	}
+	if _, err := sealer.Open(ctx, newest.Company, newest.ID, newest.SealedToken); err != nil {
+		return fmt.Errorf("%s is not the token key file of the webhooks in %s: put the right one back from its backup, or name it with --token-key-file (%w)", path, s.place, err)
+	}
+	return nil
 }
 
 // kmsSealer asks KMS now, since the first webhook would fail less clearly.

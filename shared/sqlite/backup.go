@@ -25,7 +25,7 @@ func (s *Store) Backup(ctx context.Context, dest string) error {
 	// SQLite accepts an empty file as the target, and so the mode is right from the first byte on.
 	temporary, err := os.CreateTemp(dir, ".backup-*")
 	if err != nil {
-		return fmt.Errorf("making the backup: %w", err)
+		return fmt.Errorf("making the backup: no file can be made in %s: %w: give a path in another folder", dir, withoutPath(err))
 	}
 	err = errors.Join(temporary.Close(), s.copyInto(ctx, temporary.Name()))
 	if err == nil {

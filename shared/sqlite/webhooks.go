@@ -17,6 +17,11 @@ const (
 SELECT id, name, description, url, events, sealed_token, version, created_at
 FROM webhooks WHERE company = ?1 AND id = ?2`
 
+	// The number ascends with every webhook stored.
+	selectNewest = `
+SELECT company, id, name, description, url, events, sealed_token, version, created_at
+FROM webhooks ORDER BY number DESC LIMIT 1`
+
 	selectPage = `
 SELECT id, name, description, url, events, sealed_token, version, created_at
 FROM webhooks WHERE company = ?1 ORDER BY id LIMIT ?2 OFFSET ?3`
@@ -76,6 +81,17 @@ func (s *Store) Webhook(ctx context.Context, company, id string) (webhook.Webhoo
 	return w, nil
 }
 
+// NewestWebhook gives the webhook that was stored last of all companies', or [webhook.ErrNotFound] when
+// there is none. It is for who starts a service, and must know whether the tokens here can be opened.
+func (s *Store) NewestWebhook(ctx context.Context) (webhook.Webhook, error) {
+	var w webhook.Webhook
+	row := afterCompany{s.reads.db.QueryRowContext(ctx, selectNewest), &w.Company}
+	if err := scanWebhook(row, &w); err != nil {
+		return webhook.Webhook{}, translate(err)
+	}
+	return w, nil
+}
+
 // DeleteWebhook implements [webhook.Store].
 func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	return s.writes.change(ctx, func(ctx context.Context, tx *session) error {
@@ -92,6 +108,17 @@ func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 
 // scanner is a row, alone or of many.
 type scanner interface{ Scan(dest ...any) error }
+
+// afterCompany is a row with the company before the columns that [scanWebhook] reads.
+type afterCompany struct {
+	row     scanner
+	company *string
+}
+
+// Scan reads the company and the columns after it.
+func (r afterCompany) Scan(dest ...any) error {
+	return r.row.Scan(append([]any{r.company}, dest...)...)
+}
 
 // scanWebhook reads a row of the columns that selectWebhook and selectPage name into w. It fills in
 // place, because a list would otherwise allocate every webhook twice.

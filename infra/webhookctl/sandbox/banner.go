@@ -9,7 +9,7 @@ import (
 
 // Call is one curl line, with what it shows.
 type Call struct {
-	Title string
+	Title string // without quotes
 	Line  string // for a POSIX shell
 }
 
@@ -42,8 +42,9 @@ The webhook API is ready at %s (development, this machine only; Ctrl-C ends it).
 
 Paste into a shell, in this order:
 `, api, s.Key, Company, filepath.Join(s.dir, keyFile), s.ReceiverURL, filepath.Join(s.dir, AuthorityFile))
+	// A title is an argument of the command that does nothing: zsh takes no comments where it is typed at.
 	for _, call := range s.Calls(api) {
-		fmt.Fprintf(&text, "\n# %s\n%s\n", call.Title, call.Line)
+		fmt.Fprintf(&text, "\n: '%s'\n%s\n", call.Title, call.Line)
 	}
 	text.WriteString("\n")
 	_, err := io.WriteString(out, text.String())
