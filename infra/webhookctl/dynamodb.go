@@ -93,25 +93,6 @@ func validateEndpoint(flag, endpoint string) error {
 	return nil
 }
 
-// isLocalEndpoint reports whether a valid endpoint is on this machine or in its private network:
-// a loopback or private address, localhost, host.docker.internal, or a name without a dot, such as
-// that of a container. A name that begins with a digit may be read as an address and is none.
-func isLocalEndpoint(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	host := strings.ToLower(u.Hostname())
-	if addr, err := netip.ParseAddr(host); err == nil {
-		addr = addr.Unmap()
-		return addr.IsLoopback() || addr.IsPrivate()
-	}
-	if host == "host.docker.internal" {
-		return true
-	}
-	return host != "" && 'a' <= host[0] && host[0] <= 'z' && !strings.ContainsAny(host, ".:%")
-}
-
 // isLoopbackAddr reports whether host:port can be reached from this machine alone.
 func isLoopbackAddr(hostPort string) bool {
 	host, _, err := net.SplitHostPort(hostPort)

@@ -6,23 +6,18 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"webhooks/shared/endpoint"
 )
 
 // network is an IP network in CIDR form.
 type network netip.Prefix
 
-// UnmarshalText reads a network and refuses one that names an address inside it.
+// UnmarshalText reads what endpoint.ParseNetwork takes.
 func (n *network) UnmarshalText(text []byte) error {
-	trimmed := strings.TrimSpace(string(text))
-	prefix, err := netip.ParsePrefix(trimmed)
-	if err != nil {
-		return fmt.Errorf("%q is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)", trimmed)
-	}
-	if prefix != prefix.Masked() {
-		return fmt.Errorf("%q is an address inside a network: write %s for the network", trimmed, prefix.Masked())
-	}
+	prefix, err := endpoint.ParseNetwork(strings.TrimSpace(string(text)))
 	*n = network(prefix)
-	return nil
+	return err
 }
 
 // lifetime is how long something is to last, more than nothing.

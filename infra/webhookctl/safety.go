@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+
+	"webhooks/shared/endpoint"
 )
 
 const tlsCheckOff = "off"
@@ -31,7 +33,7 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 		return nil
 	case !isLoopbackAddr(cmd.Addr):
 		return fmt.Errorf("--dev serves this machine alone, and --addr %s can be reached from others: use 127.0.0.1 or leave out --dev", cmd.Addr)
-	case storage.Store == storeDynamoDB && !isLocalEndpoint(storage.DynamoDBEndpoint):
+	case storage.Store == storeDynamoDB && !endpoint.LocalOverride(storage.DynamoDBEndpoint):
 		return errors.New("--dev makes tables and an API key, which is for a local database alone: give the --dynamodb-endpoint of DynamoDB Local, or leave out --dev")
 	}
 	return nil
@@ -41,7 +43,7 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 // URLs: with a database that can only be somebody's own.
 func (cmd *serveCmd) mayTrustAnybody(storage *storageFlags) bool {
 	if storage.Store == storeDynamoDB {
-		return isLocalEndpoint(storage.DynamoDBEndpoint)
+		return endpoint.LocalOverride(storage.DynamoDBEndpoint)
 	}
 	return cmd.Dev
 }

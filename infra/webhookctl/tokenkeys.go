@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"webhooks/shared/endpoint"
 	"webhooks/shared/seal"
 	"webhooks/shared/webhook"
 )
@@ -37,7 +38,7 @@ func (f *tokenKeyFlags) validate(storage *storageFlags) error {
 
 // warn says that a key file is not what the deployed functions use.
 func (f *tokenKeyFlags) warn(log *slog.Logger, storage *storageFlags) {
-	if f.KMSKey == "" && storage.Store == storeDynamoDB && !isLocalEndpoint(storage.DynamoDBEndpoint) {
+	if f.KMSKey == "" && storage.Store == storeDynamoDB && !endpoint.LocalOverride(storage.DynamoDBEndpoint) {
 		log.Warn("webhook tokens are sealed with a key file, and the deployed functions use KMS: they cannot open such tokens; give --kms-key")
 	}
 }

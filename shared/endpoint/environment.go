@@ -64,12 +64,9 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 		if part == "" {
 			continue
 		}
-		network, err := netip.ParsePrefix(part)
+		network, err := ParseNetwork(part)
 		if err != nil {
-			return nil, fmt.Errorf("WEBHOOKS_ALLOW_NETWORKS: %q is no network in CIDR form, such as 10.0.0.0/8", part)
-		}
-		if network != network.Masked() {
-			return nil, fmt.Errorf("WEBHOOKS_ALLOW_NETWORKS: %q is an address inside a network: write %s for the network", part, network.Masked())
+			return nil, fmt.Errorf("WEBHOOKS_ALLOW_NETWORKS: %w", err)
 		}
 		networks = append(networks, network)
 	}

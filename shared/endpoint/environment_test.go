@@ -48,7 +48,7 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "networks", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0/8, fd00::/8,"},
 			networks: []string{"10.0.0.0/8", "fd00::/8"}, warnings: []string{inner + "10.0.0.0/8", inner + "fd00::/8"}},
 		{name: "no network", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0"},
-			err: `WEBHOOKS_ALLOW_NETWORKS: "10.0.0.0" is no network in CIDR form, such as 10.0.0.0/8`},
+			err: `WEBHOOKS_ALLOW_NETWORKS: "10.0.0.0" is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)`},
 		{name: "address in a network", environment: map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "10.1.2.3/8"},
 			err: `WEBHOOKS_ALLOW_NETWORKS: "10.1.2.3/8" is an address inside a network: write 10.0.0.0/8 for the network`},
 		{name: "authority as text", environment: map[string]string{"WEBHOOKS_CA_PEM": certificate}, authorities: true, warnings: []string{moreC}},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -22,6 +23,32 @@ type Policy struct {
 	// AllowedNetworks are exempt from the rule that an address must be public, for receivers inside
 	// one's own network. An IPv4 network exempts no IPv6 address and the other way round.
 	AllowedNetworks []netip.Prefix
+}
+
+// The widest networks that may be exempt: those that the private ones have, 10.0.0.0/8 and fc00::/7.
+const (
+	widestIPv4 = 8
+	widestIPv6 = 7
+)
+
+// ParseNetwork reads a network for [Policy] in CIDR form. It refuses an address inside of one, and a
+// network so wide that it would exempt public and private addresses alike, such as 0.0.0.0/0: with
+// it, webhooks could lead to this machine and to the cloud's metadata. The error is for the operator.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(strings.TrimSpace(text))
+	widest := widestIPv6
+	if network.Addr().Is4() {
+		widest = widestIPv4
+	}
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("%q is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)", text)
+	case network != network.Masked():
+		return netip.Prefix{}, fmt.Errorf("%q is an address inside a network: write %s for the network", text, network.Masked())
+	case network.Bits() < widest:
+		return netip.Prefix{}, fmt.Errorf("%q is too wide: it would let webhooks lead to this machine itself; name the networks of your receivers, none wider than /%d", text, widest)
+	}
+	return network, nil
 }
 
 // Allows reports whether an address may be connected to: it is public or in an allowed network.

@@ -175,3 +175,33 @@ func policy(networks ...string) Policy {
 	}
 	return p
 }
+
+func TestParseNetwork(t *testing.T) {
+	const noNetwork = ` is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)`
+	const tooWide = ` is too wide: it would let webhooks lead to this machine itself; name the networks of your receivers, none wider than /`
+	tests := []struct{ name, text, want, err string }{
+		{"the widest private one", "10.0.0.0/8", "10.0.0.0/8", ""},
+		{"one address", " 10.1.2.3/32 ", "10.1.2.3/32", ""},
+		{"all local IPv6", "fc00::/7", "fc00::/7", ""},
+		{"everything", "0.0.0.0/0", "", `"0.0.0.0/0"` + tooWide + "8"},
+		{"half of everything", "0.0.0.0/1", "", `"0.0.0.0/1"` + tooWide + "8"},
+		{"all of IPv6", "::/0", "", `"::/0"` + tooWide + "7"},
+		{"an address", "10.0.0.1", "", `"10.0.0.1"` + noNetwork},
+		{"empty", "", "", `""` + noNetwork},
+		{"an address in a network", "10.0.0.1/8", "", `"10.0.0.1/8" is an address inside a network: write 10.0.0.0/8 for the network`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := ParseNetwork(test.text)
+			if test.err != "" {
+				if err == nil || err.Error() != test.err {
+					t.Errorf("error %v, want %s", err, test.err)
+				}
+				return
+			}
+			if err != nil || got.String() != test.want {
+				t.Errorf("got %v, error %v, want %s", got, err, test.want)
+			}
+		})
+	}
+}
