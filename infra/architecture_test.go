@@ -41,7 +41,8 @@ var layers = map[string][]string{
 	"shared/dynamo":            {domain, "shared/access"},
 	"shared/sqlite":            {domain, "shared/access"},
 
-	"shared/api":         {domain, "shared/access", "shared/endpoint", "shared/seal", "shared/api/openapi"},
+	// Not the description: it brings a YAML library, which no Lambda function needs.
+	"shared/api":         {domain, "shared/access", "shared/endpoint"},
 	"shared/api/openapi": {},
 	"shared/lambdahost":  {domain, "shared/access", "shared/api"},
 }

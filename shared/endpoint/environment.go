@@ -19,8 +19,7 @@ type TLSChecker interface {
 
 // Settings are what a Lambda function is told of the hosts that webhooks may lead to.
 type Settings struct {
-	TLS    TLSChecker
-	Policy Policy
+	TLS TLSChecker
 	// Warnings are the settings that weaken safety, to be logged when the function starts.
 	Warnings []string
 }
@@ -42,8 +41,8 @@ func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings
 	if err := errors.Join(networksErr, authoritiesErr, offErr); err != nil {
 		return Settings{}, err
 	}
-	s.Policy = Policy{AllowedNetworks: networks}
-	s.TLS = &Checker{Policy: s.Policy, Resolver: net.DefaultResolver, RootCAs: authorities, Now: now}
+	policy := Policy{AllowedNetworks: networks}
+	s.TLS = &Checker{Policy: policy, Resolver: net.DefaultResolver, RootCAs: authorities, Now: now}
 	if off {
 		s.TLS = NoCheck{}
 		s.Warnings = append(s.Warnings, "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address")
