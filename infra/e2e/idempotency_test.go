@@ -152,10 +152,10 @@ func (s *suite) repeatWithoutTLS(t *testing.T) {
 func (s *suite) repeatAfterTLS(t *testing.T) {
 	s.onlyOwn(t)
 	receiver := s.own.receivers.start(t)
-	receiver.stop()
+	receiver.refuse.Store(true)
 	create := s.creation(s.valid().with("url", receiver.url).body()).withHeader("Idempotency-Key", newIdempotencyKey())
 	s.do(t, create).wantError(t, http.StatusBadRequest, notReached)
-	receiver.restart(t)
+	receiver.refuse.Store(false)
 	s.created(t, s.do(t, create))
 }
 

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// receiverPath is where the receivers expect webhooks.
+const receiverPath = "/webhooks/billing"
+
 // receivers are TLS listeners on loopback, one for each thing that can be wrong with one.
 type receivers struct {
 	authority *authority
@@ -47,9 +50,7 @@ func startReceivers(t *testing.T) *receivers {
 	const outside = "127.0.0.2"
 	rs.notAllowed = startReceiver(t, outside, tlsWith(rs.authority.issue(t, leaf{host: outside})))
 
-	closed := startReceiver(t, local, nil)
-	closed.stop()
-	rs.closed = closed.url
+	rs.closed = "https://" + rs.plain.clientAddress(t) + receiverPath
 	return rs
 }
 
@@ -64,7 +65,6 @@ func (rs *receivers) start(t *testing.T) *receiver {
 type receiver struct {
 	url      string
 	address  string
-	config   *tls.Config // nil for plain HTTP
 	server   *http.Server
 	accepted atomic.Int64
 	requests atomic.Int64
@@ -74,31 +74,36 @@ type receiver struct {
 
 func startReceiver(t *testing.T, host string, config *tls.Config) *receiver {
 	t.Helper()
-	r := &receiver{address: net.JoinHostPort(host, "0"), config: config}
-	r.restart(t)
-	t.Cleanup(r.stop)
-	return r
-}
-
-// restart listens again where it listened before.
-func (r *receiver) restart(t *testing.T) {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", r.address)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.address = listener.Addr().String()
-	r.url = "https://" + r.address + "/webhooks/billing"
+	r := &receiver{address: listener.Addr().String()}
+	r.url = "https://" + r.address + receiverPath
 	listener = &countingListener{Listener: listener, receiver: r}
-	if r.config != nil {
-		listener = tls.NewListener(listener, r.config)
+	if config != nil {
+		listener = tls.NewListener(listener, config)
 	}
 	r.server = &http.Server{
 		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) { r.requests.Add(1) }),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes are meant
 	}
-	go func(server *http.Server) { _ = server.Serve(listener) }(r.server)
+	go func() { _ = r.server.Serve(listener) }()
+	t.Cleanup(r.stop)
+	return r
+}
+
+// clientAddress is the address of a client that is connected to the receiver until the test ends. Nothing listens there,
+// and while the client holds the port nobody else can, as would soon happen with the port of a listener that was closed.
+func (r *receiver) clientAddress(t *testing.T) string {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 func (r *receiver) stop() { _ = r.server.Close() }

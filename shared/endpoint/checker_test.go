@@ -159,8 +159,7 @@ func TestCheckTLSUnreachable(t *testing.T) {
 		})
 	}
 	t.Run("refused", func(t *testing.T) {
-		s := listen(t, func(net.Conn) {})
-		s.stop()
+		s := &server{addr: clientAddr(t)}
 		assertRefused(t, newChecker(root).CheckTLS(t.Context(), urlOf(t, host, s)), reasonUnreachable)
 	})
 }

@@ -53,6 +53,17 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 	return s
 }
 
+// clientAddr is where a connected client is until the test ends: nothing listens there, and nobody else can.
+func clientAddr(t *testing.T) netip.AddrPort {
+	t.Helper()
+	conn, err := net.Dial("tcp4", listen(t, discard).addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().(*net.TCPAddr).AddrPort()
+}
+
 // serveTLS makes a handshake and waits for the client to go. What else the client sends is a fault.
 func serveTLS(t *testing.T, config *tls.Config) func(net.Conn) {
 	return func(conn net.Conn) {
