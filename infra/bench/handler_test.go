@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/oklog/ulid/v2"
 
 	"webhooks/shared/access"
@@ -40,7 +37,7 @@ func BenchmarkHandlerOnDynamoDB(b *testing.B) {
 	s := newStack(b)
 	recorded := new(recorder)
 	store := dynamo.New(dynamo.NewClient(s.config, recorded.option), s.table)
-	bare := dynamo.NewClient(s.config)
+	bare := s.bareClient()
 	h := newHandlerBench(b, store)
 	h.atSizes(b, func(b *testing.B, r requests) {
 		for _, request := range r {
@@ -52,7 +49,14 @@ func BenchmarkHandlerOnDynamoDB(b *testing.B) {
 				recorded.take()
 				h.answer(b, request)
 				calls := recorded.take()
-				h.compare(b, 1, request, func() error { return errors.Join(replayInOrder(b.Context(), bare, calls)...) })
+				h.deleteMade(b)
+				h.compare(b, 1, request, func() error {
+					id := ""
+					if request.method == http.MethodPost {
+						id = h.newID()
+					}
+					return replay(b.Context(), bare, calls, id)
+				})
 			})
 		}
 	})
@@ -88,6 +92,35 @@ type bothStores interface {
 type handlerBench struct {
 	store   bothStores
 	handler http.Handler
+
+	mu   sync.Mutex
+	made []string // the ids of what was created since the company was filled, and not deleted
+
+	company string // the one that was filled last
+}
+
+// newID makes the id of a webhook to be created.
+func (h *handlerBench) newID() string {
+	id := webhook.NewID(ulid.Make().String())
+	h.note(id)
+	return id
+}
+
+func (h *handlerBench) note(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.made = append(h.made, id)
+}
+
+// deleteMade deletes what was created.
+func (h *handlerBench) deleteMade(b *testing.B) {
+	b.Helper()
+	for _, id := range h.made {
+		if err := h.store.DeleteWebhook(b.Context(), h.company, id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	h.made = nil
 }
 
 func newHandlerBench(b *testing.B, store bothStores) *handlerBench {
@@ -122,38 +155,41 @@ type measured struct {
 
 type requests []measured
 
-// atSizes runs benchmarks in a company with few and in one with many webhooks. What they create goes
-// into a third, so that the two keep their size.
+// atSizes runs benchmarks in a company with few and in one with many webhooks. Those two keep their size:
+// what is created is deleted after every turn. The list of ten is as long in both, so it tells whether
+// the size matters.
 func (h *handlerBench) atSizes(b *testing.B, run func(b *testing.B, r requests)) {
 	for _, size := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("webhooks=%d", size), func(b *testing.B) {
 			name := fmt.Sprintf("with-%d", size)
 			key, id := h.fill(b, name, size)
+			last := max(1, size/100)
 			run(b, requests{
 				{"get", http.MethodGet, "/webhooks/" + id, key, "", http.StatusOK, func(ctx context.Context) error {
 					_, err := h.store.Webhook(ctx, name, id)
 					return err
 				}},
-				{"list first 100", http.MethodGet, "/webhooks", key, "", http.StatusOK, h.listing(name, 1)},
-				{lastPage, http.MethodGet, fmt.Sprintf("/webhooks?page=%d", max(1, size/100)), key, "", http.StatusOK, h.listing(name, max(1, size/100))},
+				{"list first 10", http.MethodGet, "/webhooks?size=10", key, "", http.StatusOK, h.listing(name, webhook.Page{Size: 10, Number: 1})},
+				{"list first 100", http.MethodGet, "/webhooks", key, "", http.StatusOK, h.listing(name, webhook.Page{Size: 100, Number: 1})},
+				{lastPage, http.MethodGet, fmt.Sprintf("/webhooks?page=%d", last), key, "", http.StatusOK, h.listing(name, webhook.Page{Size: 100, Number: last})},
 				{"create", http.MethodPost, "/webhooks", key, billing, http.StatusCreated, func(ctx context.Context) error {
-					return h.add(ctx, name, ulid.Make().String())
+					return h.add(ctx, name, h.newID())
 				}},
 			})
 		})
 	}
 }
 
-func (h *handlerBench) listing(company string, page int) func(ctx context.Context) error {
+func (h *handlerBench) listing(company string, page webhook.Page) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		_, err := h.store.ListWebhooks(ctx, company, webhook.Page{Size: 100, Number: page})
+		_, err := h.store.ListWebhooks(ctx, company, page)
 		return err
 	}
 }
 
-func (h *handlerBench) add(ctx context.Context, company, ulid string) error {
+func (h *handlerBench) add(ctx context.Context, company, id string) error {
 	w := webhook.Webhook{
-		ID: webhook.NewID(ulid), Company: company, Name: "Billing Events", Description: "Receive invoice and payment updates",
+		ID: id, Company: company, Name: "Billing Events", Description: "Receive invoice and payment updates",
 		URL: "https://example.com/webhooks/billing", Events: []string{eventType}, SealedToken: make([]byte, 87),
 		Version: 1, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 	}
@@ -182,12 +218,13 @@ func (h *handlerBench) fill(b *testing.B, company string, size int) (secret, fir
 	if err != nil {
 		b.Fatal(err)
 	}
-	first := ulid.Make().String()
-	if err := h.add(b.Context(), company, first); err != nil {
+	firstID = h.newID()
+	if err := h.add(b.Context(), company, firstID); err != nil {
 		b.Fatal(err)
 	}
-	h.together(b, 16, size-1, func() error { return h.add(b.Context(), company, ulid.Make().String()) })
-	return secret, webhook.NewID(first)
+	h.together(b, 16, size-1, func() error { return h.add(b.Context(), company, h.newID()) })
+	h.company, h.made = company, nil
+	return secret, firstID
 }
 
 // answer makes one request, and fails unless it is answered as it should be.
@@ -197,6 +234,9 @@ func (h *handlerBench) answer(b *testing.B, m measured) {
 	w := httptest.NewRecorder()
 	if h.handler.ServeHTTP(w, r); w.Code != m.status {
 		b.Errorf("%s: answered with %d: %s", m.name, w.Code, w.Body)
+	}
+	if location := w.Header().Get("Location"); location != "" {
+		h.note(strings.TrimPrefix(location, "/webhooks/"))
 	}
 }
 
@@ -215,6 +255,7 @@ func (h *handlerBench) compare(b *testing.B, callers int, m measured, floor func
 		began = time.Now()
 		h.together(b, callers, perTurn, floor)
 		theirs = append(theirs, time.Since(began)/time.Duration(perTurn))
+		h.deleteMade(b)
 	}
 	b.ReportMetric(0, "ns/op") // of both together, which says nothing
 	b.ReportMetric(float64(median(ours).Nanoseconds())/1000, "µs-request")
@@ -222,6 +263,7 @@ func (h *handlerBench) compare(b *testing.B, callers int, m measured, floor func
 	b.ReportMetric(ratio(ours, theirs), "ratio")
 	b.ReportMetric(testing.AllocsPerRun(20, func() { h.answer(b, m) }), "allocs-request")
 	b.ReportMetric(testing.AllocsPerRun(20, func() { _ = floor() }), "allocs-floor")
+	h.deleteMade(b)
 }
 
 // together makes n calls, shared among callers.
@@ -243,53 +285,4 @@ func (h *handlerBench) together(b *testing.B, callers, n int, call func() error)
 		})
 	}
 	all.Wait()
-}
-
-// replayInOrder makes the calls of one request again. Those that the store makes at the same time are
-// made so here: the two of a list's first page. What is written gets a new id.
-func replayInOrder(ctx context.Context, client *dynamodb.Client, calls []any) []error {
-	errs := make([]error, len(calls))
-	var all sync.WaitGroup
-	for i, input := range calls {
-		if _, write := input.(*dynamodb.TransactWriteItemsInput); write || len(calls) > 2 {
-			all.Wait()
-		}
-		all.Go(func() { errs[i] = repeatAnew(ctx, client, input) })
-	}
-	all.Wait()
-	return errs
-}
-
-func repeatAnew(ctx context.Context, client *dynamodb.Client, input any) (err error) {
-	switch in := input.(type) {
-	case *dynamodb.BatchGetItemInput:
-		_, err = client.BatchGetItem(ctx, in)
-	case *dynamodb.TransactWriteItemsInput:
-		_, err = client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: withNewID(in.TransactItems)})
-	default:
-		err = repeat(ctx, client, input)
-	}
-	return err
-}
-
-// withNewID copies the writes of a creation for another webhook.
-func withNewID(writes []types.TransactWriteItem) []types.TransactWriteItem {
-	id := webhook.NewID(ulid.Make().String())
-	renewed := make([]types.TransactWriteItem, len(writes))
-	for i, write := range writes {
-		renewed[i] = write
-		if write.Put == nil {
-			continue
-		}
-		put := *write.Put
-		put.Item = make(map[string]types.AttributeValue, len(write.Put.Item))
-		for name, value := range write.Put.Item {
-			if text, ok := value.(*types.AttributeValueMemberS); ok && strings.HasPrefix(text.Value, "W#") {
-				value = &types.AttributeValueMemberS{Value: "W#" + id}
-			}
-			put.Item[name] = value
-		}
-		renewed[i].Put = &put
-	}
-	return renewed
 }

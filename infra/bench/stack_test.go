@@ -8,12 +8,15 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/oklog/ulid/v2"
 
 	"webhooks/shared/access"
@@ -69,6 +72,29 @@ func newStack(b *testing.B) *stack {
 		}
 	}
 	return s
+}
+
+// withKMS gives the settings of a function that has its token key under a new KMS key.
+func (s *stack) withKMS(b *testing.B) map[string]string {
+	b.Helper()
+	endpoint := os.Getenv("WEBHOOKS_TEST_MOTO_ENDPOINT")
+	if endpoint == "" {
+		b.Skip("WEBHOOKS_TEST_MOTO_ENDPOINT is not set: `make bench` sets it")
+	}
+	client := kms.New(kms.Options{Region: s.config.Region, BaseEndpoint: &endpoint, Credentials: s.config.Credentials})
+	made, err := client.CreateKey(b.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	settings := maps.Clone(s.settings)
+	delete(settings, "WEBHOOKS_TOKEN_KEY")
+	settings["WEBHOOKS_KMS_KEY"], settings["WEBHOOKS_KMS_ENDPOINT"] = *made.KeyMetadata.Arn, endpoint
+	return settings
+}
+
+// bareClient is the SDK's client as it comes.
+func (s *stack) bareClient() *dynamodb.Client {
+	return dynamodb.New(dynamodb.Options{Region: s.config.Region, BaseEndpoint: &s.config.Endpoint, Credentials: s.config.Credentials})
 }
 
 func (s *stack) addKey(b *testing.B) {
