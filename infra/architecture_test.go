@@ -79,6 +79,35 @@ func TestImportRules(t *testing.T) {
 	}
 }
 
+// heavy says what no Lambda function may link, however many packages away, since every start would pay for it.
+var heavy = map[string]string{
+	"go.yaml.in/yaml":                                  "the API's description is for serve",
+	"github.com/getkin/kin-openapi":                    "the API's description is for tests",
+	"modernc.org/sqlite":                               "functions keep nothing",
+	"github.com/alecthomas/kong":                       "functions have no command line",
+	"github.com/aws/aws-sdk-go-v2/config":              "its credential chain costs 2 ms; what Lambda sets is enough",
+	"github.com/aws/aws-sdk-go-v2/service/kms/schemas": "it is initialized for 0.4 ms and 340 KB: see go.mod",
+}
+
+func TestFunctionsStartLean(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"functions/...")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	linked := strings.Fields(string(out))
+	if !slices.Contains(linked, "github.com/aws/aws-sdk-go-v2/service/kms") {
+		t.Fatalf("%d packages are linked, and KMS is not one of them: the rule was checked on nothing", len(linked))
+	}
+	for _, path := range linked {
+		for unwanted, why := range heavy {
+			if inside(path, unwanted) {
+				t.Errorf("a function links %s: %s", path, why)
+			}
+		}
+	}
+}
+
 func TestViolations(t *testing.T) {
 	const lambda = "github.com/aws/aws-lambda-go/lambda"
 	tests := []struct {
