@@ -31,14 +31,15 @@ const domain = "shared/webhook"
 // has no place in the architecture yet. Every package under functions/ and infra/ may import all of them but testSupport.
 var layers = map[string][]string{
 	domain:                       {},
+	"shared/baseurl":             {},
 	"shared/webhook/webhooktest": {domain},
 	"shared/access":              {domain},
 	"shared/access/accesstest":   {domain, "shared/access"},
-	"shared/seal":                {domain},
+	"shared/seal":                {domain, "shared/baseurl"},
 	"shared/endpoint":            {domain},
 
 	"shared/dynamo/dynamotest": {},
-	"shared/dynamo":            {domain, "shared/access"},
+	"shared/dynamo":            {domain, "shared/access", "shared/baseurl"},
 	"shared/sqlite":            {domain, "shared/access"},
 
 	// Not the description: it brings a YAML library, which no Lambda function needs.

@@ -3,9 +3,10 @@ package dynamo
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"webhooks/shared/baseurl"
 )
 
 // FromEnvironment makes a store of a Lambda function's settings, which it reads with getenv:
@@ -33,16 +34,11 @@ func FromEnvironment(getenv func(string) string) (*Store, error) {
 		Credentials: credentials.NewStaticCredentialsProvider(
 			required("AWS_ACCESS_KEY_ID"), required("AWS_SECRET_ACCESS_KEY"), getenv("AWS_SESSION_TOKEN")),
 	}
-	if cfg.Endpoint != "" && !isBaseURL(cfg.Endpoint) {
+	if cfg.Endpoint != "" && !baseurl.Valid(cfg.Endpoint) {
 		wrong = append(wrong, errors.New("WEBHOOKS_DYNAMODB_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:8000, or empty"))
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
 	return New(NewClient(cfg), table), nil
-}
-
-func isBaseURL(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"webhooks/shared/baseurl"
 )
 
 // FromEnvironment makes a Sealer of a Lambda function's settings, which it reads with getenv. Its
@@ -27,7 +29,7 @@ func FromEnvironment(getenv func(string) string, store DataKeyStore, local bool)
 }
 
 func keysFromEnvironment(getenv func(string) string, store DataKeyStore, local bool) (Keys, error) {
-	text, kmsKey := getenv("WEBHOOKS_TOKEN_KEY"), getenv("WEBHOOKS_KMS_KEY")
+	text, kmsKey, kmsEndpoint := getenv("WEBHOOKS_TOKEN_KEY"), getenv("WEBHOOKS_KMS_KEY"), getenv("WEBHOOKS_KMS_ENDPOINT")
 	switch {
 	case text != "" && !local:
 		return nil, errors.New("WEBHOOKS_TOKEN_KEY is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY")
@@ -35,6 +37,8 @@ func keysFromEnvironment(getenv func(string) string, store DataKeyStore, local b
 		return parseTokenKey(text)
 	case kmsKey == "":
 		return nil, errors.New("WEBHOOKS_KMS_KEY is not set")
+	case kmsEndpoint != "" && !baseurl.Valid(kmsEndpoint):
+		return nil, errors.New("WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty")
 	}
 	return NewKMSKeys(newKMSClient(getenv), store, kmsKey), nil
 }

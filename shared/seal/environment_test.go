@@ -10,6 +10,7 @@ import (
 func TestFromEnvironment(t *testing.T) {
 	tokenKey := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", KeySize)))
 	const notLocal = "WEBHOOKS_TOKEN_KEY is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY"
+	const badEndpoint = "WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty"
 	const noKey = "WEBHOOKS_TOKEN_KEY is not the base64 of 32 bytes"
 	tests := []struct {
 		name        string
@@ -23,6 +24,9 @@ func TestFromEnvironment(t *testing.T) {
 		{"token key beside a local database", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey, "WEBHOOKS_KMS_KEY": "TokenKey"}, true, false, ""},
 		{"token key beside AWS", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey, "WEBHOOKS_KMS_KEY": "alias/tokens"}, false, false, notLocal},
 		{"neither", nil, true, false, "WEBHOOKS_KMS_KEY is not set"},
+		{"KMS at another endpoint", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "http://127.0.0.1:5000"}, true, true, ""},
+		{"KMS at no URL", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "nonsense"}, true, false, badEndpoint},
+		{"KMS at no URL beside AWS", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "localhost:5000"}, false, false, badEndpoint},
 		{"token key too short", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey[:40]}, true, false, noKey},
 		{"token key that is no base64", map[string]string{"WEBHOOKS_TOKEN_KEY": "secret!"}, true, false, noKey},
 	}
