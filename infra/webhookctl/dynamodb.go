@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"webhooks/shared/baseurl"
 	"webhooks/shared/dynamo"
 )
 
@@ -85,9 +85,7 @@ func credentialsInEnvironment() bool {
 
 // validateEndpoint refuses what is no base URL of a service.
 func validateEndpoint(flag, endpoint string) error {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
-		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	if !baseurl.Valid(endpoint) {
 		return fmt.Errorf("%s must be a URL of scheme and host, such as http://127.0.0.1:8000", flag)
 	}
 	return nil
