@@ -44,6 +44,7 @@ func TestRetryable(t *testing.T) {
 		{"other parameters for a token", &types.IdempotentParameterMismatchException{}, false},
 		{"attempt took too long", &attemptTimeoutError{limit: time.Second}, true},
 		{"caller gave up", &smithy.CanceledError{Err: context.Canceled}, false},
+		{"the caller's time is up", &smithy.CanceledError{Err: context.DeadlineExceeded}, false},
 		{"answer cut off", &smithy.DeserializationError{Err: io.ErrUnexpectedEOF}, true},
 		{"connection reset", errors.New("read tcp: connection reset by peer"), true},
 		{"unknown", errors.New("unknown"), false},
