@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -85,11 +86,15 @@ func (h *handler) logFailure(ctx, client context.Context, err error, line *acces
 	case status < http.StatusInternalServerError:
 		line.reason = causeOf(err)
 	case errors.Is(client.Err(), context.Canceled):
-		h.Log.DebugContext(ctx, "the client went away", "cause", err.Error())
+		h.Log.DebugContext(ctx, "the client went away", "cause", Cause(err))
 	default:
-		h.Log.ErrorContext(ctx, "request failed", "status", status, "cause", err.Error())
+		h.Log.ErrorContext(ctx, "request failed", "status", status, "cause", Cause(err))
 	}
 }
+
+// Cause says for a log what went wrong: what caused the service's own error, without the message that
+// is for the client, or all that err says where there is no such cause.
+func Cause(err error) string { return cmp.Or(causeOf(err), err.Error()) }
 
 // causeOf leaves out the client's message; it is empty where there is no other.
 func causeOf(err error) string {

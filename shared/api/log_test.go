@@ -3,7 +3,9 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -85,6 +87,35 @@ func TestAccessLineTellsTheReason(t *testing.T) {
 			line := w.accessLine(w.do(test.call))
 			if got, _ := line["reason"].(string); got != test.want {
 				t.Errorf("got reason %q, want %q in %v", got, test.want, line)
+			}
+		})
+	}
+}
+
+// Why a request failed is in the log without what the client is told, and whole where nothing else is
+// known.
+func TestFailureTellsTheCauseAlone(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"unavailable", fmt.Errorf("sealing: %w", webhook.Unavailable(errors.New("throttled"))), "throttled"},
+		{"internal", &webhook.Error{Message: "Internal error", Cause: errors.New(`table "x": denied`)}, `table "x": denied`},
+		{"internal without a cause", webhook.Errorf(webhook.KindInternal, "broken"), "broken"},
+		{"of another kind", fmt.Errorf("reading: %w", errors.New("broken")), "reading: broken"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, failing("ListWebhooks", test.err))
+			w.do(call{target: "/webhooks"})
+			var failed struct{ Cause string }
+			line, _, _ := strings.Cut(w.logs.String(), "\n")
+			if err := json.Unmarshal([]byte(line), &failed); err != nil {
+				t.Fatal(err)
+			}
+			if failed.Cause != test.want {
+				t.Errorf("got %s, want the cause %q", line, test.want)
 			}
 		})
 	}

@@ -158,7 +158,7 @@ func TestFailures(t *testing.T) {
 			if got := r.header.Get("Retry-After"); got != test.retry {
 				t.Errorf("got Retry-After %q, want %q", got, test.retry)
 			}
-			if logged := strings.Contains(w.logs.String(), `"level":"ERROR"`) && strings.Contains(w.logs.String(), test.err.Error()); logged != test.logged {
+			if logged := strings.Contains(w.logs.String(), `"level":"ERROR"`) && strings.Contains(w.logs.String(), api.Cause(test.err)); logged != test.logged {
 				t.Errorf("the cause is in the log: %t, want %t\n%s", logged, test.logged, w.logs)
 			}
 		})

@@ -104,7 +104,8 @@ func (s starter) wire(wire Wire) (f Function, err error) {
 
 // check logs what would make every request fail. That may pass (the table is made a moment later,
 // the permission granted), so requests are served all the same. It also opens the connection that
-// the first request needs.
+// the first request needs. What the endpoint's own calls need besides, the first request finds out:
+// to try them here as well would make every cold start longer.
 func (s starter) check(ctx context.Context, f Function) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -118,8 +119,8 @@ func (s starter) check(ctx context.Context, f Function) {
 	switch {
 	case err == nil:
 	case webhook.KindOf(err) == webhook.KindUnavailable:
-		s.log.WarnContext(ctx, "what the function depends on did not answer at its start", "cause", err.Error())
+		s.log.WarnContext(ctx, "what the function depends on did not answer at its start", "cause", api.Cause(err))
 	default:
-		s.log.ErrorContext(ctx, "the function is misconfigured", "cause", err.Error())
+		s.log.ErrorContext(ctx, "the function is misconfigured", "cause", api.Cause(err))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -31,6 +32,9 @@ func (k *keys) KeyByHash(context.Context, access.Hash) (access.Key, error) {
 	return access.Key{}, k.err
 }
 
+// lambdaID is Lambda's id of every invocation here.
+const lambdaID = "11111111-2222"
+
 func newStarter(out io.Writer, environment map[string]string) starter {
 	getenv := func(name string) string { return environment[name] }
 	return starter{getenv: getenv, log: newLog(out, getenv), now: time.Now, random: rand.Reader}
@@ -38,7 +42,7 @@ func newStarter(out io.Writer, environment map[string]string) starter {
 
 func invoke(t *testing.T, h *Host, event string) answered {
 	t.Helper()
-	ctx := lambdacontext.NewContext(context.Background(), &lambdacontext.LambdaContext{AwsRequestID: "11111111-2222"})
+	ctx := lambdacontext.NewContext(context.Background(), &lambdacontext.LambdaContext{AwsRequestID: lambdaID})
 	out, err := h.Invoke(ctx, []byte(event))
 	if err != nil {
 		t.Fatal(err)
@@ -83,8 +87,8 @@ func TestMisconfiguredFunctionSaysSoAndAnswers(t *testing.T) {
 			if len(started) != 1 || started[0]["cause"] != test.cause || started[0]["level"] != "ERROR" {
 				t.Errorf("log %v, want one line with the cause %q", started, test.cause)
 			}
-			wantInternalError(t, invoke(t, host, getEvent), "11111111-2222")
-			if got := lines(t, &log); len(got) != 1 || got[0]["lambda_request_id"] != "11111111-2222" ||
+			wantInternalError(t, invoke(t, host, getEvent), lambdaID)
+			if got := lines(t, &log); len(got) != 1 || got[0]["lambda_request_id"] != lambdaID || got[0]["request_id"] != lambdaID ||
 				!strings.Contains(got[0]["cause"].(string), test.cause) {
 				t.Errorf("log of the request %v", got)
 			}
@@ -107,7 +111,7 @@ func wantInternalError(t *testing.T, got answered, id string) {
 }
 
 func TestStartLooksForWhatItNeeds(t *testing.T) {
-	noTable := &webhook.Error{Cause: errors.New(`there is no table "Subscriptions"`)}
+	noTable := &webhook.Error{Message: "Internal error", Cause: errors.New(`there is no table "Subscriptions"`)}
 	away := webhook.Unavailable(errors.New("connection refused"))
 	tests := []struct {
 		name       string
@@ -120,6 +124,7 @@ func TestStartLooksForWhatItNeeds(t *testing.T) {
 		{"all there", webhook.ErrNotFound, nil, "", "", http.StatusUnauthorized},
 		{"no table", noTable, nil, "ERROR", `there is no table "Subscriptions"`, http.StatusInternalServerError},
 		{"database away", away, nil, "WARN", "connection refused", http.StatusServiceUnavailable},
+		{"key service away", webhook.ErrNotFound, fmt.Errorf("checking: %w", away), "WARN", "connection refused", http.StatusUnauthorized},
 		{"no key service", webhook.ErrNotFound, errors.New("no permission for kms:Decrypt"), "ERROR", "no permission for kms:Decrypt", http.StatusUnauthorized},
 	}
 	for _, test := range tests {
@@ -133,8 +138,8 @@ func TestStartLooksForWhatItNeeds(t *testing.T) {
 			switch {
 			case test.level == "" && len(started) != 0:
 				t.Errorf("log %v, want nothing", started)
-			case test.level != "" && (len(started) != 1 || started[0]["level"] != test.level || !strings.Contains(started[0]["cause"].(string), test.cause)):
-				t.Errorf("log %v, want one line, %s, with the cause %q", started, test.level, test.cause)
+			case test.level != "" && (len(started) != 1 || started[0]["level"] != test.level || started[0]["cause"] != test.cause):
+				t.Errorf("log %v, want one line, %s, with the cause %q and no more", started, test.level, test.cause)
 			}
 			if found.lookups != 1 {
 				t.Errorf("%d reads at the start, want 1", found.lookups)
@@ -151,7 +156,10 @@ func TestStartLooksForWhatItNeeds(t *testing.T) {
 				wantInternalError(t, got, "")
 			}
 			for _, line := range lines(t, &log) {
-				if line["lambda_request_id"] != "11111111-2222" || line["request_id"] != got.header["X-Request-Id"] || line["timestamp"] == nil {
+				if line["message"] == "request failed" && line["cause"] != test.cause {
+					t.Errorf("line %v, want the cause %q and no more", line, test.cause)
+				}
+				if line["lambda_request_id"] != lambdaID || line["request_id"] != got.header["X-Request-Id"] || line["timestamp"] == nil {
 					t.Errorf("line %v lacks an id or its time", line)
 				}
 			}

@@ -2,6 +2,7 @@ package lambdahost
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,53 +59,68 @@ func encode(response events.APIGatewayV2HTTPResponse) ([]byte, error) {
 // respond gives the response to an event, whatever happens.
 func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
 	if h.broken != nil {
-		h.log.ErrorContext(ctx, "request failed", "cause", "the function is misconfigured: "+h.broken.Error())
-		return internalError(ctx)
+		return h.failure(ctx, "the function is misconfigured: "+h.broken.Error())
 	}
 	request, err := newRequest(ctx, event)
 	if err != nil {
-		h.log.ErrorContext(ctx, "request failed", "cause", err.Error())
-		return internalError(ctx)
+		return h.failure(ctx, err.Error())
 	}
-	panicked := false
-	adapter := httpadapter.NewV2(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		panicked = !h.serve(w, request)
+	finished, id := false, lambdaRequestID(ctx)
+	adapter := httpadapter.NewV2(http.HandlerFunc(func(adapted http.ResponseWriter, _ *http.Request) {
+		w := newResponseWriter(adapted, request.Method)
+		finished = h.serve(w, request)
+		id = requestID(ctx, w)
 	}))
 	// The adapter's own request is not used, so what it is made of is left out, and cannot fail.
 	response, err := adapter.ProxyWithContext(ctx, events.APIGatewayV2HTTPRequest{})
-	if err != nil || panicked {
-		return internalError(ctx)
+	if err != nil || !finished {
+		return internalError(id)
 	}
 	return response
 }
 
 // serve runs the handler, and reports whether it came to an end by itself.
-func (h *Host) serve(adapted http.ResponseWriter, request *http.Request) (finished bool) {
+func (h *Host) serve(w *responseWriter, request *http.Request) (finished bool) {
+	ctx := request.Context()
 	defer func() {
 		if p := recover(); p != nil {
-			h.log.ErrorContext(request.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			adapted.WriteHeader(http.StatusInternalServerError) // without a status the adapter prints a line of its own
+			h.log.ErrorContext(ctx, "panic", "request_id", requestID(ctx, w), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			w.adapted.WriteHeader(http.StatusInternalServerError) // without a status the adapter prints a line of its own
 		}
 	}()
-	w := newResponseWriter(adapted, request.Method)
 	h.handler.ServeHTTP(w, request)
 	w.finish()
 	return true
 }
 
-// internalError is the API's answer to a failure of our own, for when the API cannot give it. Its
-// id is Lambda's, which every line of the log has.
-func internalError(ctx context.Context) events.APIGatewayV2HTTPResponse {
+// failure logs why a request did not get as far as the handler, and gives the answer to it.
+func (h *Host) failure(ctx context.Context, cause string) events.APIGatewayV2HTTPResponse {
+	id := lambdaRequestID(ctx)
+	h.log.ErrorContext(ctx, "request failed", "request_id", id, "cause", cause)
+	return internalError(id)
+}
+
+// internalError is the API's answer to a failure of our own, for when the API cannot give it.
+func internalError(requestID string) events.APIGatewayV2HTTPResponse {
 	return events.APIGatewayV2HTTPResponse{
 		StatusCode: http.StatusInternalServerError,
 		Headers: map[string]string{
 			"Content-Type":           "application/json",
 			"X-Content-Type-Options": "nosniff",
 			"Cache-Control":          "no-store",
-			"X-Request-Id":           lambdaRequestID(ctx),
+			requestIDHeader:          requestID,
 		},
 		Body: `{"error":"Internal error"}`,
 	}
+}
+
+// requestIDHeader is where every answer has the id that the log's lines of the request have.
+const requestIDHeader = "X-Request-Id"
+
+// requestID is the id that the handler gave the request, which lines of the log may have already, or
+// Lambda's where it gave none.
+func requestID(ctx context.Context, w *responseWriter) string {
+	return cmp.Or(w.header.Get(requestIDHeader), lambdaRequestID(ctx))
 }
 
 // lambdaRequestID is the id that Lambda gave the invocation.

@@ -18,16 +18,21 @@ func TestPanicCostsOneRequest(t *testing.T) {
 		name    string
 		handler http.HandlerFunc
 		want    string
+		id      string // of the answer and of the line
 	}{
-		{"before anything", func(http.ResponseWriter, *http.Request) { panic("boom") }, "boom"},
+		{"before anything", func(http.ResponseWriter, *http.Request) { panic("boom") }, "boom", lambdaID},
 		{"after a part of the answer", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Secret", "a")
 			w.WriteHeader(http.StatusOK)
 			_, _ = io.WriteString(w, "half of it")
 			panic(errors.New("boom"))
-		}, "boom"},
-		{"with an impossible status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(42) }, "invalid WriteHeader code 42"},
-		{"to abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "net/http: abort Handler"},
+		}, "boom", lambdaID},
+		{"of a request that has an id already", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Request-Id", "req_1")
+			panic("boom")
+		}, "boom", "req_1"},
+		{"with an impossible status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(42) }, "invalid WriteHeader code 42", lambdaID},
+		{"to abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "net/http: abort Handler", lambdaID},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -38,10 +43,10 @@ func TestPanicCostsOneRequest(t *testing.T) {
 					test.handler(w, r)
 				}
 			}), newLog(&log, func(string) string { return "" }))
-			wantInternalError(t, invoke(t, host, getEvent), "11111111-2222")
+			wantInternalError(t, invoke(t, host, getEvent), test.id)
 			got := lines(t, &log)
-			if len(got) != 1 || got[0]["panic"] != test.want || !strings.Contains(got[0]["stack"].(string), "host_test.go") {
-				t.Errorf("log %v, want one line with the panic and its stack", got)
+			if len(got) != 1 || got[0]["request_id"] != test.id || got[0]["lambda_request_id"] != lambdaID || got[0]["panic"] != test.want || !strings.Contains(got[0]["stack"].(string), "host_test.go") {
+				t.Errorf("log %v, want one line with the panic, its stack and the ids", got)
 			}
 			panics = false
 			if got := invoke(t, host, getEvent); got.status != http.StatusOK {
@@ -62,7 +67,13 @@ func TestEventsThatAreNone(t *testing.T) {
 		})
 	}
 	t.Run("body that is not base64", func(t *testing.T) {
-		wantInternalError(t, invoke(t, host, event(`"routeKey":"POST /webhooks","rawPath":"/webhooks","body":"{}","isBase64Encoded":true`)), "11111111-2222")
+		var log bytes.Buffer
+		host := New(http.HandlerFunc(echo), newLog(&log, func(string) string { return "" }))
+		wantInternalError(t, invoke(t, host, event(`"routeKey":"POST /webhooks","rawPath":"/webhooks","body":"{}","isBase64Encoded":true`)), lambdaID)
+		if got := lines(t, &log); len(got) != 1 || got[0]["level"] != "ERROR" || got[0]["request_id"] != lambdaID ||
+			!strings.HasPrefix(got[0]["cause"].(string), "the event's body is not base64") {
+			t.Errorf("log %v, want one line with the cause and the id", got)
+		}
 	})
 	t.Run("event of another source", func(t *testing.T) {
 		if got := invoke(t, host, `{"Records":[]}`); got.status != http.StatusOK || !strings.Contains(got.body, `"path":""`) {
