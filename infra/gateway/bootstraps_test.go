@@ -10,10 +10,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"webhooks/infra/bootstrap"
@@ -38,11 +40,12 @@ const quota = 105
 
 // stack is what a deployment would have: built functions and an own table.
 type stack struct {
-	endpoint, table string
-	store           *dynamo.Store
-	bootstraps      map[string]string
-	receiver        string // an https URL that a webhook may have
-	settings        map[string]string
+	endpoint   string // of DynamoDB
+	bootstraps map[string]string
+	receiver   string // an https URL that a webhook may have
+	table      string
+	store      *dynamo.Store // on the table
+	settings   map[string]string
 }
 
 func newStack(t *testing.T) *stack {
@@ -52,33 +55,46 @@ func newStack(t *testing.T) *stack {
 	t.Cleanup(receiver.Close)
 	s := &stack{
 		endpoint:   endpoint,
-		table:      "gateway-" + rand.Text()[:10],
 		bootstraps: make(map[string]string),
 		receiver:   receiver.URL + "/webhooks/billing",
+		settings: map[string]string{
+			"WEBHOOKS_DYNAMODB_ENDPOINT": endpoint,
+			"WEBHOOKS_QUOTA":             strconv.Itoa(quota),
+			"WEBHOOKS_TOKEN_KEY":         base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
+			"WEBHOOKS_KMS_KEY":           "TokenKey", // as SAM passes what it cannot resolve
+			"WEBHOOKS_TLS_CHECK":         "",
+			"WEBHOOKS_CA_PEM":            string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})),
+			"WEBHOOKS_ALLOW_NETWORKS":    "127.0.0.0/8",
+		},
 	}
-	s.store = dynamo.New(dynamo.NewClient(dynamo.Config{
-		Endpoint: endpoint, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("ASIADUMMY", "dummy", "dummy"),
-	}), s.table)
-	if err := s.store.CreateTables(t.Context()); err != nil {
+	s.build(t)
+	return s.empty(t)
+}
+
+// empty gives the stack with another table, in which there are event types alone.
+func (s *stack) empty(t *testing.T) *stack {
+	t.Helper()
+	other := *s
+	other.table = "gateway-" + rand.Text()[:10]
+	other.settings = maps.Clone(s.settings)
+	other.settings["WEBHOOKS_SUBSCRIPTIONS_TABLE"] = other.table
+	other.store = dynamo.New(dynamo.NewClient(dynamo.Config{
+		Endpoint: s.endpoint, Region: "eu-west-1", Credentials: dummyCredentials(),
+	}), other.table)
+	if err := other.store.CreateTables(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.settings = map[string]string{
-		"WEBHOOKS_SUBSCRIPTIONS_TABLE": s.table,
-		"WEBHOOKS_DYNAMODB_ENDPOINT":   endpoint,
-		"WEBHOOKS_QUOTA":               strconv.Itoa(quota),
-		"WEBHOOKS_TOKEN_KEY":           base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
-		"WEBHOOKS_KMS_KEY":             "TokenKey", // as SAM passes what it cannot resolve
-		"WEBHOOKS_TLS_CHECK":           "",
-		"WEBHOOKS_CA_PEM":              string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})),
-		"WEBHOOKS_ALLOW_NETWORKS":      "127.0.0.0/8",
-	}
 	for _, name := range []string{"RecurringPayments.charge.paid", "RecurringPayments.charge.failed"} {
-		if err := s.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: time.Now()}); err != nil {
+		if err := other.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.build(t)
-	return s
+	return &other
+}
+
+// dummyCredentials are taken by DynamoDB Local and moto.
+func dummyCredentials() aws.CredentialsProvider {
+	return credentials.NewStaticCredentialsProvider("ASIADUMMY", "dummy", "dummy")
 }
 
 func (s *stack) build(t *testing.T) {
@@ -107,28 +123,60 @@ func needed(t *testing.T, variable string) string {
 	return value
 }
 
-// function starts one function, with changes to its settings.
-func (s *stack) function(t *testing.T, name string, output *syncBuffer, changes map[string]string) *gateway.Function {
+// function is one of the functions, with what it prints.
+type function struct {
+	*gateway.Function
+	output *syncBuffer
+}
+
+// log gives what the function's processes printed since it was called last. They end first: what a
+// process has written may still be on its way when its answer is there, and with its end all has
+// arrived.
+func (f function) log() string {
+	f.Stop()
+	return f.output.take()
+}
+
+// function makes one function, with changes to its settings.
+func (s *stack) function(t *testing.T, name string, changes map[string]string) function {
 	t.Helper()
 	settings := maps.Clone(s.settings)
 	maps.Copy(settings, changes)
+	output := new(syncBuffer)
 	f := gateway.NewFunction(gateway.Config{
 		Name: name, Bootstrap: s.bootstraps[name], Settings: settings, Timeout: 15 * time.Second, Concurrency: 2, Output: output,
 	})
 	t.Cleanup(f.Stop)
-	return f
+	return function{f, output}
+}
+
+// service is all functions behind a gateway.
+type service struct {
+	*httptest.Server
+	functions map[string]function
 }
 
 // serve starts all functions behind a gateway.
-func (s *stack) serve(t *testing.T, output *syncBuffer, changes map[string]string) *httptest.Server {
+func (s *stack) serve(t *testing.T, changes map[string]string) service {
 	t.Helper()
-	functions := make(map[string]gateway.Invoker)
+	functions := make(map[string]function)
+	invokers := make(map[string]gateway.Invoker)
 	for name := range s.bootstraps {
-		functions[name] = s.function(t, name, output, changes)
+		functions[name] = s.function(t, name, changes)
+		invokers[name] = functions[name]
 	}
-	server := httptest.NewServer(gateway.New(functions, time.Now))
+	server := httptest.NewServer(gateway.New(invokers, time.Now))
 	t.Cleanup(server.Close)
-	return server
+	return service{server, functions}
+}
+
+// log gives what all functions printed since it was called last. It ends their processes.
+func (s service) log() string {
+	var log strings.Builder
+	for _, f := range s.functions {
+		log.WriteString(f.log())
+	}
+	return log.String()
 }
 
 // key makes an API key that is stored, and gives its secret.
@@ -176,7 +224,7 @@ func (b *syncBuffer) take() string {
 	return text
 }
 
-func invoke(t *testing.T, f *gateway.Function, payload []byte) []byte {
+func invoke(t *testing.T, f function, payload []byte) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

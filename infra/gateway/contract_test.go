@@ -15,8 +15,7 @@ import (
 // testContract runs the contract's tests, which know nothing but a URL and keys, against the
 // functions.
 func testContract(t *testing.T, s *stack) {
-	output := new(syncBuffer)
-	server := s.serve(t, output, nil)
+	server := s.serve(t, nil)
 	keys := map[string]string{
 		"WEBHOOKS_E2E_KEY":         s.key(t, "main", nil, access.Permissions()...),
 		"WEBHOOKS_E2E_READ_KEY":    s.key(t, "main", nil, access.WebhooksRead),
@@ -35,7 +34,7 @@ func testContract(t *testing.T, s *stack) {
 	if err != nil {
 		t.Errorf("the contract's tests: %v\n%s", err, out)
 	}
-	log := output.take()
+	log := server.log()
 	for variable, key := range keys {
 		if strings.Contains(log, key) {
 			t.Errorf("the log has the key %s", variable)

@@ -30,8 +30,8 @@ func testEvents(t *testing.T, s *stack) {
 		t.Run(name, func(t *testing.T) {
 			event := eventWith(t, name, key)
 			checkRoute(t, name, event)
-			event = regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAll(event, []byte(s.webhook(t, "events")))
-			f := s.function(t, name, new(syncBuffer), map[string]string{"WEBHOOKS_TLS_CHECK": "off"})
+			event = withWebhook(event, s.webhook(t, "events"))
+			f := s.function(t, name, map[string]string{"WEBHOOKS_TLS_CHECK": "off"})
 			var response struct {
 				StatusCode int
 				Body       string
@@ -58,6 +58,11 @@ func eventWith(t *testing.T, function, key string) []byte {
 		t.Errorf("the example of a key in the event: %v", err)
 	}
 	return example.ReplaceAll(event, []byte(key))
+}
+
+// withWebhook puts a webhook's id in the place of the example.
+func withWebhook(event []byte, id string) []byte {
+	return regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAll(event, []byte(id))
 }
 
 // checkRoute expects an event of one of the function's routes.

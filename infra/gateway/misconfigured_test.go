@@ -2,10 +2,8 @@ package gateway_test
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -15,12 +13,6 @@ import (
 // testMisconfigured starts every function in ways that it cannot work in: it says why, once, when
 // it starts, answers 500 and lives on.
 func testMisconfigured(t *testing.T, s *stack) {
-	denying := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not authorized to perform dynamodb:GetItem"}`)
-	}))
-	defer denying.Close()
 	key := s.key(t, "misconfigured", nil, access.Permissions()...)
 	tests := []struct {
 		name    string
@@ -30,9 +22,9 @@ func testMisconfigured(t *testing.T, s *stack) {
 	}{
 		{"no table named", map[string]string{"WEBHOOKS_SUBSCRIPTIONS_TABLE": ""}, "WEBHOOKS_SUBSCRIPTIONS_TABLE is not set", ""},
 		{"no such table", map[string]string{"WEBHOOKS_SUBSCRIPTIONS_TABLE": "nothing"}, `there is no table "nothing"`, ""},
-		{"no permission", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": denying.URL}, "not authorized to perform dynamodb:GetItem", ""},
 		{"no credentials", map[string]string{"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID is not set", ""},
 		{"no key for tokens", map[string]string{"WEBHOOKS_TOKEN_KEY": "", "WEBHOOKS_KMS_KEY": ""}, "WEBHOOKS_KMS_KEY is not set", "create-webhook"},
+		{"no URL of KMS", map[string]string{"WEBHOOKS_TOKEN_KEY": "", "WEBHOOKS_KMS_ENDPOINT": "nonsense"}, "WEBHOOKS_KMS_ENDPOINT must be a URL", "create-webhook"},
 		{"no number", map[string]string{"WEBHOOKS_QUOTA": "many"}, `WEBHOOKS_QUOTA is "many"`, "create-webhook"},
 	}
 	for _, test := range tests {
@@ -41,14 +33,13 @@ func testMisconfigured(t *testing.T, s *stack) {
 				continue
 			}
 			t.Run(test.name+"/"+name, func(t *testing.T) {
-				output := new(syncBuffer)
-				f := s.function(t, name, output, withoutTLSCheck(test.changes))
+				f := s.function(t, name, withoutTLSCheck(test.changes))
 				event := eventWith(t, name, key)
-				first := invoke(t, f, event)
-				second := invoke(t, f, event)
-				checkInternalError(t, first)
-				checkInternalError(t, second)
-				checkStartLine(t, output.take(), test.cause)
+				first := checkInternalError(t, invoke(t, f, event))
+				second := checkInternalError(t, invoke(t, f, event))
+				log := f.log()
+				checkStartLine(t, log, test.cause)
+				checkFailures(t, log, test.cause, first, second)
 			})
 		}
 	}
@@ -56,34 +47,63 @@ func testMisconfigured(t *testing.T, s *stack) {
 
 // withoutTLSCheck adds that no host is looked for: the events have one that does not exist here.
 func withoutTLSCheck(changes map[string]string) map[string]string {
-	changes = maps.Clone(changes)
-	changes["WEBHOOKS_TLS_CHECK"] = "off"
-	return changes
+	changed := map[string]string{"WEBHOOKS_TLS_CHECK": "off"}
+	maps.Copy(changed, changes)
+	return changed
 }
+
+// logLine is what the tests look at of a line of the log.
+type logLine struct {
+	Level, Message, Cause string
+	RequestID             string `json:"request_id"`
+}
+
+// linesOf gives the log's lines whose message is the one given, or goes on after it.
+func linesOf(t *testing.T, log, message string) []logLine {
+	t.Helper()
+	var found []logLine
+	for text := range strings.Lines(log) {
+		var line logLine
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Fatalf("line %q: %v", text, err)
+		}
+		if line.Message == message || strings.HasPrefix(line.Message, message+" and ") {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+const misconfigured = "the function is misconfigured"
 
 // checkStartLine expects one line of the log, and so one start, that says what is misconfigured.
 func checkStartLine(t *testing.T, log, cause string) {
 	t.Helper()
-	found := 0
-	for line := range strings.Lines(log) {
-		var fields struct{ Level, Message, Cause string }
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			t.Fatalf("line %q: %v", line, err)
-		}
-		if !strings.HasPrefix(fields.Message, "the function is misconfigured") {
-			continue
-		}
-		found++
-		if fields.Level != "ERROR" || !strings.Contains(fields.Cause, cause) {
-			t.Errorf("line %s, want the cause %q", line, cause)
-		}
+	lines := linesOf(t, log, misconfigured)
+	if len(lines) != 1 || strings.Contains(log, `"message":"panic"`) {
+		t.Fatalf("%d lines say that the function is misconfigured, want 1:\n%s", len(lines), log)
 	}
-	if found != 1 || strings.Contains(log, `"message":"panic"`) {
-		t.Errorf("%d lines say that the function is misconfigured, want 1:\n%s", found, log)
+	if lines[0].Level != "ERROR" || !strings.Contains(lines[0].Cause, cause) {
+		t.Errorf("line %+v, want the cause %q", lines[0], cause)
 	}
 }
 
-func checkInternalError(t *testing.T, out []byte) {
+// checkFailures expects a line of the log for each answer of 500, by its id, that says why.
+func checkFailures(t *testing.T, log, cause string, ids ...string) {
+	t.Helper()
+	lines := linesOf(t, log, "request failed")
+	if len(lines) != len(ids) {
+		t.Fatalf("%d lines tell of failed requests, want %d:\n%s", len(lines), len(ids), log)
+	}
+	for i, line := range lines {
+		if line.Level != "ERROR" || !strings.Contains(line.Cause, cause) || line.RequestID != ids[i] {
+			t.Errorf("line %+v, want the id %s and the cause %q", line, ids[i], cause)
+		}
+	}
+}
+
+// checkInternalError expects an answer of 500, and gives its id.
+func checkInternalError(t *testing.T, out []byte) (requestID string) {
 	t.Helper()
 	var response struct {
 		StatusCode int
@@ -104,4 +124,5 @@ func checkInternalError(t *testing.T, out []byte) {
 	if response.Headers["X-Request-Id"] == "" {
 		t.Error("no X-Request-Id")
 	}
+	return response.Headers["X-Request-Id"]
 }
