@@ -32,6 +32,7 @@ func TestBootstraps(t *testing.T) {
 	t.Run("Events", func(t *testing.T) { testEvents(t, s) })
 	t.Run("Calls", func(t *testing.T) { testCalls(t, s) })
 	t.Run("Misconfigured", func(t *testing.T) { testMisconfigured(t, s) })
+	t.Run("Denied", func(t *testing.T) { testDenied(t, s) })
 	t.Run("KMS", func(t *testing.T) { testKMS(t, s) })
 }
 
