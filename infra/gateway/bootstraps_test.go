@@ -34,6 +34,7 @@ func TestBootstraps(t *testing.T) {
 	t.Run("Misconfigured", func(t *testing.T) { testMisconfigured(t, s) })
 	t.Run("Denied", func(t *testing.T) { testDenied(t, s) })
 	t.Run("KMS", func(t *testing.T) { testKMS(t, s) })
+	t.Run("Memory", func(t *testing.T) { testMemory(t, s) })
 }
 
 // quota makes a full company a list of more than one page of 100.
