@@ -67,23 +67,28 @@ func TestErrorLines(t *testing.T) {
 		{"network", []string{"serve", "--allow-network", "10.0.0.1"}, `--allow-network: "10.0.0.1" is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)` + helpFor("serve --help")},
 		{"address in a network", []string{"serve", "--allow-network", "10.0.0.1/8"}, `--allow-network: "10.0.0.1/8" is an address inside a network: write 10.0.0.0/8 for the network` + helpFor("serve --help")},
 		{"no CA file", []string{"serve", "--addr", "127.0.0.1:0", "--ca-file", "missing.pem"}, `--ca-file: open missing.pem: no such file or directory: give a file with certificates in PEM form`},
-		{"CA file without a certificate", []string{"serve", "--addr", "127.0.0.1:0", "--ca-file", "empty.pem"}, `--ca-file empty.pem has no certificate in it: give a file with certificates in PEM form`},
+		{"CA file without a certificate", []string{"serve", "--addr", "127.0.0.1:0", "--ca-file", "empty.pem"}, `--ca-file: empty.pem has no certificate in it: give a file with certificates in PEM form`},
 		{"dev on all addresses", []string{"serve", "--dev", "--addr", ":3000"}, `--dev serves this machine alone, and --addr :3000 can be reached from others: use 127.0.0.1 or leave out --dev`},
 		{"dev on another address", []string{"serve", "--dev", "--addr", "10.0.0.1:3000"}, `--dev serves this machine alone, and --addr 10.0.0.1:3000 can be reached from others: use 127.0.0.1 or leave out --dev`},
+		{"unchecked on all addresses", []string{"serve", "--store", "dynamodb", "--dynamodb-endpoint", "http://127.0.0.1:1", "--tls-check", "off", "--addr", "0.0.0.0:3397"},
+			`--tls-check off is for trying out on one machine alone, and --addr 0.0.0.0:3397 can be reached from others: use 127.0.0.1 or leave out --tls-check`},
 		{"dev in AWS", []string{"serve", "--dev", "--store", "dynamodb"}, `--dev makes tables and an API key, which is for a local database alone: give the --dynamodb-endpoint of DynamoDB Local, or leave out --dev`},
 	}
-	makeTokenKey(t, dir)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { mustRefuse(t, newTool(t, dir, tt.args...), tt.want) })
 	}
 }
 
-// makeTokenKey makes the token key file, because serve tells that in a line of its own.
-func makeTokenKey(t *testing.T, dir string) {
-	t.Helper()
-	got := runTool(t, newTool(t, dir, "serve", "--addr", "127.0.0.1:0", "--ca-file", "missing.pem"))
-	if got.code != 1 || !strings.Contains(got.stderr, "BACK IT UP") {
-		t.Fatalf("got exit code %d, stderr %q", got.code, got.stderr)
+// TestRefusedSettingsMakeNothing checks that serve looks at its settings before it makes a database and
+// a key that somebody would have to back up.
+func TestRefusedSettingsMakeNothing(t *testing.T) {
+	for _, flags := range [][]string{{"--quota", "0"}, {"--tls-check", "off"}, {"--ca-file", "missing.pem"}, {"--ca-file", os.DevNull}} {
+		cmd := newTool(t, t.TempDir(), append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)
+		got := runTool(t, cmd)
+		files, err := os.ReadDir(cmd.Dir)
+		if got.code != 1 || strings.Count(got.stderr, "\n") != 1 || err != nil || len(files) != 0 {
+			t.Errorf("%v: got exit code %d, stderr %q, and it left %v, %v", flags, got.code, got.stderr, files, err)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // newTool prepares a run of webhookctl in a folder, with nothing of the tests' own settings in its
 // environment.
-func newTool(t *testing.T, dir string, args ...string) *exec.Cmd {
+func newTool(t testing.TB, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 
 const tlsCheckOff = "off"
 
-// validate refuses settings that cannot work or must not be, before anything is made.
+// validate refuses settings that cannot work or must not be, before anything is made. It keeps
+// what it reads: the certificate authorities.
 func (cmd *serveCmd) validate(storage *storageFlags) error {
 	if err := storage.validate(); err != nil {
 		return err
@@ -24,16 +25,28 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 	if err := validateAddr(cmd.Addr); err != nil {
 		return err
 	}
-	switch {
-	case cmd.Quota < 1:
+	if err := cmd.validateReach(storage); err != nil {
+		return err
+	}
+	if cmd.Quota < 1 {
 		return fmt.Errorf("--quota is %d: it must be at least 1", cmd.Quota)
+	}
+	var err error
+	cmd.authorities, err = endpoint.Authorities("--ca-file", cmd.CAFile)
+	return err
+}
+
+// validateReach refuses what is for trying out alone where others could come in, or be harmed.
+func (cmd *serveCmd) validateReach(storage *storageFlags) error {
+	alone := isLoopbackAddr(cmd.Addr)
+	switch {
 	case cmd.TLSCheck == tlsCheckOff && !cmd.mayTrustAnybody(storage):
 		return errors.New("--tls-check off is for trying out on one machine alone: use it with --dev, or with --store dynamodb and a local --dynamodb-endpoint, or leave it out")
-	case !cmd.Dev:
-		return nil
-	case !isLoopbackAddr(cmd.Addr):
+	case cmd.Dev && !alone:
 		return fmt.Errorf("--dev serves this machine alone, and --addr %s can be reached from others: use 127.0.0.1 or leave out --dev", cmd.Addr)
-	case storage.Store == storeDynamoDB && !endpoint.LocalOverride(storage.DynamoDBEndpoint):
+	case cmd.TLSCheck == tlsCheckOff && !alone:
+		return fmt.Errorf("--tls-check off is for trying out on one machine alone, and --addr %s can be reached from others: use 127.0.0.1 or leave out --tls-check", cmd.Addr)
+	case cmd.Dev && storage.Store == storeDynamoDB && !endpoint.LocalOverride(storage.DynamoDBEndpoint):
 		return errors.New("--dev makes tables and an API key, which is for a local database alone: give the --dynamodb-endpoint of DynamoDB Local, or leave out --dev")
 	}
 	return nil
@@ -64,13 +77,13 @@ func validateAddr(addr string) error {
 func (cmd *serveCmd) warn(log *slog.Logger, storage *storageFlags) {
 	cmd.TokenKeys.warn(log, storage)
 	if cmd.TLSCheck == tlsCheckOff {
-		log.Warn("the TLS check is off: webhooks are accepted for any host, whatever its certificate and address")
+		log.Warn(endpoint.WarningTLSCheckOff)
 	}
 	if cmd.CAFile != "" {
-		log.Warn("additional certificate authorities are trusted for webhook URLs", "ca_file", cmd.CAFile)
+		log.Warn(endpoint.WarningAuthorities, "ca_file", cmd.CAFile)
 	}
 	for _, n := range cmd.AllowNetworks {
-		log.Warn("webhook URLs may lead into a network that need not be public", "network", netip.Prefix(n).String())
+		log.Warn(endpoint.WarningNetwork, "network", netip.Prefix(n).String())
 	}
 	if cmd.Dev {
 		log.Warn("development mode: webhook URLs may lead to this machine, and a certificate authority kept in the data folder is trusted")

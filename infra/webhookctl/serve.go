@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,9 +25,11 @@ type serveCmd struct {
 	Dev           bool          `env:"WEBHOOKS_DEV" help:"Try it out, on this machine alone: adds event types, an API key, a receiver and curl lines that work."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" placeholder:"N" help:"How many webhooks a company may have."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_made=, made when missing unless there are webhooks already"`
-	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone: beside a local --dynamodb-endpoint, or with --dev."`
+	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone, on a loopback --addr: with --dev, or beside a local --dynamodb-endpoint."`
 	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust in that check besides the system's."`
 	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may be in although they are not public. May be given several times."`
+
+	authorities *x509.CertPool // the system's and those of CAFile, once the settings are validated
 }
 
 // Help is the end of "webhookctl serve --help".

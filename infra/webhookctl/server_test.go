@@ -45,11 +45,22 @@ type server struct {
 }
 
 // startServer starts serve on a free port and waits until it is ready. It ends with the test.
-func startServer(t *testing.T, p place, flags ...string) *server {
+func startServer(t testing.TB, p place, flags ...string) *server {
 	t.Helper()
-	s := &server{ended: make(chan struct{})}
-	s.cmd = newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...)
-	s.cmd.Env = append(s.cmd.Env, p.env...)
+	cmd := newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...)
+	cmd.Env = append(cmd.Env, p.env...)
+	s := startProcess(t, cmd)
+	s.waitFor(t, "the address", func() bool {
+		s.addr = s.logged("serving", "addr")
+		return s.addr != ""
+	})
+	return s
+}
+
+// startProcess starts a prepared command. It ends with the test.
+func startProcess(t testing.TB, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{cmd: cmd, ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -61,10 +72,6 @@ func startServer(t *testing.T, p place, flags ...string) *server {
 	t.Cleanup(func() {
 		_ = s.cmd.Process.Kill() // it has ended as a rule
 		<-s.ended
-	})
-	s.waitFor(t, "the address", func() bool {
-		s.addr = s.logged("serving", "addr")
-		return s.addr != ""
 	})
 	return s
 }
@@ -81,7 +88,7 @@ func (s *server) logged(message, field string) string {
 	return ""
 }
 
-func (s *server) waitFor(t *testing.T, what string, done func() bool) {
+func (s *server) waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 
 	"webhooks/infra/webhookctl/sandbox"
 	"webhooks/shared/access"
@@ -41,9 +39,7 @@ func (s service) handler(ctx context.Context) (http.Handler, error) {
 		Random: s.random,
 	}
 	if s.cmd.TLSCheck != tlsCheckOff {
-		if creator.TLS, err = s.checker(); err != nil {
-			return nil, err
-		}
+		creator.TLS = s.checker()
 	}
 	description, err := openapi.JSON()
 	if err != nil {
@@ -71,47 +67,17 @@ func (s service) handler(ctx context.Context) (http.Handler, error) {
 }
 
 // checker is the TLS check with what the settings add to it.
-func (s service) checker() (*endpoint.Checker, error) {
-	checker := &endpoint.Checker{Resolver: net.DefaultResolver, Now: s.now}
+func (s service) checker() *endpoint.Checker {
+	checker := &endpoint.Checker{Resolver: net.DefaultResolver, RootCAs: s.cmd.authorities, Now: s.now}
 	for _, n := range s.cmd.AllowNetworks {
 		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, netip.Prefix(n))
 	}
 	if s.sandbox != nil {
 		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, sandbox.Networks()...)
-	}
-	var err error
-	if checker.RootCAs, err = s.authorities(); err != nil {
-		return nil, err
+		checker.RootCAs.AddCert(s.sandbox.Authority.Certificate())
 	}
 	if checker.RootCAs.Equal(x509.NewCertPool()) {
 		s.log.Warn("this machine trusts no certificate authority, so the TLS check refuses every webhook: install its certificates (the package ca-certificates), or give --ca-file")
 	}
-	return checker, nil
-}
-
-// authorities are the system's, and those that the settings add.
-func (s service) authorities() (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
-	}
-	if s.sandbox != nil {
-		pool.AddCert(s.sandbox.Authority.Certificate())
-	}
-	return pool, s.addAuthorities(pool)
-}
-
-// addAuthorities adds those of --ca-file.
-func (s service) addAuthorities(pool *x509.CertPool) error {
-	if s.cmd.CAFile == "" {
-		return nil
-	}
-	text, err := os.ReadFile(s.cmd.CAFile)
-	if err != nil {
-		return fmt.Errorf("--ca-file: %w: give a file with certificates in PEM form", err)
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return fmt.Errorf("--ca-file %s has no certificate in it: give a file with certificates in PEM form", s.cmd.CAFile)
-	}
-	return nil
+	return checker
 }

@@ -131,11 +131,10 @@ func TestTokenKeyFile(t *testing.T) {
 }
 
 func TestTextLog(t *testing.T) {
-	p := place{dir: t.TempDir()}
-	got := runTool(t, newTool(t, p.dir, "serve", "--addr", "127.0.0.1:0", "--log-format", "text", "--ca-file", "missing"))
-	if want := " level=WARN msg=\"a new token key was made: "; !strings.Contains(got.stderr, want) {
-		t.Errorf("got %q, want %q in it", got.stderr, want)
-	}
+	cmd := newTool(t, t.TempDir(), "serve", "--addr", "127.0.0.1:0", "--log-format", "text")
+	s := startProcess(t, cmd)
+	const want = " level=WARN msg=\"a new token key was made: "
+	s.waitFor(t, want, func() bool { return strings.Contains(s.stderr.String(), want) })
 }
 
 func mustRead(t *testing.T, path string) []byte {

@@ -17,6 +17,13 @@ type TLSChecker interface {
 	CheckTLS(ctx context.Context, u URL) error
 }
 
+// What a host logs at its start when its settings weaken safety.
+const (
+	WarningTLSCheckOff = "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address"
+	WarningAuthorities = "additional certificate authorities are trusted for webhook URLs"
+	WarningNetwork     = "webhook URLs may lead into a network that need not be public"
+)
+
 // Settings are what a Lambda function is told of the hosts that webhooks may lead to.
 type Settings struct {
 	TLS TLSChecker
@@ -45,13 +52,13 @@ func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings
 	s.TLS = &Checker{Policy: policy, Resolver: net.DefaultResolver, RootCAs: authorities, Now: now}
 	if off {
 		s.TLS = NoCheck{}
-		s.Warnings = append(s.Warnings, "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address")
+		s.Warnings = append(s.Warnings, WarningTLSCheckOff)
 	}
 	if authorities != nil {
-		s.Warnings = append(s.Warnings, "additional certificate authorities are trusted for webhook URLs")
+		s.Warnings = append(s.Warnings, WarningAuthorities)
 	}
 	for _, network := range networks {
-		s.Warnings = append(s.Warnings, "webhook URLs may lead into a network that need not be public: "+network.String())
+		s.Warnings = append(s.Warnings, WarningNetwork+": "+network.String())
 	}
 	return s, nil
 }
@@ -78,21 +85,32 @@ func authorities(file, text string) (*x509.CertPool, error) {
 	if file == "" && text == "" {
 		return nil, nil
 	}
+	pool, err := Authorities("WEBHOOKS_CA_FILE", file)
+	if err != nil {
+		return nil, err
+	}
+	if text != "" && !pool.AppendCertsFromPEM([]byte(text)) {
+		return nil, errors.New("WEBHOOKS_CA_PEM has no certificate in PEM form in it")
+	}
+	return pool, nil
+}
+
+// Authorities gives the system's certificate authorities and, unless file is empty, those in that
+// file, which is in PEM form. Errors with the file name the setting that it comes from.
+func Authorities(setting, file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		return nil, fmt.Errorf("reading the system's certificate authorities: %w", err)
 	}
-	if file != "" {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("WEBHOOKS_CA_FILE: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(content) {
-			return nil, errors.New("WEBHOOKS_CA_FILE has no certificate in PEM form in it")
-		}
+	if file == "" {
+		return pool, nil
 	}
-	if text != "" && !pool.AppendCertsFromPEM([]byte(text)) {
-		return nil, errors.New("WEBHOOKS_CA_PEM has no certificate in PEM form in it")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: give a file with certificates in PEM form", setting, err)
+	}
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("%s: %s has no certificate in it: give a file with certificates in PEM form", setting, file)
 	}
 	return pool, nil
 }

@@ -54,8 +54,10 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "authority as text", environment: map[string]string{"WEBHOOKS_CA_PEM": certificate}, authorities: true, warnings: []string{moreC}},
 		{name: "authority in a file", environment: map[string]string{"WEBHOOKS_CA_FILE": file}, authorities: true, warnings: []string{moreC}},
 		{name: "no authority in the text", environment: map[string]string{"WEBHOOKS_CA_PEM": "none"}, err: "WEBHOOKS_CA_PEM has no certificate in PEM form in it"},
-		{name: "no authority in the file", environment: map[string]string{"WEBHOOKS_CA_FILE": os.DevNull}, err: "WEBHOOKS_CA_FILE has no certificate in PEM form in it"},
-		{name: "no file", environment: map[string]string{"WEBHOOKS_CA_FILE": "/nowhere/ca.pem"}, err: "WEBHOOKS_CA_FILE: open /nowhere/ca.pem: no such file or directory"},
+		{name: "no authority in the file", environment: map[string]string{"WEBHOOKS_CA_FILE": os.DevNull}, 
+			err: "WEBHOOKS_CA_FILE: " + os.DevNull + " has no certificate in it: give a file with certificates in PEM form"},
+		{name: "no file", environment: map[string]string{"WEBHOOKS_CA_FILE": "/nowhere/ca.pem"}, 
+			err: "WEBHOOKS_CA_FILE: open /nowhere/ca.pem: no such file or directory: give a file with certificates in PEM form"},
 		{name: "two mistakes", environment: map[string]string{"WEBHOOKS_CA_PEM": "none", "WEBHOOKS_TLS_CHECK": "off"},
 			err: "WEBHOOKS_CA_PEM has no certificate in PEM form in it\nWEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT"},
 	}
