@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"webhooks/infra/webhookctl/redact"
 	"webhooks/shared/webhook"
 )
 
@@ -16,7 +16,7 @@ import (
 func errorLine(err error) string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n") // errors.Join writes several
 	text := strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
-	return "webhookctl: " + regexp.MustCompile(`(whk|whsec)_[A-Za-z0-9+/=]+`).ReplaceAllString(text, "${1}_(left out)")
+	return "webhookctl: " + redact.Secrets(text)
 }
 
 // usageError adds to a mistake on the command line where the help for it is.

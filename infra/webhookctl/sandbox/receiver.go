@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
+
+	"webhooks/infra/webhookctl/redact"
 )
 
 const (
@@ -24,16 +25,13 @@ const (
 type Receiver struct {
 	now func() time.Time
 
-	secret *regexp.Regexp
-
 	mu  sync.Mutex // of a request's lines, which stay together
 	out io.Writer
 }
 
 // NewReceiver makes a Receiver that writes to out.
 func NewReceiver(out io.Writer, now func() time.Time) *Receiver {
-	secret := regexp.MustCompile(`(whk|whsec)_[A-Za-z0-9+/=]+`)
-	return &Receiver{now: now, out: out, secret: secret}
+	return &Receiver{now: now, out: out}
 }
 
 // ServeHTTP takes one webhook.
@@ -55,15 +53,15 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 func (r *Receiver) show(request *http.Request, body []byte) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s received POST %s, %d bytes\n",
-		r.now().Format(time.TimeOnly), r.displayed(request.URL.Path), len(body))
+		r.now().Format(time.TimeOnly), displayed(request.URL.Path), len(body))
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "content-type"} {
 		if value := request.Header.Get(name); value != "" {
-			fmt.Fprintf(&text, "  %s: %s\n", name, r.displayed(value))
+			fmt.Fprintf(&text, "  %s: %s\n", name, displayed(value))
 		}
 	}
 	shown := body[:min(len(body), receiverShown)]
 	if len(shown) > 0 {
-		fmt.Fprintf(&text, "  %s\n", r.displayed(string(shown)))
+		fmt.Fprintf(&text, "  %s\n", displayed(string(shown)))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +71,7 @@ func (r *Receiver) show(request *http.Request, body []byte) {
 
 // displayed makes a sender's text fit for a terminal: on one line, without control characters, and
 // without what looks like one of the service's secrets.
-func (r *Receiver) displayed(text string) string {
+func displayed(text string) string {
 	var plain strings.Builder
 	for _, c := range text {
 		if unicode.IsPrint(c) {
@@ -82,5 +80,5 @@ func (r *Receiver) displayed(text string) string {
 			plain.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
 		}
 	}
-	return r.secret.ReplaceAllString(plain.String(), "${1}_(left out)")
+	return redact.Secrets(plain.String())
 }
