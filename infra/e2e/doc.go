@@ -21,9 +21,10 @@
 //	                          default), "gateway" (API Gateway) or "sam" (sam local start-api)
 //
 // A case whose key or quota is missing is skipped; where CI is set, it fails instead. A case
-// that the host cannot show is skipped everywhere, with the reason.
+// that the host cannot show is skipped everywhere, with the reason. `make e2e` takes them without the
+// WEBHOOKS_E2E_, as in make e2e URL=… KEY=… QUOTA=1000, and says in its last lines what was left out and why.
 //
-// Run it with -count=1: go test cannot know that the service has changed since.
+// Run it with -count=1, as `make e2e` does: go test cannot know that the service has changed since.
 //
 // The company needs at least one event type. It may have webhooks already, but nobody else may make
 // or delete any meanwhile. The suite deletes what it made.

@@ -26,7 +26,7 @@ func testCreateEvents(t *testing.T, s *suite) {
 	t.Run("order of first seen", func(t *testing.T) {
 		names := s.types(t, s.keys.both)
 		if len(names) < 2 {
-			missing(t, "the company has one event type: add another for this case")
+			missing(t, "the company has one event type: add another")
 		}
 		first, last := names[0], names[len(names)-1]
 		w := s.create(t, s.valid().with("events", []string{last, first, last, first}))

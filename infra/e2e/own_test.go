@@ -110,15 +110,21 @@ func newOwn(t *testing.T, binary string, s store) *ownTarget {
 // gives a suite for it.
 func (o *ownTarget) withoutTLSCheck(t *testing.T, s *suite) *suite {
 	t.Helper()
+	return o.another(t, s, "--dev", "--tls-check", "off")
+}
+
+// another starts another service on an empty database, with flags, and gives a suite for it.
+func (o *ownTarget) another(t *testing.T, s *suite, flags ...string) *suite {
+	t.Helper()
 	own := newOwn(t, o.binary, o.store)
-	own.process = own.serve(t, "--dev", "--tls-check", "off")
-	unchecked := newSuite(target{
+	own.process = own.serve(t, flags...)
+	other := newSuite(target{
 		url: own.process.url, host: hostServe, receiver: referenceReceiver,
 		keys: keys{both: own.createKey(t, mainCompany, allPermissions)},
 	})
-	t.Cleanup(unchecked.http.CloseIdleConnections)
-	unchecked.descriptions = s.descriptions
-	return unchecked
+	t.Cleanup(other.http.CloseIdleConnections)
+	other.descriptions = s.descriptions
+	return other
 }
 
 // command runs a command of webhookctl and gives what it wrote to stdout.

@@ -12,7 +12,7 @@ import (
 // the default size.
 func testQuota(t *testing.T, s *suite) {
 	if s.quota == 0 {
-		missing(t, "set WEBHOOKS_E2E_QUOTA for this case")
+		missing(t, "set %s", setting("WEBHOOKS_E2E_QUOTA"))
 	}
 	quota := strconv.Itoa(s.quota)
 	create := s.creation(s.valid().body())

@@ -56,6 +56,9 @@ type target struct {
 
 const referenceReceiver = "https://example.com/webhooks/billing"
 
+// variablePrefix is what the names of the settings begin with; the rest is what `make e2e` calls them.
+const variablePrefix = "WEBHOOKS_E2E_"
+
 // maxQuota is the most webhooks that the suite makes to fill a company.
 const maxQuota = 2000
 
@@ -110,8 +113,8 @@ func quotaFromEnvironment() (int, error) {
 // missing skips a case that lacks an input; in CI, where nothing may be left out, it fails.
 func missing(t *testing.T, format string, args ...any) {
 	t.Helper()
-	reason := fmt.Sprintf(format, args...)
-	if ci := os.Getenv("CI"); ci != "" && ci != "false" {
+	reason := subjectOf(t) + ": " + fmt.Sprintf(format, args...)
+	if os.Getenv("CI") != "" {
 		t.Fatalf("nothing may be left out in CI: %s", reason)
 	}
 	t.Skip(reason)
@@ -121,9 +124,23 @@ func missing(t *testing.T, format string, args ...any) {
 func need(t *testing.T, value, variable string) string {
 	t.Helper()
 	if value == "" {
-		missing(t, "set %s for this case", variable)
+		missing(t, "set %s", setting(variable))
 	}
 	return value
+}
+
+// setting names a variable, and what `make e2e` calls it.
+func setting(variable string) string {
+	if name, ok := strings.CutPrefix(variable, variablePrefix); ok {
+		return fmt.Sprintf("%s (make e2e %s=…)", variable, name)
+	}
+	return variable
+}
+
+// subjectOf is what a test of the suite is about, so that the reasons of what was left out tell it.
+func subjectOf(t *testing.T) string {
+	parts := strings.SplitN(t.Name(), "/", 3)
+	return parts[min(1, len(parts)-1)]
 }
 
 // onlyOn leaves a case out, in CI too, where the target's host cannot show it.
@@ -134,7 +151,7 @@ func (s *suite) onlyOn(t *testing.T, reason string, hosts ...host) {
 			return
 		}
 	}
-	t.Skipf("not asserted on %s: %s", s.host, reason)
+	t.Skipf("%s: not asserted on %s: %s", subjectOf(t), s.host, reason)
 }
 
 // onlyOwn leaves a case out, in CI too, where the caller gave the target: it needs the operator's
@@ -142,6 +159,6 @@ func (s *suite) onlyOn(t *testing.T, reason string, hosts ...host) {
 func (s *suite) onlyOwn(t *testing.T) {
 	t.Helper()
 	if s.own == nil {
-		t.Skip("this case needs a service that the suite started itself: unset WEBHOOKS_E2E_URL")
+		t.Skipf("%s: for a service that the tests start themselves, as make test has them do", subjectOf(t))
 	}
 }

@@ -83,6 +83,26 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestMustRunAll(t *testing.T) {
+	for _, tt := range []struct {
+		name, ci, skips string
+		want            bool
+	}{
+		{"a person", "", "", false},
+		{"CI", "true", "", true},
+		{"CI by another word", "1", "", true},
+		{"CI where skips are allowed", "true", "allowed", false},
+		{"CI where they are not", "true", "no", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			environment := map[string]string{"CI": tt.ci, "TESTREPORT_SKIPS": tt.skips}
+			if got := mustRunAll(func(name string) string { return environment[name] }); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // A panic leaves the other tests of the package without an end: nothing of it may count as passed.
 func TestRunPanic(t *testing.T) {
 	sampleModule(t, "package sample\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { panic(\"boom\") }\nfunc TestB(t *testing.T) {}\n")
