@@ -20,30 +20,30 @@ func TestMakeSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile(`(?m)^//\t(WEBHOOKS_E2E_\w+)`).FindAllStringSubmatch(string(comment), -1)
-	var short, whole, want []string
-	for _, name := range names {
-		value := "a value of " + strings.ToLower(name[1])
-		short = append(short, strings.TrimPrefix(name[1], variablePrefix)+"="+value)
-		whole = append(whole, name[1]+"="+value)
+	var names, short, whole, want []string
+	for _, found := range regexp.MustCompile(`(?m)^//\tWEBHOOKS_E2E_(\w+)`).FindAllStringSubmatch(string(comment), -1) {
+		name, value := found[1], "a value of "+strings.ToLower(found[1])
+		names = append(names, name)
+		short = append(short, name+"="+value)
+		whole = append(whole, variablePrefix+name+"="+value)
 	}
 	want = slices.Sorted(slices.Values(whole))
 	if len(want) < 10 {
 		t.Fatalf("the package comment lists only %q", want)
 	}
-	if got := makeE2E(t, short, nil); !slices.Equal(got, want) {
+	if got := makeE2E(t, names, short, nil); !slices.Equal(got, want) {
 		t.Errorf("from the command line\n got %q\nwant %q", got, want)
 	}
-	if got := makeE2E(t, nil, whole); !slices.Equal(got, want) {
+	if got := makeE2E(t, names, nil, whole); !slices.Equal(got, want) {
 		t.Errorf("from the environment\n got %q\nwant %q", got, want)
 	}
-	if got := makeE2E(t, nil, append(whole, "HOST=laptop")); !slices.Equal(got, want) {
+	if got := makeE2E(t, names, nil, append(whole, "HOST=laptop")); !slices.Equal(got, want) {
 		t.Errorf("beside a shell's own HOST\n got %q\nwant %q", got, want)
 	}
 }
 
-// makeE2E gives the settings that `make e2e` would run the tests with.
-func makeE2E(t *testing.T, arguments, environment []string) []string {
+// makeE2E gives the settings, of those with these names, that `make e2e` would run the tests with.
+func makeE2E(t *testing.T, names, arguments, environment []string) []string {
 	t.Helper()
 	show := filepath.Join(t.TempDir(), "show.mk")
 	if err := os.WriteFile(show, []byte("e2e:\n\t@env | grep ^WEBHOOKS_E2E_ | sort\n"), 0o600); err != nil {
@@ -51,8 +51,9 @@ func makeE2E(t *testing.T, arguments, environment []string) []string {
 	}
 	command := exec.CommandContext(t.Context(), "make", append([]string{"-C", "../..", "-f", "Makefile", "-f", show, "e2e"}, arguments...)...)
 	for _, variable := range os.Environ() {
-		// Those of a make that runs this test would reach the one that it runs.
-		if !strings.HasPrefix(variable, variablePrefix) && !strings.HasPrefix(variable, "MAKE") && !strings.HasPrefix(variable, "MFLAGS") {
+		// Those of the make that runs this test, its command line among them, would reach the one that it runs.
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "MAKE") && name != "MFLAGS" && !slices.Contains(names, strings.TrimPrefix(name, variablePrefix)) {
 			command.Env = append(command.Env, variable)
 		}
 	}
