@@ -14,13 +14,13 @@ import (
 )
 
 // devKey gives the API key that the banner shows.
-func (s *server) devKey(t *testing.T) string {
+func (s *server) devKey(t testing.TB) string {
 	t.Helper()
 	return s.shown(t, `API key +(whk_\S+)\n`)
 }
 
 // shown waits for the whole banner and gives what a pattern's group finds in it.
-func (s *server) shown(t *testing.T, pattern string) string {
+func (s *server) shown(t testing.TB, pattern string) string {
 	t.Helper()
 	s.waitFor(t, "the banner", func() bool { return strings.Contains(s.stdout.String(), "-X DELETE") })
 	found := regexp.MustCompile(pattern).FindStringSubmatch(s.stdout.String())

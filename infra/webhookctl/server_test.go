@@ -106,7 +106,7 @@ func (s *server) hasEnded() bool {
 	}
 }
 
-func (s *server) signal(t *testing.T, signal os.Signal) {
+func (s *server) signal(t testing.TB, signal os.Signal) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func (s *server) signal(t *testing.T, signal os.Signal) {
 }
 
 // stop ends the server as an operator does; it must exit with 0.
-func (s *server) stop(t *testing.T) {
+func (s *server) stop(t testing.TB) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	s.waitFor(t, "the end", s.hasEnded)
