@@ -146,7 +146,7 @@ func checkService(t *testing.T, image string) {
 
 func waitHealthy(t *testing.T, container string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		health := docker(t, "inspect", "--format", "{{.State.Health.Status}}", container)
 		switch {
 		case health == "healthy":

@@ -127,7 +127,7 @@ func answers(t *testing.T, endpoint string) bool {
 // request returns the body of DynamoDB's answer to an operation, or nothing if there was no answer.
 func request(t *testing.T, endpoint, operation, body string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(body))
 	if err != nil {
@@ -149,16 +149,16 @@ func request(t *testing.T, endpoint, operation, body string) string {
 	return string(answer)
 }
 
-// eventually waits up to ten seconds for the condition.
+// eventually waits up to a minute for the condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for range 100 {
+	for range 600 {
 		if condition() {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Errorf("waited ten seconds in vain: %s", what)
+	t.Errorf("waited a minute in vain: %s", what)
 }
 
 func occupiedPort(t *testing.T) string {

@@ -117,7 +117,7 @@ func TestProcessThatEndsIsReplaced(t *testing.T) {
 	}{{"end", ErrExited}, {"other", ErrExited}, {"hang", ErrTimedOut}}
 	for _, test := range tests {
 		t.Run(test.payload, func(t *testing.T) {
-			f := newFunction(t, func(c *Config) { c.Timeout = 2 * time.Second })
+			f := newFunction(t, func(c *Config) { c.Timeout = 5 * time.Second })
 			_, first := call(t, f, "a")
 			if _, err := f.Invoke(t.Context(), []byte(test.payload)); !errors.Is(err, test.err) {
 				t.Fatalf("error %v, want %v", err, test.err)

@@ -79,7 +79,7 @@ func hashOfProgram(t *testing.T, name string) string {
 // built before.
 func deployEmulated(t *testing.T, name string) inventory {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	deploy := exec.CommandContext(ctx, "./deploy-emulated", name)
 	deploy.Cancel = func() error { return deploy.Process.Signal(syscall.SIGTERM) } // it cleans up then
