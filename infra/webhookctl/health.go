@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"webhooks/shared/api"
 )
 
 const (
@@ -51,7 +53,7 @@ func (h *health) ask(ctx context.Context) {
 	err := h.ping(ctx)
 	switch {
 	case err != nil && !h.failed:
-		h.log.Error("the store does not answer", "cause", err.Error())
+		h.log.Error("the store does not answer", "cause", api.Cause(err))
 	case err == nil && h.failed:
 		h.log.Info("the store answers again")
 	}

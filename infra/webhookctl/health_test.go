@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"webhooks/shared/webhook"
 )
 
 // fakeClock is a time that tests move.
@@ -33,7 +35,7 @@ func TestHealthAsksOnceASecond(t *testing.T) {
 	}{
 		{"first", 0, nil, 200, 1},
 		{"soon after", healthTTL - 1, errors.New("gone"), 200, 1},
-		{"a second later", 1, errors.New("gone"), 503, 2},
+		{"a second later", 1, webhook.Unavailable(errors.New("gone")), 503, 2},
 		{"soon after a failure", healthTTL / 2, nil, 503, 2},
 		{"still failing", healthTTL, errors.New("gone"), 503, 3},
 		{"back", healthTTL, nil, 200, 4},
