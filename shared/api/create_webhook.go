@@ -51,14 +51,24 @@ type Creator struct {
 // CreateWebhook is the endpoint that makes a webhook, and the only one that ever shows a token.
 func CreateWebhook(c Creator) Endpoint {
 	c.Quota = cmp.Or(c.Quota, webhook.DefaultQuota)
-	e := &creating{Creator: c, slots: newCheckSlots(), ids: ids{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)}}
+	e := newCreating(c)
 	return Endpoint{function: "create-webhook", serve: e.serve}
 }
 
 type creating struct {
 	Creator
+	turns *turns
 	slots *checkSlots
 	ids   ids
+}
+
+func newCreating(c Creator) *creating {
+	return &creating{
+		Creator: c,
+		turns:   newTurns(),
+		slots:   newCheckSlots(),
+		ids:     ids{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)},
+	}
 }
 
 // attempt is a valid request for a creation.
@@ -76,30 +86,35 @@ func (e *creating) serve(ctx context.Context, r request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	state, err := e.prepare(ctx, a)
+	leave := e.turns.enter(ctx, a.company, a.key)
+	defer leave()
+	earlier, err := e.admit(ctx, a)
+	if err == nil && earlier == nil {
+		earlier, err = e.checkTLS(ctx, a)
+	}
 	switch {
 	case err != nil:
 		return response{}, err
-	case state.Earlier != nil:
-		return e.repeat(ctx, a, *state.Earlier)
-	case len(state.Unavailable) > 0:
-		return response{}, webhook.Errorf(webhook.KindUnprocessable, "Some events are not available")
-	case state.Count >= e.Quota:
-		return response{}, webhook.QuotaReached(e.Quota)
-	}
-	if err := e.checkTLS(ctx, a); err != nil {
-		return response{}, err
+	case earlier != nil:
+		return e.repeat(ctx, a, *earlier)
 	}
 	return e.create(ctx, a)
 }
 
-func (e *creating) checkTLS(ctx context.Context, a attempt) error {
-	release, err := e.slots.acquire(ctx, a.company)
-	if err != nil {
-		return err
+// admit decides by what is stored. It gives the earlier creation under the same key, if there is one.
+func (e *creating) admit(ctx context.Context, a attempt) (*webhook.EarlierCreation, error) {
+	state, err := e.prepare(ctx, a)
+	switch {
+	case err != nil:
+		return nil, err
+	case state.Earlier != nil:
+		return state.Earlier, nil
+	case len(state.Unavailable) > 0:
+		return nil, webhook.Errorf(webhook.KindUnprocessable, "Some events are not available")
+	case state.Count >= e.Quota:
+		return nil, webhook.QuotaReached(e.Quota)
 	}
-	defer release()
-	return e.TLS.CheckTLS(ctx, a.target)
+	return nil, nil
 }
 
 // prepare reads what decides about the creation. The state is no snapshot: it may count a webhook

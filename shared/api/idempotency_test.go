@@ -1,14 +1,18 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"webhooks/shared/access"
+	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
@@ -73,7 +77,7 @@ func TestIdempotencyKey(t *testing.T) {
 			call: keyed(other, "k"), status: 409, body: refused(usedBefore)},
 		{name: "only successes are kept", given: func(w *world) {
 			w.do(keyed(newBody("n", aURL, "unknown"), "k")).want(w.t, 422, "")
-			w.tls.err = webhook.Errorf(webhook.KindInvalid, "TLS certificate validation failed: the host could not be reached")
+			w.tls.err = unreachable()
 			w.do(keyed(other, "k")).want(w.t, 400, "")
 			w.tls.err = nil
 		}, call: keyed(first, "k"), status: 201},
@@ -95,18 +99,16 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
-// Of requests that race with one key, the first to be stored decides for all.
-func TestRaceWithOneIdempotencyKey(t *testing.T) {
-	const racers = 8
-	w := newWorld(t)
-	body := newBody("a", "https://hooks.example/a", paid)
-	var ready sync.WaitGroup // all have found no earlier creation before any stores one
-	ready.Add(racers)
-	w.tls.during = func() { ready.Done(); ready.Wait() }
+// race sends one creation many times at once, each from the world that it is given, and checks that all
+// get one answer and that there is one webhook.
+func race(t *testing.T, racers int, from func(i int) *world) {
+	t.Helper()
+	request := keyed(newBody("a", "https://hooks.example/a", paid), "k")
 	replies := make([]reply, racers)
 	var all sync.WaitGroup
 	for i := range replies {
-		all.Go(func() { replies[i] = w.do(keyed(body, "k")) })
+		w := from(i)
+		all.Go(func() { replies[i] = w.do(request) })
 	}
 	all.Wait()
 	for _, r := range replies {
@@ -115,17 +117,82 @@ func TestRaceWithOneIdempotencyKey(t *testing.T) {
 			t.Errorf("got Location %s and %s", r.header.Get("Location"), replies[0].header.Get("Location"))
 		}
 	}
-	if list, err := w.store.store.ListWebhooks(t.Context(), "acme", webhook.Page{Size: 1, Number: 1}); err != nil || list.Count != 1 {
-		t.Errorf("got %d webhooks, want one", list.Count)
+	if list, err := from(0).store.store.ListWebhooks(t.Context(), "acme", webhook.Page{Size: 1, Number: 1}); err != nil || list.Count != 1 {
+		t.Errorf("got %d webhooks (%v), want one", list.Count, err)
 	}
 }
 
-// raced makes a world in which, while a request checks TLS, another one with key k is stored.
+// Of requests that race with one key in several processes, the first to be stored decides for all.
+func TestRaceWithOneIdempotencyKey(t *testing.T) {
+	const racers = 8
+	t.Run("all pass the check before any is stored", func(t *testing.T) {
+		w := newWorld(t)
+		var ready sync.WaitGroup
+		ready.Add(racers)
+		w.tls.during = func() { ready.Done(); ready.Wait() }
+		race(t, racers, func(int) *world { return w.another() })
+	})
+	t.Run("one passes the check, and when it is stored the others fail", func(t *testing.T) {
+		stored := make(chan struct{})
+		w := newWorld(t, func(w *world) { w.creator.TLS = &fickleCheck{stored: stored} })
+		w.store.created = func() { close(stored) }
+		race(t, racers, func(int) *world { return w.another() })
+	})
+}
+
+// fickleCheck passes once. All others it refuses when the webhook is stored.
+type fickleCheck struct {
+	once   atomic.Bool
+	stored chan struct{}
+}
+
+func (c *fickleCheck) CheckTLS(context.Context, endpoint.URL) error {
+	if c.once.CompareAndSwap(false, true) {
+		return nil
+	}
+	<-c.stored
+	return unreachable()
+}
+
+func unreachable() error {
+	return webhook.Errorf(webhook.KindInvalid, "TLS certificate validation failed: the host could not be reached")
+}
+
+// Many more racers than may check TLS at once, before a receiver that takes until all have come: one
+// connection is made.
+func TestRaceBeforeASlowReceiver(t *testing.T) {
+	const racers = 50
+	var come sync.WaitGroup
+	come.Add(racers)
+	w := newWorld(t, func(w *world) {
+		w.service.Keys = arrivals{Authenticator: access.NewAuthenticator(w.store, w.clock.Now), come: &come}
+		w.service.Timeout = time.Minute // however busy this machine is, none may give up waiting for the first
+	})
+	w.tls.during = come.Wait
+	race(t, racers, func(int) *world { return w })
+	if w.tls.checks != 1 {
+		t.Errorf("%d TLS checks, want one", w.tls.checks)
+	}
+}
+
+// arrivals tells of every request that has come so far as to be authenticated.
+type arrivals struct {
+	*access.Authenticator
+	come *sync.WaitGroup
+}
+
+func (a arrivals) Authenticate(ctx context.Context, authorization string) (access.Key, error) {
+	a.come.Done()
+	return a.Authenticator.Authenticate(ctx, authorization)
+}
+
+// raced makes a world in which, while a request checks TLS, another process stores one with key k.
 func raced(t *testing.T, body string, then func(w *world)) *world {
 	w := newWorld(t)
+	other := w.another()
 	w.tls.during = func() {
 		w.tls.during = nil
-		w.create("a", keyed(body, "k"))
+		other.create("a", keyed(body, "k"))
 		then(w)
 	}
 	return w
@@ -141,6 +208,29 @@ func TestLostRace(t *testing.T) {
 		w := raced(t, body, func(w *world) { w.do(call{method: "DELETE", target: "/webhooks/{a}"}) })
 		w.do(keyed(body, "k")).want(t, 409, refused(deletedSince))
 	})
+	t.Run("and its own check failed", func(t *testing.T) {
+		w := raced(t, body, func(w *world) { w.tls.err = unreachable() })
+		r := w.do(keyed(body, "k"))
+		r.want(t, 201, "")
+		if !strings.Contains(r.body, w.names["{a.token}"]) {
+			t.Errorf("got %s, want the winner's answer", r.body)
+		}
+	})
+	t.Run("with other bytes, and its own check failed", func(t *testing.T) {
+		w := raced(t, newBody("b", "https://hooks.example/b", paid), func(w *world) { w.tls.err = unreachable() })
+		w.do(keyed(body, "k")).want(t, 409, refused(usedBefore))
+	})
+	t.Run("of another key, and its own check failed", func(t *testing.T) {
+		w := raced(t, body, func(w *world) { w.tls.err = unreachable() })
+		w.do(keyed(body, "K")).want(t, 400, refused("TLS certificate validation failed: the host could not be reached"))
+	})
+	t.Run("and its own check failed, but the store is busy when it looks again", func(t *testing.T) {
+		w := raced(t, body, func(w *world) {
+			w.tls.err = unreachable()
+			failing("PrepareCreation", webhook.Unavailable(errors.New("throttled")))(w)
+		})
+		w.do(keyed(body, "k")).want(t, 503, "")
+	})
 	t.Run("for the last place in the quota", func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.creator.Quota = 1 })
 		w.tls.during = func() { w.tls.during = nil; w.create("a", call{}) }
@@ -148,7 +238,8 @@ func TestLostRace(t *testing.T) {
 	})
 	t.Run("for the last place, but with the same key", func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.creator.Quota = 1 })
-		w.tls.during = func() { w.tls.during = nil; w.create("a", keyed(body, "k")) }
+		other := w.another()
+		w.tls.during = func() { w.tls.during = nil; other.create("a", keyed(body, "k")) }
 		r := w.do(keyed(body, "k"))
 		r.want(t, 201, "")
 		if !strings.Contains(r.body, w.names["{a.token}"]) {

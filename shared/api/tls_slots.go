@@ -33,24 +33,27 @@ func newCheckSlots() *checkSlots {
 	return &checkSlots{all: make(chan struct{}, maxChecks), companies: make(map[string]*companySlots)}
 }
 
-// acquire waits for a slot until ctx ends, which is webhook.KindUnavailable. A company waits for one
-// of its own first, so that it never holds more than its share of what all have.
-func (s *checkSlots) acquire(ctx context.Context, company string) (release func(), err error) {
+// acquire waits for a slot until ctx ends, which is webhook.KindUnavailable, and tells whether it had
+// to wait at all. A company waits for one of its own first, so that it never holds more than its share
+// of what all have.
+func (s *checkSlots) acquire(ctx context.Context, company string) (release func(), waited bool, err error) {
 	own := s.enter(company)
-	if err := take(ctx, own.slots); err != nil {
+	waitedForOwn, err := take(ctx, own.slots)
+	if err != nil {
 		s.leave(company)
-		return nil, err
+		return nil, true, err
 	}
-	if err := take(ctx, s.all); err != nil {
+	waitedForAll, err := take(ctx, s.all)
+	if err != nil {
 		<-own.slots
 		s.leave(company)
-		return nil, err
+		return nil, true, err
 	}
 	return func() {
 		<-s.all
 		<-own.slots
 		s.leave(company)
-	}, nil
+	}, waitedForOwn || waitedForAll, nil
 }
 
 func (s *checkSlots) enter(company string) *companySlots {
@@ -74,11 +77,16 @@ func (s *checkSlots) leave(company string) {
 	}
 }
 
-func take(ctx context.Context, slots chan struct{}) error {
+func take(ctx context.Context, slots chan struct{}) (waited bool, err error) {
 	select {
 	case slots <- struct{}{}:
-		return nil
+		return false, nil
+	default:
+	}
+	select {
+	case slots <- struct{}{}:
+		return true, nil
 	case <-ctx.Done():
-		return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
+		return true, webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
 	}
 }

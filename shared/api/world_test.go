@@ -105,6 +105,15 @@ func (w *world) handler() http.Handler {
 	)
 }
 
+// another is the same service in another process: with the same store, clock and log, but a handler of
+// its own.
+func (w *world) another() *world {
+	other := *w
+	other.server = httptest.NewServer(w.handler())
+	w.t.Cleanup(other.server.Close)
+	return &other
+}
+
 // populate makes the keys and the event types.
 func (w *world) populate() {
 	day := 24 * time.Hour
@@ -246,8 +255,9 @@ type watchedStore struct {
 	mu     sync.Mutex
 	calls  []string
 	before func(ctx context.Context, method string) error
-	// prepared may change what PrepareCreation read.
+	// prepared may change what PrepareCreation read; created is told when CreateWebhook has stored one.
 	prepared func(*webhook.CreationState)
+	created  func()
 }
 
 func (s *watchedStore) watch(ctx context.Context, method string) error {
@@ -296,7 +306,11 @@ func (s *watchedStore) CreateWebhook(ctx context.Context, c webhook.Creation) (*
 	if err := s.watch(ctx, "CreateWebhook"); err != nil {
 		return nil, err
 	}
-	return s.store.CreateWebhook(ctx, c)
+	earlier, err := s.store.CreateWebhook(ctx, c)
+	if s.created != nil && earlier == nil && err == nil {
+		s.created()
+	}
+	return earlier, err
 }
 
 func (s *watchedStore) DeleteWebhook(ctx context.Context, company, id string) error {
