@@ -5,12 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -18,13 +16,6 @@ import (
 
 // DefaultTimeout is how long a TLS check may take in all, from the name to the end of the handshake.
 const DefaultTimeout = 5 * time.Second
-
-// Resolver finds the addresses of a name, the most suitable first; [net.Resolver] does.
-type Resolver interface {
-	// LookupNetIP is called with network "ip". A host with a dot in it is given in its absolute form,
-	// with a final dot, so that no search domain of this machine is tried with a customer's name.
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
 
 // Checker checks the TLS certificate of the host behind a URL. It may be used from many goroutines.
 type Checker struct {
@@ -41,6 +32,8 @@ type Checker struct {
 	// Dial connects to an address that was checked, written "address:port". Nil means the policy's
 	// own dialer, which checks it once more; anything else is for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	hostsFile Resolver // nil means this machine's
 }
 
 // CheckTLS resolves the host, and if the policy allows every one of its addresses, makes a TLS
@@ -77,11 +70,7 @@ func (c *Checker) handshake(ctx context.Context, u URL, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	dial := c.Dial
-	if dial == nil {
-		dial = c.Policy.Dialer().DialContext
-	}
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(u.port))))
+	conn, err := c.connect(ctx, net.JoinHostPort(addr.String(), strconv.Itoa(int(u.port))))
 	if err != nil {
 		return err
 	}
@@ -93,6 +82,16 @@ func (c *Checker) handshake(ctx context.Context, u URL, now time.Time) error {
 	})
 	defer session.Close()
 	return session.HandshakeContext(ctx)
+}
+
+// connect does not rely on the address having been checked: the dialer's hook sees the one that is
+// about to be connected to.
+func (c *Checker) connect(ctx context.Context, address string) (net.Conn, error) {
+	dial := c.Dial
+	if dial == nil {
+		dial = c.Policy.Dialer().DialContext
+	}
+	return dial(ctx, "tcp", address)
 }
 
 // resolve gives the address to connect to: the host itself where it is an address, or else the first
@@ -111,24 +110,6 @@ func (c *Checker) resolve(ctx context.Context, u URL) (netip.Addr, error) {
 		}
 	}
 	return addrs[0], nil
-}
-
-func (c *Checker) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
-	if strings.Contains(host, ".") {
-		host += "."
-	}
-	addrs, err := c.Resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	if len(addrs) == 0 {
-		return nil, errors.New("the name has no address")
-	}
-	unmapped := make([]netip.Addr, len(addrs))
-	for i, addr := range addrs {
-		unmapped[i] = addr.Unmap() // net.Resolver writes IPv4 addresses as IPv4-mapped ones
-	}
-	return unmapped, nil
 }
 
 // NoCheck stands in for a [Checker] where every host is accepted unseen. It is for trying the service

@@ -3,7 +3,9 @@ package endpoint
 import (
 	"context"
 	"net"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -40,6 +42,22 @@ func TestCheckTLSWithRebindingName(t *testing.T) {
 	assertDialled(t, d, "tcp 93.184.216.34:443")
 	if got := len(names.asked()); got != 2 {
 		t.Errorf("the name server was asked %d times, want once for each type", got)
+	}
+}
+
+// The real hosts file, which net.Resolver reads from a fixed place, is asked by a resolver that can reach
+// no name server: what it does not find there fails for that reason.
+func TestHostsFile(t *testing.T) {
+	if addrs, err := hostsFile().LookupNetIP(t.Context(), "ip", "no-such-name-in-it"); err == nil || !strings.Contains(err.Error(), noNameServer) {
+		t.Errorf("got %v, %v, want %q", addrs, err, noNameServer)
+	}
+	file, err := os.ReadFile("/etc/hosts")
+	if err != nil || !slices.Contains(strings.Fields(string(file)), "localhost") {
+		t.Skipf("/etc/hosts does not name localhost (%v)", err)
+	}
+	addrs, err := hostsFile().LookupNetIP(t.Context(), "ip", "localhost")
+	if err != nil || len(addrs) == 0 || !addrs[0].Unmap().IsLoopback() {
+		t.Errorf("got %v, %v, want the loopback address", addrs, err)
 	}
 }
 

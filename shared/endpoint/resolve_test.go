@@ -116,37 +116,75 @@ func TestCheckTLSTimeout(t *testing.T) {
 	}
 }
 
-// A name of one label may be one of this machine's, such as localhost.
-func TestCheckTLSAsksForOneLabelAsItIs(t *testing.T) {
-	u, err := Parse("https://localhost")
-	if err != nil {
-		t.Fatal(err)
+// A name of one label may be one of this machine's, such as localhost. Else it is looked up as it is, and
+// not in the search domains of this machine.
+func TestCheckTLSWithOneLabel(t *testing.T) {
+	const public = "93.184.216.34"
+	unknown := &net.DNSError{Err: "no such host", IsNotFound: true}
+	tests := []struct {
+		name, host      string
+		file, resolver  resolver
+		inFile, inNames []string // what is asked
+		dialled         []string
+	}{
+		{"in the hosts file", "receiver", resolver{addrs: []string{public}}, resolver{},
+			[]string{"ip receiver"}, nil, []string{"tcp " + public + ":443"}},
+		{"not in it", "receiver", resolver{err: unknown}, resolver{addrs: []string{public}},
+			[]string{"ip receiver"}, []string{"ip receiver."}, []string{"tcp " + public + ":443"}},
+		{"in it without an address", "receiver", resolver{}, resolver{addrs: []string{public}},
+			[]string{"ip receiver"}, []string{"ip receiver."}, []string{"tcp " + public + ":443"}},
+		{"nowhere", "intranet", resolver{err: unknown}, resolver{err: unknown},
+			[]string{"ip intranet"}, []string{"ip intranet."}, nil},
+		{"in the hosts file with an address that is not public", "localhost", resolver{addrs: []string{"::1", "127.0.0.1"}}, resolver{},
+			[]string{"ip localhost"}, nil, nil},
+		{"a dot makes two labels", host, resolver{addrs: []string{"127.0.0.1"}}, resolver{addrs: []string{public}},
+			nil, []string{"ip receiver.example."}, []string{"tcp " + public + ":443"}},
 	}
-	r := &resolver{}
-	assertRefused(t, (&Checker{Resolver: r, Now: now}).CheckTLS(t.Context(), u), reasonUnreachable)
-	if want := []string{"ip localhost"}; !slices.Equal(r.asked, want) {
-		t.Errorf("the resolver was asked %q, want %q", r.asked, want)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := Parse("https://" + tt.host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &dialing{}
+			c := &Checker{Resolver: &tt.resolver, Now: now, Dial: d.dial, hostsFile: &tt.file}
+			assertRefused(t, c.CheckTLS(t.Context(), u), reasonUnreachable)
+			assertDialled(t, d, tt.dialled...)
+			if !slices.Equal(tt.file.asked, tt.inFile) || !slices.Equal(tt.resolver.asked, tt.inNames) {
+				t.Errorf("asked %q and %q, want %q and %q", tt.file.asked, tt.resolver.asked, tt.inFile, tt.inNames)
+			}
+		})
 	}
 }
 
 // Whatever was looked up before, the address at the moment of connecting decides.
-func TestCheckTLSChecksAgainWhenConnecting(t *testing.T) {
-	u, err := Parse("https://" + host)
-	if err != nil {
-		t.Fatal(err)
+func TestConnectChecksAgain(t *testing.T) {
+	tests := []struct {
+		name     string
+		policy   Policy
+		err      error
+		accepted int32
+	}{
+		{"no network is allowed", Policy{}, ErrNotAllowed, 0},
+		{"another network is", policy("10.0.0.0/8"), ErrNotAllowed, 0},
+		{"its network is", policy("127.0.0.0/8"), nil, 1},
 	}
-	s := listen(t, discard)
-	var connectError error
-	c := &Checker{Resolver: &resolver{addrs: []string{"93.184.216.34"}}, Now: now}
-	c.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		conn, err := c.Policy.Dialer().DialContext(ctx, network, s.addr.String())
-		connectError = err
-		return conn, err
-	}
-	assertRefused(t, c.CheckTLS(t.Context(), u), reasonUnreachable)
-	s.stop()
-	if !errors.Is(connectError, ErrNotAllowed) || s.accepted.Load() != 0 {
-		t.Errorf("got %v and %d connections, want %v and none", connectError, s.accepted.Load(), ErrNotAllowed)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := listen(t, func(c net.Conn) { write(c, "x") })
+			conn, err := (&Checker{Policy: tt.policy}).connect(t.Context(), s.addr.String())
+			if !errors.Is(err, tt.err) {
+				t.Errorf("got %v, want %v", err, tt.err)
+			}
+			if err == nil {
+				readSome(conn) // what is read comes after the server has seen the connection
+				conn.Close()
+			}
+			s.stop()
+			if got := s.accepted.Load(); got != tt.accepted {
+				t.Errorf("the server saw %d connections, want %d", got, tt.accepted)
+			}
+		})
 	}
 }
 
