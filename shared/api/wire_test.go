@@ -56,6 +56,34 @@ func TestOnTheWire(t *testing.T) {
 	w.t = t
 }
 
+// What the HTTP server refuses by itself, before any handler: it has no id, and no body of ours.
+func TestRefusedBeforeAnyHandler(t *testing.T) {
+	const host = "Host: x\r\n"
+	tests := []struct {
+		name, sent string
+		status     int
+	}{
+		{"a malformed request line", "NONSENSE\r\n\r\n", 400},
+		{"a malformed path escape", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"a malformed header", "GET /webhooks HTTP/1.1\r\n" + host + "Not a name: x\r\n\r\n", 400},
+		{"a malformed host", "GET /webhooks HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
+		{"no host", "GET /webhooks HTTP/1.1\r\n\r\n", 400},
+		{"an unknown Expect", "GET /webhooks HTTP/1.1\r\n" + host + "Expect: tea\r\n\r\n", 417},
+		{"an unknown Transfer-Encoding", "POST /webhooks HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501},
+		{"another version", "GET /webhooks HTTP/3.0\r\n" + host + "\r\n", 505},
+	}
+	w := newWorld(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := w.exchange(test.sent)
+			r.want(t, test.status, "")
+			if id := r.header.Get("X-Request-Id"); id != "" || strings.HasPrefix(r.body, "{") {
+				t.Errorf("got the id %q and the body %q, want neither an id nor JSON", id, r.body)
+			}
+		})
+	}
+}
+
 // exchange sends bytes and reads the answer.
 func (w *world) exchange(sent string) reply {
 	w.t.Helper()
