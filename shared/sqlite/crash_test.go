@@ -32,14 +32,21 @@ func TestMain(m *testing.M) {
 
 // TestKilledAtAnyMoment kills a process that writes, over and over, and checks each time that what
 // it had acknowledged is there and that nothing is half made. Every round begins with the last
-// idempotency keys of the one before, as clients do that got no answer.
+// idempotency keys of the one before, as clients do that got no answer. Of every four processes one
+// may die before it has said anything, while it opens the file; the others first go on for so long
+// that they do something new, whatever the machine has else to do.
 func TestKilledAtAnyMoment(t *testing.T) {
 	const rounds = 20
+	const repeated = 3 * childWriters // the lines of the keys that a round begins with
 	path := newPath(t)
 	seen := newLedger()
 	for round := range rounds {
 		child := startChild(t, path, seen.last, 0)
-		time.AfterFunc(time.Duration(rand.IntN(200))*time.Millisecond, child.kill)
+		if round%4 == 3 {
+			child.killAfter(0, time.Duration(rand.IntN(200))*time.Millisecond)
+		} else {
+			child.killAfter(repeated+childWriters+rand.IntN(40), time.Duration(rand.IntN(20))*time.Millisecond)
+		}
 		child.report(t, seen)
 		store, err := Open(t.Context(), path, time.Now)
 		if err != nil {
@@ -103,8 +110,10 @@ func TestTwoProcesses(t *testing.T) {
 
 // child is a process that writes.
 type child struct {
-	cmd   *exec.Cmd
-	lines *bufio.Scanner
+	cmd       *exec.Cmd
+	lines     *bufio.Scanner
+	killLines int // it is killed some time after it has said so many, if not negative
+	killDelay time.Duration
 }
 
 // startChild starts a process that goes through keys, from the one after start, or up to a limit
@@ -115,10 +124,7 @@ func startChild(t *testing.T, path string, start map[int]int, limit int) *child 
 	for i := range from {
 		from[i] = strconv.Itoa(start[i])
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+path,
-		childFrom+"="+strings.Join(from, ","), childLimit+"="+strconv.Itoa(limit))
-	cmd.Stderr = os.Stderr
+	cmd := childCommand(t, path, childFrom+"="+strings.Join(from, ","), childLimit+"="+strconv.Itoa(limit))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -126,15 +132,33 @@ func startChild(t *testing.T, path string, start map[int]int, limit int) *child 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return &child{cmd: cmd, lines: bufio.NewScanner(out)}
+	return &child{cmd: cmd, lines: bufio.NewScanner(out), killLines: -1}
 }
+
+// childCommand is the test binary as a program that works on a file.
+func childCommand(t *testing.T, path string, environment ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+path, "GORACE=atexit_sleep_ms=0") // the race detector waits a second
+	cmd.Env = append(cmd.Env, environment...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// killAfter has report kill the process some time after it has said so many lines.
+func (c *child) killAfter(lines int, delay time.Duration) { c.killLines, c.killDelay = lines, delay }
 
 // kill ends the process as kill -9 does.
 func (c *child) kill() { _ = c.cmd.Process.Kill() }
 
 // report reads what the process says until it ends.
 func (c *child) report(t *testing.T, seen *ledger) {
-	for c.lines.Scan() {
+	for said := 0; ; said++ {
+		if said == c.killLines {
+			time.AfterFunc(c.killDelay, c.kill)
+		}
+		if !c.lines.Scan() {
+			break
+		}
 		line := strings.Fields(c.lines.Text())
 		switch {
 		case len(line) == 3 && line[0] == "created":
