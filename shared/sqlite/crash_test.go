@@ -21,7 +21,11 @@ const childVariable = "SQLITE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childVariable); path != "" {
-		if err := writeAsChild(path); err != nil {
+		do := writeAsChild
+		if os.Getenv(childOpens) != "" {
+			do = openAsChild
+		}
+		if err := do(path); err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}

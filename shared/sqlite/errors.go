@@ -47,8 +47,21 @@ func mayPass(err error) bool {
 	return false
 }
 
-// isBusy reports whether another process or connection has the lock.
-func isBusy(err error) bool { return code(err)&primaryCode == codes.SQLITE_BUSY }
+// IsFull reports whether an error is SQLite's that the disk has no room left.
+func IsFull(err error) bool { return code(err)&primaryCode == codes.SQLITE_FULL }
+
+// IsFailing reports whether an error is SQLite's that the file cannot be opened, read or written: the
+// disk fails, or has no room for the files beside it, or this user may not.
+func IsFailing(err error) bool {
+	switch code(err) & primaryCode {
+	case codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY, codes.SQLITE_PERM:
+		return true
+	}
+	return false
+}
+
+// IsBusy reports whether an error is SQLite's that another process or connection has the lock.
+func IsBusy(err error) bool { return code(err)&primaryCode == codes.SQLITE_BUSY }
 
 // code gives SQLite's result code, or zero where err is not SQLite's.
 func code(err error) int {

@@ -52,11 +52,12 @@ func TestTranslateSQLite(t *testing.T) {
 	tests := []struct {
 		name, statement string
 		want            webhook.Kind
+		full, failing   bool
 	}{
-		{"constraint", "INSERT INTO counters (company, webhooks) VALUES ('co', -1)", webhook.KindInternal},
-		{"syntax", "SELEKT", webhook.KindInternal},
-		{"no room", "PRAGMA max_page_count = 1; CREATE TABLE more AS SELECT zeroblob(1000000)", webhook.KindUnavailable},
-		{"no such directory", "ATTACH '/nowhere/at/all' AS other", webhook.KindUnavailable},
+		{"constraint", "INSERT INTO counters (company, webhooks) VALUES ('co', -1)", webhook.KindInternal, false, false},
+		{"syntax", "SELEKT", webhook.KindInternal, false, false},
+		{"no room", "PRAGMA max_page_count = 1; CREATE TABLE more AS SELECT zeroblob(1000000)", webhook.KindUnavailable, true, false},
+		{"no such directory", "ATTACH '/nowhere/at/all' AS other", webhook.KindUnavailable, false, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,6 +66,9 @@ func TestTranslateSQLite(t *testing.T) {
 			_, err := db.ExecContext(t.Context(), test.statement)
 			if got := webhook.KindOf(translate(err)); err == nil || got != test.want {
 				t.Errorf("%v: got kind %v, want %v", err, got, test.want)
+			}
+			if full, failing := IsFull(err), IsFailing(err); full != test.full || failing != test.failing {
+				t.Errorf("%v: got full %v and failing %v, want %v and %v", err, full, failing, test.full, test.failing)
 			}
 		})
 	}

@@ -6,7 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"path"
+	"io/fs"
 	"time"
 
 	codes "modernc.org/sqlite/lib"
@@ -33,9 +33,9 @@ var (
 	errNoFile  = errors.New("the file is not an SQLite database: give another path, or restore a backup")
 )
 
-// migrate brings a file to the present schema. Its version is SQLite's user_version: the number of
-// steps that were applied.
-func migrate(ctx context.Context, path string) error {
+// migrate brings a file to the schema after all steps. Its version is SQLite's user_version: the
+// number of steps that were applied.
+func migrate(ctx context.Context, path string, steps fs.FS) error {
 	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func migrate(ctx context.Context, path string) error {
 		return err
 	})
 	if err == nil {
-		err = retryBusy(ctx, func() error { return applyMigrations(ctx, db) })
+		err = retryBusy(ctx, func() error { return applyMigrations(ctx, db, steps) })
 	}
 	if code(err)&primaryCode == codes.SQLITE_NOTADB {
 		err = errNoFile
@@ -61,7 +61,7 @@ func retryBusy(ctx context.Context, do func() error) error {
 	defer pause.Stop()
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if !isBusy(err) || attempt == openAttempts {
+		if !IsBusy(err) || attempt == openAttempts {
 			return err
 		}
 		select {
@@ -74,7 +74,7 @@ func retryBusy(ctx context.Context, do func() error) error {
 
 // applyMigrations applies the steps that are missing, all or none. The lock comes first, so that of
 // several processes one applies them.
-func applyMigrations(ctx context.Context, db *sql.DB) error {
+func applyMigrations(ctx context.Context, db *sql.DB, steps fs.FS) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func applyMigrations(ctx context.Context, db *sql.DB) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err = applyMissing(ctx, conn)
+	err = applyMissing(ctx, conn, steps)
 	if err == nil {
 		_, err = conn.ExecContext(ctx, "COMMIT")
 	}
@@ -94,29 +94,40 @@ func applyMigrations(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-func applyMissing(ctx context.Context, conn *sql.Conn) error {
-	steps, err := migrations.ReadDir("schema")
+func applyMissing(ctx context.Context, conn *sql.Conn, steps fs.FS) error {
+	names, err := stepNames(steps)
 	if err != nil {
 		return err
 	}
-	version, err := checkVersion(ctx, conn, len(steps))
-	if err != nil || version == len(steps) {
+	version, err := checkVersion(ctx, conn, len(names))
+	if err != nil || version == len(names) {
 		return err
 	}
-	for _, step := range steps[version:] {
-		text, err := migrations.ReadFile(path.Join("schema", step.Name()))
+	if err := applySteps(ctx, conn, steps, names[version:]); err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", len(names), applicationID))
+	return err
+}
+
+// stepNames gives the files of the steps in their order.
+func stepNames(steps fs.FS) ([]string, error) { return fs.Glob(steps, "schema/*.sql") }
+
+func applySteps(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string) error {
+	for _, name := range names {
+		text, err := fs.ReadFile(steps, name)
 		if err != nil {
 			return err
 		}
 		if _, err := conn.ExecContext(ctx, string(text)); err != nil {
-			return fmt.Errorf("applying %s: %w", step.Name(), err)
+			return fmt.Errorf("applying %s: %w", name, err)
 		}
 	}
-	_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", len(steps), applicationID))
-	return err
+	return nil
 }
 
-// checkVersion gives how many steps were applied, and refuses files that are not ours or newer.
+// checkVersion gives how many steps were applied, and refuses files that are not ours or newer. No
+// program of ours counts below zero.
 func checkVersion(ctx context.Context, conn *sql.Conn, known int) (version int, err error) {
 	var owner, tables int
 	query := "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)"
@@ -124,7 +135,7 @@ func checkVersion(ctx context.Context, conn *sql.Conn, known int) (version int, 
 		return 0, err
 	}
 	switch {
-	case owner != applicationID && (owner != 0 || version != 0 || tables != 0):
+	case version < 0, owner != applicationID && (owner != 0 || version != 0 || tables != 0):
 		return 0, errNotOurs
 	case version > known:
 		return 0, fmt.Errorf("a newer version of this program made the file (schema %d, this program knows up to %d): use that version or a newer one", version, known)

@@ -114,6 +114,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"another program's mark", func(t *testing.T, path string) {
 			raw(t, path, "PRAGMA application_id = 1; PRAGMA user_version = 1")
 		}, "opening the database file PATH: the file belongs to another program: give another path"},
+		{"a version below zero", func(t *testing.T, path string) {
+			store := openStore(t, path)
+			execute(t, store, "PRAGMA user_version = -1")
+		}, "opening the database file PATH: the file belongs to another program: give another path"},
 		{"no database", func(t *testing.T, path string) {
 			writeFile(t, path, strings.Repeat("no database ", 1000), 0o600)
 		}, "opening the database file PATH: the file is not an SQLite database: give another path, or restore a backup"},
@@ -170,6 +174,11 @@ func TestSettings(t *testing.T) {
 		if err != nil || got != test.want {
 			t.Errorf("the writer's %s is %q, %v, want %q", test.pragma, got, err, test.want)
 		}
+	}
+	var timeout int
+	err := store.reads.db.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&timeout)
+	if want := int(busyTimeout.Milliseconds()); err != nil || timeout != want {
+		t.Errorf("a reader's busy_timeout is %d, %v, want %d", timeout, err, want)
 	}
 	if _, err := store.reads.db.ExecContext(t.Context(), "DELETE FROM webhooks"); err == nil {
 		t.Error("a reader's connection can write")

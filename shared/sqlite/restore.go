@@ -64,7 +64,7 @@ func verifiedCopy(ctx context.Context, backup, dir string) (path string, summary
 	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
 		return "", Summary{}, errors.Join(fmt.Errorf("copying the backup: %w", err), os.Remove(to.Name()))
 	}
-	if summary, err = verify(ctx, to.Name()); err != nil {
+	if summary, err = verify(ctx, to.Name(), migrations); err != nil {
 		return "", Summary{}, errors.Join(fmt.Errorf("verifying %s: %w", backup, err), os.Remove(to.Name()))
 	}
 	return to.Name(), summary, nil

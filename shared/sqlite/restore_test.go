@@ -187,6 +187,13 @@ func TestRestoreRefuses(t *testing.T) {
 		before func(t *testing.T, backup string)
 		want   string
 	}{
+		{"a version below zero", func(t *testing.T, backup string) { raw(t, backup, "PRAGMA user_version = -1") },
+			errNotOurs.Error()},
+		{"a table is missing", func(t *testing.T, backup string) { raw(t, backup, "DROP TABLE webhooks") }, errDamaged.Error()},
+		{"a column is missing", func(t *testing.T, backup string) { raw(t, backup, "ALTER TABLE webhooks DROP COLUMN description") },
+			errDamaged.Error()},
+		{"an index is missing", func(t *testing.T, backup string) { raw(t, backup, "DROP INDEX api_keys_by_company") },
+			errDamaged.Error()},
 		{"a newer schema", func(t *testing.T, backup string) { raw(t, backup, "PRAGMA user_version = 7") },
 			"a newer version of this program made the file (schema 7, this program knows up to 1): use that version or a newer one"},
 		{"another program's database", func(t *testing.T, backup string) { raw(t, backup, "PRAGMA application_id = 1") },

@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"time"
 
@@ -38,11 +39,16 @@ var (
 // directory must exist. The clock tells which idempotency records can be thrown away. The caller must
 // call [Store.Close].
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
+	return open(ctx, path, now, migrations)
+}
+
+// open is [Open] with the steps that lead to the present tables.
+func open(ctx context.Context, path string, now func() time.Time, steps fs.FS) (*Store, error) {
 	path, err := prepareFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, path); err != nil {
+	if err := migrate(ctx, path, steps); err != nil {
 		return nil, fmt.Errorf("opening the database file %s: %w", path, err)
 	}
 	reads, err := openReader(ctx, path)

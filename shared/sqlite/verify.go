@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	codes "modernc.org/sqlite/lib"
 )
@@ -30,16 +31,17 @@ var (
 )
 
 // Verify reads a whole database file that nothing writes to, such as a backup, without changing
-// anything. It refuses one that is damaged, of a newer version of this program, or another program's.
+// anything. It refuses one that is damaged or without the tables of its version, of a newer version
+// of this program, or another program's.
 func Verify(ctx context.Context, path string) (Summary, error) {
-	summary, err := verify(ctx, path)
+	summary, err := verify(ctx, path, migrations)
 	if err != nil {
 		return Summary{}, fmt.Errorf("verifying %s: %w", path, err)
 	}
 	return summary, nil
 }
 
-func verify(ctx context.Context, path string) (Summary, error) {
+func verify(ctx context.Context, path string, steps fs.FS) (Summary, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return Summary{}, err
@@ -55,7 +57,7 @@ func verify(ctx context.Context, path string) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	summary, err := inspect(ctx, db)
+	summary, err := inspect(ctx, db, steps)
 	summary.Size = info.Size()
 	return summary, errors.Join(damage(err), db.Close())
 }
@@ -91,8 +93,8 @@ func frozenSource(path string) string {
 }
 
 // inspect checks and counts. A damaged file may fail at any of these.
-func inspect(ctx context.Context, db *sql.DB) (summary Summary, err error) {
-	steps, err := migrations.ReadDir("schema")
+func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err error) {
+	names, err := stepNames(steps)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -101,7 +103,7 @@ func inspect(ctx context.Context, db *sql.DB) (summary Summary, err error) {
 		return Summary{}, err
 	}
 	defer conn.Close()
-	if summary.Schema, err = checkVersion(ctx, conn, len(steps)); err != nil {
+	if summary.Schema, err = checkVersion(ctx, conn, len(names)); err != nil {
 		return Summary{}, err
 	}
 	if summary.Schema == 0 {
@@ -114,8 +116,61 @@ func inspect(ctx context.Context, db *sql.DB) (summary Summary, err error) {
 	if found != "ok" {
 		return Summary{}, errDamaged
 	}
+	if err := checkTables(ctx, conn, steps, names[:summary.Schema]); err != nil {
+		return Summary{}, err
+	}
 	const totals = "SELECT coalesce(sum(webhooks), 0), count(*) FROM counters WHERE webhooks > 0"
 	return summary, conn.QueryRowContext(ctx, totals).Scan(&summary.Webhooks, &summary.Companies)
+}
+
+// checkTables refuses a file without any of the tables, columns and indexes that the steps make which
+// it says were applied. What else is in it does no harm.
+func checkTables(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string) error {
+	got, err := tables(ctx, conn)
+	if err != nil {
+		return err
+	}
+	model, err := sql.Open(driverName, ":memory:")
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	memory, err := model.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	if err := applySteps(ctx, memory, steps, names); err != nil {
+		return err
+	}
+	want, err := tables(ctx, memory)
+	if err != nil {
+		return err
+	}
+	for _, part := range want {
+		if !slices.Contains(got, part) {
+			return errDamaged
+		}
+	}
+	return nil
+}
+
+// tables gives every table and index of a database, and every column of the tables.
+func tables(ctx context.Context, conn *sql.Conn) (parts []string, err error) {
+	rows, err := conn.QueryContext(ctx, `SELECT concat_ws(' ', m.type, m.name, c.name, c.type)
+		FROM sqlite_schema AS m LEFT JOIN pragma_table_info(m.name) AS c ON true`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var part string
+		if err := rows.Scan(&part); err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return parts, rows.Err()
 }
 
 // damage says in our words what SQLite says of a file that is no whole database.

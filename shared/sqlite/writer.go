@@ -124,7 +124,7 @@ func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
 	if err != nil {
 		s.abandon()
 	}
-	if err != nil && len(batch) > 1 && !isBusy(err) {
+	if err != nil && len(batch) > 1 && !IsBusy(err) {
 		for _, op := range batch {
 			w.commit(ctx, s, []*write{op})
 		}
@@ -160,7 +160,7 @@ func (s *session) transact(ctx context.Context, batch []*write) error {
 func (s *session) lock(ctx context.Context, batch []*write) error {
 	for attempt := 1; ; attempt++ {
 		err := s.exec(ctx, "BEGIN IMMEDIATE")
-		if !isBusy(err) || attempt == lockAttempts || !anybodyWaits(batch) {
+		if !IsBusy(err) || attempt == lockAttempts || !anybodyWaits(batch) {
 			return err
 		}
 	}
