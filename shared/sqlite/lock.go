@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// ErrInUse is why a database file cannot be replaced: a process has it open.
+// ErrInUse is why a database file cannot be replaced: another process has it open, or replaces it
+// as well.
 var ErrInUse = errors.New("the database file is open in another process")
 
 // Where SQLite puts its locks in a database file: the pending byte, the reserved byte, and the
