@@ -2,8 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,8 +73,99 @@ func TestBackupRefusesAFileThatExists(t *testing.T) {
 	if want := dest + " exists already: give the path of a new file"; err == nil || err.Error() != want {
 		t.Errorf("Backup: got error %v, want %v", err, want)
 	}
-	if text, err := os.ReadFile(dest); string(text) != "precious" {
-		t.Errorf("the file has %q, %v, want what it had", text, err)
+	wantText(t, dest, "precious")
+}
+
+// TestBackupsAtOnce has several backups take one name: one gets it, and is whole.
+func TestBackupsAtOnce(t *testing.T) {
+	const backups = 4
+	store := openStore(t, newPath(t))
+	w := newWebhook("co_1")
+	create(t, store, w)
+	for range 5 {
+		dest := filepath.Join(t.TempDir(), "backup.db")
+		var made atomic.Int32
+		inBackground(backups, func(int) {
+			switch err := store.Backup(t.Context(), dest); {
+			case err == nil:
+				made.Add(1)
+			case !strings.HasSuffix(err.Error(), existsAlready(dest).Error()):
+				t.Errorf("Backup: got error %v, want that the file exists", err)
+			}
+		})()
+		if made.Load() != 1 {
+			t.Errorf("%d backups were made, want 1", made.Load())
+		}
+		wantFiles(t, filepath.Dir(dest), "backup.db")
+		wantIDs(t, openStore(t, dest), "co_1", w.ID)
+	}
+}
+
+// TestGiveName tries both ways to give a file its name.
+func TestGiveName(t *testing.T) {
+	noLinks := func(path, dest string) error {
+		return &os.LinkError{Op: "link", Old: path, New: dest, Err: syscall.EPERM}
+	}
+	for name, link := range map[string]func(path, dest string) error{"with links": os.Link, "without links": noLinks} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, dest := filepath.Join(dir, "path"), filepath.Join(dir, "dest")
+			writeFile(t, path, "new", 0o600)
+			if err := giveName(path, dest, link); err != nil {
+				t.Fatalf("giveName: %v", err)
+			}
+			wantText(t, dest, "new")
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, path, "newer", 0o600)
+			if err := giveName(path, dest, link); err == nil || err.Error() != existsAlready(dest).Error() {
+				t.Errorf("giveName: got error %v, want %v", err, existsAlready(dest))
+			}
+			wantText(t, dest, "new")
+			wantText(t, path, "newer")
+			other := filepath.Join(dir, "other")
+			if err := giveName(filepath.Join(dir, "gone"), other, link); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("giveName of nothing: got error %v, want %v", err, fs.ErrNotExist)
+			}
+			if _, err := os.Lstat(other); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("giveName of nothing left %v", err)
+			}
+		})
+	}
+}
+
+func wantText(t *testing.T, path, want string) {
+	t.Helper()
+	if text, err := os.ReadFile(path); string(text) != want {
+		t.Errorf("%s has %q, %v, want %q", filepath.Base(path), text, err, want)
+	}
+}
+
+// TestBackupRemovesWhatWasAbandoned checks that a backup removes what others left that were killed, and
+// nothing that is still being made or not a backup.
+func TestBackupRemovesWhatWasAbandoned(t *testing.T) {
+	store := openStore(t, newPath(t))
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{
+		backupPrefix + "1.db":         abandonedAfter + time.Minute,
+		backupPrefix + "1.db-journal": abandonedAfter + time.Minute,
+		backupPrefix + "2.db":         abandonedAfter - time.Minute,
+		"2029-01-01.db":               1000 * time.Hour,
+		".backup-3":                   1000 * time.Hour,
+	} {
+		path := filepath.Join(dir, name)
+		writeFile(t, path, "text", 0o600)
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Backup(t.Context(), filepath.Join(dir, "new.db")); err != nil {
+		t.Fatalf("Backup: %v", err)
+	}
+	want := []string{".backup-3", backupPrefix + "2.db", "2029-01-01.db", "new.db"}
+	if got := filesIn(t, dir); !slices.Equal(got, want) {
+		t.Errorf("the directory has %q, want %q", got, want)
 	}
 }
 
