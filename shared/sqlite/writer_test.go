@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -124,6 +126,9 @@ func TestLostTransaction(t *testing.T) {
 			}
 			return tx.exec(ctx, "INSERT INTO counters (company, webhooks) VALUES (hex(zeroblob(100000)), 0)")
 		}, webhook.KindUnavailable},
+		{"with a connection that is of no use any more", func(ctx context.Context, tx *session) error {
+			return errors.Join(tx.exec(ctx, "ROLLBACK"), tx.exec(ctx, "PRAGMA query_only = 1"))
+		}, webhook.KindInternal},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -203,6 +208,61 @@ func TestWaitForTheLockEndsWithTheContext(t *testing.T) {
 	later := newWebhook("co_1")
 	create(t, store, later)
 	wantIDs(t, store, "co_1", later.ID) // the first was not taken in again after its caller had left
+}
+
+// leaver is the context of a caller who leaves after having been looked for some times.
+type leaver struct {
+	context.Context
+	stays, looks int
+}
+
+// Err is what the writer looks at.
+func (l *leaver) Err() error {
+	l.looks++
+	if l.looks > l.stays {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestNobodyWaitsForTheLock checks that the writer asks for the lock again while one caller of a batch
+// waits, and no longer.
+func TestNobodyWaitsForTheLock(t *testing.T) {
+	const stays = 3
+	path := newPath(t)
+	defer lockFile(t, openStore(t, path).path)()
+	db, err := sql.Open(driverName, dataSource(path, time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s := &session{db: db}
+	defer s.disconnect(nil)
+	first, last := &leaver{Context: t.Context()}, &leaver{Context: t.Context(), stays: stays}
+	if err := s.lock(t.Context(), []*write{{ctx: first}, {ctx: last}}); !IsBusy(err) {
+		t.Errorf("lock: got error %v, want that the file is locked", err)
+	}
+	if first.looks != stays+1 || last.looks != stays+1 {
+		t.Errorf("the writer asked %d and %d times, want %d", first.looks, last.looks, stays+1)
+	}
+}
+
+// TestTheLogStaysSmall writes many times what the log may hold before it is brought into the file.
+func TestTheLogStaysSmall(t *testing.T) {
+	const limit = 8 << 20 // bytes, twice of SQLite's 1,000 pages of 4 KiB
+	path := newPath(t)
+	store := openStore(t, path)
+	execute(t, store, "CREATE TABLE filler (content BLOB)")
+	for range 16 {
+		execute(t, store, "INSERT INTO filler VALUES (zeroblob(1048576))")
+		firstPage(t, store, "co_1") // readers come and go
+		if info, err := os.Stat(path + "-wal"); err != nil || info.Size() > limit {
+			t.Fatalf("the log: %v, %v, want at most %d bytes", info, err, limit)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() < limit {
+		t.Errorf("the file: %v, %v, want what was written", info, err)
+	}
 }
 
 func TestCloseFinishesWhatHasBegun(t *testing.T) {
