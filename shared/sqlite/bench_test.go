@@ -43,6 +43,7 @@ func BenchmarkCreate(b *testing.B) {
 		var mu sync.Mutex
 		tx := &session{db: f.bare}
 		defer tx.disconnect(nil)
+		f.after = f.trim
 		f.compare(b, func(ctx context.Context) error {
 			row, err := newCreation(f.creation())
 			if err != nil {
@@ -76,13 +77,14 @@ type benchmark struct {
 	store *Store
 	bare  *sql.DB
 	ids   []string
+	after func(b *testing.B) // follows each turn, untimed
 }
 
 func atSizes(b *testing.B, run func(b *testing.B, f *benchmark)) {
 	for _, size := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("webhooks=%d", size), func(b *testing.B) {
 			path := newPath(b)
-			f := &benchmark{store: openStore(b, path)}
+			f := &benchmark{store: openStore(b, path), after: func(*testing.B) {}}
 			var err error
 			if f.bare, err = sql.Open(driverName, dataSource(path, busyTimeout)); err != nil {
 				b.Fatal(err)
@@ -127,6 +129,32 @@ func (f *benchmark) fill(b *testing.B, size int) {
 	})
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// trim deletes what was created since the company was filled, in one transaction, so that it keeps its
+// size. Ids ascend with the time.
+func (f *benchmark) trim(b *testing.B) {
+	b.Helper()
+	err := f.store.writes.change(b.Context(), func(ctx context.Context, tx *session) error {
+		last := f.ids[len(f.ids)-1]
+		for _, statement := range []string{
+			"DELETE FROM webhooks WHERE company = ?1 AND id > ?2",
+			"DELETE FROM subscriptions WHERE company = ?1 AND webhook_id > ?2",
+		} {
+			if err := tx.exec(ctx, statement, benchCompany, last); err != nil {
+				return err
+			}
+		}
+		return tx.exec(ctx, "UPDATE counters SET webhooks = ?2 WHERE company = ?1", benchCompany, len(f.ids))
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var left int
+	err = f.bare.QueryRowContext(b.Context(), "SELECT count(*) FROM webhooks WHERE company = ?1", benchCompany).Scan(&left)
+	if err != nil || left != len(f.ids) {
+		b.Fatalf("the company has %d webhooks, %v, want %d", left, err, len(f.ids))
 	}
 }
 
@@ -179,7 +207,9 @@ func (f *benchmark) compare(b *testing.B, bare, store func(ctx context.Context) 
 			var bareTimes, storeTimes []time.Duration
 			for b.Loop() {
 				bareTimes = append(bareTimes, turn(b, callers, bare))
+				f.after(b)
 				storeTimes = append(storeTimes, turn(b, callers, store))
+				f.after(b)
 			}
 			b.ReportMetric(0, "ns/op") // of both together, which means nothing
 			b.ReportMetric(float64(median(bareTimes).Nanoseconds()), "bare-ns/call")
