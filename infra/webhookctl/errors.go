@@ -8,6 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"webhooks/infra/webhookctl/redact"
+	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
 )
 
@@ -29,15 +30,22 @@ func usageError(err error) error {
 }
 
 // storeError is an error of the store for an operator, who is better told the cause than what a
-// client of the API would be told.
+// client of the API would be told. A file is not reached or started like a server, so that of SQLite
+// there are other things to do.
 func storeError(err error) error {
-	e, ok := errors.AsType[*webhook.Error](err)
-	switch {
-	case !ok || e.Cause == nil:
-		return err
-	case e.Kind == webhook.KindUnavailable:
-		return fmt.Errorf("the database does not answer, check that it runs and can be reached: %w", e.Cause)
-	default:
-		return e.Cause
+	cause, unavailable := err, false
+	if e, ok := errors.AsType[*webhook.Error](err); ok && e.Cause != nil {
+		cause, unavailable = e.Cause, e.Kind == webhook.KindUnavailable
 	}
+	switch {
+	case sqlite.IsFull(cause):
+		return fmt.Errorf("there is no room on the disk: make some, then run this again: %w", cause)
+	case sqlite.IsBusy(cause):
+		return fmt.Errorf("another process is using the database file: run this again, or stop that: %w", cause)
+	case sqlite.IsFailing(cause):
+		return fmt.Errorf("the database file cannot be read or written: see whether its disk has room (df) and works (dmesg), and whether this user may write there: %w", cause)
+	case unavailable:
+		return fmt.Errorf("the database does not answer, check that it runs and can be reached: %w", cause)
+	}
+	return cause
 }
