@@ -148,19 +148,24 @@ func checkForm(t *testing.T, program string, machine elf.Machine) {
 }
 
 // TestReproducible builds every function twice, from two copies of the source in different folders, the
-// second time with other settings around.
+// second time with other settings around: in the environment, in a go env file and in a workspace.
 func TestReproducible(t *testing.T) {
 	first := filepath.Join(t.TempDir(), "a")
 	copySource(t, moduleRoot(t), first)
 	second := filepath.Join(t.TempDir(), "another", "folder")
 	copySource(t, first, second)
+	goenv := filepath.Join(t.TempDir(), "env")
+	writeFile(t, goenv, "GOEXPERIMENT=jsonv2\nGOFLAGS=-trimpath=false\nGO111MODULE=off\n")
+	writeFile(t, filepath.Join(filepath.Dir(second), "go.work"), "go 1.26\n")
 	for _, name := range functions(t) {
 		t.Run(name, func(t *testing.T) {
 			once, err := buildIn(t.Context(), first, name, Native(), t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
+			t.Setenv("GOENV", goenv)
 			t.Setenv("GOFLAGS", "-ldflags=-X=main.version=2")
+			t.Setenv("GO_EXTLINK_ENABLED", "1")
 			t.Setenv("GOAMD64", "v2")
 			t.Setenv("CGO_ENABLED", "1")
 			twice, err := buildIn(t.Context(), second, name, Native(), t.TempDir())
@@ -187,9 +192,14 @@ func copySource(t *testing.T, from, to string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(to, file), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, filepath.Join(to, file), string(content))
+	}
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -200,6 +210,57 @@ func hash(t *testing.T, file string) [sha256.Size]byte {
 		t.Fatal(err)
 	}
 	return sha256.Sum256(content)
+}
+
+// What says where modules come from is no setting of the program: a go env file goes on being heard on it.
+func TestFetchedFromWhereGoEnvSays(t *testing.T) {
+	goenv := filepath.Join(t.TempDir(), "env")
+	writeFile(t, goenv, "GOPROXY=off\nGOMODCACHE="+t.TempDir()+"\n")
+	t.Setenv("GOENV", goenv)
+	t.Setenv("GOPROXY", "")
+	t.Setenv("GOMODCACHE", "")
+	_, err := buildIn(t.Context(), moduleRoot(t), "get-webhook", ARM64, t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "module lookup disabled by GOPROXY=off") {
+		t.Errorf("with an empty cache and no proxy in the go env file: error %v", err)
+	}
+}
+
+// SAM does not tell a build what it is going to deploy for: samconfig.toml says it to both.
+func TestProcessorOfSamconfig(t *testing.T) {
+	tests := []struct{ name, config, want, refusal string }{
+		{"none", "", "EM_AARCH64", ""},
+		{"another parameter", `parameter_overrides = ["NoArchitecture=x86_64"]`, "EM_AARCH64", ""},
+		{"in lists", "parameter_overrides = [\"A=1\", \"Architecture=x86_64\"]\nparameter_overrides = [\"Architecture=x86_64\"]", "EM_X86_64", ""},
+		{"as sam deploy --guided writes it", `parameter_overrides = "A=\"1\" Architecture=\"x86_64\" B=\"2\""`, "EM_X86_64", ""},
+		{"in a comment", `# parameter_overrides = ["Architecture=x86_64"]`, "EM_AARCH64", ""},
+		{"two", "a = [\"Architecture=x86_64\"]\nb = [\"Architecture=arm64\"]", "", "samconfig.toml has more than one Architecture, arm64 x86_64"},
+		{"unknown", `a = ["Architecture=riscv64"]`, "", "ARCH is riscv64: set it to arm64 or x86_64"},
+	}
+	source := t.TempDir()
+	copySource(t, moduleRoot(t), source)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			writeFile(t, filepath.Join(source, "samconfig.toml"), test.config+"\n")
+			program, err := buildIn(t.Context(), source, "get-webhook", "", t.TempDir())
+			if test.refusal != "" {
+				if err == nil || !strings.Contains(err.Error(), test.refusal) {
+					t.Errorf("error %v, want %q", err, test.refusal)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := elf.Open(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			if got := file.Machine.String(); got != test.want {
+				t.Errorf("it is for %s, want %s", got, test.want)
+			}
+		})
+	}
 }
 
 // TestLinked keeps out of the functions what they do not need: it would make every cold start
