@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,10 +106,15 @@ func (r release) compile(ctx context.Context, t target) ([]byte, error) {
 // goCommand runs the go command for a target, with none of the builder's own settings that change
 // what it makes.
 func (r release) goCommand(ctx context.Context, t target, stdout *bytes.Buffer, args ...string) error {
+	kept, err := r.kept(ctx)
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = r.root
-	cmd.Env = append(withoutSettings(os.Environ()), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly",
-		"GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOWORK=off")
+	cmd.Env = append(withoutSettings(os.Environ()), kept...)
+	cmd.Env = append(cmd.Env, "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly",
+		"GOENV=off", "GO111MODULE=on", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOWORK=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if stdout != nil {
@@ -118,6 +124,28 @@ func (r release) goCommand(ctx context.Context, t target, stdout *bytes.Buffer, 
 		return fmt.Errorf("go %s: %w\n%s", args[0], err, &stderr)
 	}
 	return nil
+}
+
+// kept gives the builder's settings, those of a go env file included, of where to fetch modules and Go
+// itself from, and where to keep them: they get into no program. The rest of such a file is taken back
+// by GOENV=off, since to Go an empty variable is one that is not set.
+func (r release) kept(ctx context.Context) ([]string, error) {
+	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOAUTH", "GOCACHEPROG", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE",
+		"GOSUMDB", "GOTMPDIR", "GOVCS", "GOTOOLCHAIN", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY")
+	cmd.Dir = r.root
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	var values map[string]string
+	if err := json.Unmarshal(out, &values); err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	var settings []string
+	for name, value := range values {
+		settings = append(settings, name+"="+value)
+	}
+	return settings, nil
 }
 
 // withoutSettings leaves out an environment's settings of the compiler.

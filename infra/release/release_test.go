@@ -58,7 +58,8 @@ func TestWriteArchive(t *testing.T) {
 	}
 }
 
-// TestRelease builds what is for this machine, twice, and starts it.
+// TestRelease builds what is for this machine, twice, the second time with settings of the builder's in a
+// go env file, and starts it.
 func TestRelease(t *testing.T) {
 	root, err := moduleRoot(t.Context())
 	if err != nil {
@@ -70,6 +71,11 @@ func TestRelease(t *testing.T) {
 	if err := r.build(t.Context(), output); err != nil {
 		t.Fatal(err)
 	}
+	goenv := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(goenv, []byte("GOEXPERIMENT=jsonv2\nGO_EXTLINK_ENABLED=1\nGO111MODULE=off\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOENV", goenv)
 	if err := r.verify(t.Context(), output); err != nil {
 		t.Fatal(err)
 	}
