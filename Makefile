@@ -55,7 +55,7 @@ lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, she
 	@infra/tools/lint
 
 .PHONY: sam-check
-sam-check: ## look over template.yaml with the linters of SAM, CloudFormation and checkov
+sam-check: go ## look over template.yaml: the linters of SAM, CloudFormation and checkov, and the tests of its roles
 	@infra/stack/check
 
 .PHONY: fmt

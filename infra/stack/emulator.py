@@ -71,9 +71,11 @@ def look_at_role(name):
     client = boto3.client("iam")
     role = client.get_role(RoleName=name)["Role"]
     names = client.list_role_policies(RoleName=name)["PolicyNames"]
-    policies = [client.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in names]
+    policies = [client.get_role_policy(RoleName=name, PolicyName=policy) for policy in names]
     # The emulator gives them in the notation of Python.
-    role["Policies"] = [{"PolicyDocument": ast.literal_eval(policy)} for policy in policies]
+    role["Policies"] = [
+        {"PolicyName": policy["PolicyName"], "PolicyDocument": ast.literal_eval(policy["PolicyDocument"])} for policy in policies
+    ]
     role["Attached"] = client.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     return role
 

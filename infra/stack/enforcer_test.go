@@ -96,21 +96,21 @@ func (e *enforcer) allow(asked []authorization) bool {
 	return true
 }
 
-// use is the smallest part of a statement that can be taken away: one action with one of the values
-// that a condition allows.
-type use struct{ sid, action, key, pattern string }
+// use is the smallest part of a statement that can be taken away: one action on one resource with one
+// of the values that a condition allows.
+type use struct{ sid, action, resource, key, pattern string }
 
 func (u use) String() string {
 	if u.key == "" {
-		return fmt.Sprintf("%s: %s", u.sid, u.action)
+		return fmt.Sprintf("%s: %s on %s", u.sid, u.action, u.resource)
 	}
-	return fmt.Sprintf("%s: %s where %s is like %s", u.sid, u.action, u.key, u.pattern)
+	return fmt.Sprintf("%s: %s on %s where %s is like %s", u.sid, u.action, u.resource, u.key, u.pattern)
 }
 
 // matches reports whether the use has a part in allowing something, and gives the values that its
 // pattern matches.
 func (u use) matches(a authorization) (values []string, ok bool) {
-	if u.action != a.action {
+	if u.action != a.action || u.resource != a.resource {
 		return nil, false
 	}
 	for _, value := range a.context[u.key] {
@@ -125,17 +125,19 @@ func (u use) matches(a authorization) (values []string, ok bool) {
 func uses(s statement) []use {
 	var all []use
 	for _, action := range s.Action {
-		conditions := 0
-		for _, keys := range s.Condition {
-			for key, patterns := range keys {
-				for _, pattern := range patterns {
-					all = append(all, use{s.Sid, action, key, pattern})
-					conditions++
+		for _, resource := range s.Resource {
+			whole := true
+			for _, keys := range s.Condition {
+				for key, patterns := range keys {
+					for _, pattern := range patterns {
+						all = append(all, use{s.Sid, action, resource, key, pattern})
+						whole = false
+					}
 				}
 			}
-		}
-		if conditions == 0 {
-			all = append(all, use{s.Sid, action, "", ""})
+			if whole {
+				all = append(all, use{sid: s.Sid, action: action, resource: resource})
+			}
 		}
 	}
 	return all

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -33,20 +34,26 @@ func (l *texts) UnmarshalJSON(encoded []byte) error {
 // role is an IAM role, worked out.
 type role struct {
 	AssumeRolePolicyDocument map[string]any
-	ManagedPolicyArns        []string
 	Policies                 []struct {
-		PolicyDocument struct{ Statement []statement }
+		PolicyName     string
+		PolicyDocument struct {
+			Version   string
+			Statement []statement
+		}
 	}
+	Tags []any // SAM's
 }
 
+// role reads a role, and refuses one that has anything else: what it may do is in its own policies, and
+// in statements that these tests can evaluate.
 func (s *deployment) role(id string) role {
 	s.t.Helper()
 	var r role
-	convert(s.t, s.properties(id), &r)
+	convertAll(s.t, s.properties(id), &r)
 	return r
 }
 
-// convert reads a value in the form of JSON into a Go value, and refuses what has no place in it.
+// convert reads a value in the form of JSON into a Go value, as far as that has a place for it.
 func convert(t testing.TB, from, to any) {
 	t.Helper()
 	encoded, err := json.Marshal(from)
@@ -55,6 +62,20 @@ func convert(t testing.TB, from, to any) {
 	}
 	if err := json.Unmarshal(encoded, to); err != nil {
 		t.Fatalf("%v: %s", err, encoded)
+	}
+}
+
+// convertAll does the same, and refuses what has no place in it.
+func convertAll(t testing.TB, from, to any) {
+	t.Helper()
+	encoded, err := json.Marshal(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(to); err != nil {
+		t.Fatalf("%v, which is not foreseen here: %s", err, encoded)
 	}
 }
 
@@ -76,14 +97,18 @@ func (a authorization) String() string {
 	return fmt.Sprintf("%s on %s with %v", a.action, a.resource, a.context)
 }
 
-// allowing gives the statements that allow something; none means that it is denied. Denying
-// statements do not occur.
+// allowing gives the statements that allow something; none means that it is denied, as it is where any
+// statement that applies has another effect.
 func allowing(statements []statement, a authorization) []statement {
 	var found []statement
 	for _, s := range statements {
-		if slices.Contains(s.Action, a.action) && slices.Contains(s.Resource, a.resource) && s.holds(a.context) {
-			found = append(found, s)
+		if !slices.Contains(s.Action, a.action) || !slices.Contains(s.Resource, a.resource) || !s.holds(a.context) {
+			continue
 		}
+		if s.Effect != "Allow" {
+			return nil
+		}
+		found = append(found, s)
 	}
 	return found
 }
@@ -155,6 +180,9 @@ func TestAllowing(t *testing.T) {
 			Condition: map[string]map[string]texts{"StringEquals": {"kms:EncryptionContext:purpose": {"tokens"}}}},
 		{Sid: "Unknown", Effect: "Allow", Action: texts{"kms:Encrypt"}, Resource: texts{"key"},
 			Condition: map[string]map[string]texts{"StringEqualsIgnoreCase": {"a": {"b"}}}},
+		{Sid: "Write", Effect: "Allow", Action: texts{"dynamodb:PutItem"}, Resource: texts{"table"}, Condition: keys("C#*")},
+		{Sid: "Spare", Effect: "Deny", Action: texts{"dynamodb:PutItem"}, Resource: texts{"table"}, Condition: keys("C#kept*")},
+		{Sid: "Never", Effect: "Deny", Action: texts{"dynamodb:Scan"}, Resource: texts{"table"}},
 	}
 	leading := func(values ...string) map[string][]string { return map[string][]string{"dynamodb:LeadingKeys": values} }
 	purpose := func(value string) map[string][]string {
@@ -170,6 +198,9 @@ func TestAllowing(t *testing.T) {
 		{"one key of several is another", authorization{"dynamodb:GetItem", "table", leading("C#a", "K#a")}, false},
 		{"another table", authorization{"dynamodb:GetItem", "other", leading("C#a")}, false},
 		{"another action", authorization{"dynamodb:Query", "table", leading("C#a")}, false},
+		{"not denied", authorization{"dynamodb:PutItem", "table", leading("C#a")}, true},
+		{"allowed and denied", authorization{"dynamodb:PutItem", "table", leading("C#kept")}, false},
+		{"denied alone", authorization{"dynamodb:Scan", "table", nil}, false},
 		{"right context", authorization{"kms:Decrypt", "key", purpose("tokens")}, true},
 		{"wrong context", authorization{"kms:Decrypt", "key", purpose("other")}, false},
 		{"no context", authorization{"kms:Decrypt", "key", nil}, false},

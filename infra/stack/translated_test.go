@@ -20,6 +20,7 @@ func TestTranslated(t *testing.T) {
 		"functions":   testFunctions,
 		"logs":        testLogs,
 		"permissions": testNoWildcards,
+		"roles":       testRoles,
 		"secrets":     testNoSecrets,
 		"table":       testTable,
 		"key":         testTokenKey,
