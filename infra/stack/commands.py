@@ -3,13 +3,20 @@
 commands.py commands   takes a list of AWS CLI commands (lists of arguments, as JSON) on stdin,
 commands.py actions    a list of IAM actions, such as kms:Decrypt,
 
-and prints what is wrong with them, a line each. Run it with the Python of SAM CLI's environment.
+and prints what is wrong with them, a line each;
+
+commands.py needs      takes a list of types of resources, such as AWS::KMS::Key,
+
+and prints, as JSON, the IAM actions that CloudFormation's own schemas, which cfn-lint has, declare for making, reading,
+changing and deleting them, each with who declares it. Run it with the Python of SAM CLI's environment.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import botocore.session
+import cfnlint
 from botocore import xform_name
 
 SESSION = botocore.session.get_session()
@@ -20,6 +27,10 @@ COMPOSED = {("logs", "tail"): {"since", "filter-pattern", "follow", "format"}}
 RENAMED = {("sns", "subscribe"): {"notification-endpoint"}}
 # Permissions that no operation has the name of. S3 and API Gateway have names of their own for nearly all.
 ONLY_PERMISSIONS = {
+    "apigateway:AddCertificateToDomain",
+    "apigateway:RemoveCertificateFromDomain",
+    "apigateway:TagResource",
+    "apigateway:UntagResource",
     "iam:PassRole",
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
@@ -80,7 +91,22 @@ def problem_of_action(action):
     return None
 
 
+def needs(types):
+    schemas = Path(cfnlint.__file__).parent / "data" / "schemas"
+    names = json.loads((schemas / "providers" / "eu-west-1.json").read_text(encoding="utf-8"))
+    declared = {}
+    for kind in types:
+        handlers = json.loads((schemas / "resources" / f"{names[kind]}.json").read_text(encoding="utf-8"))["handlers"]
+        for handler in handlers.keys() - {"list"}:  # it is for who looks for resources, not for stacks
+            for action in handlers[handler]["permissions"]:
+                declared.setdefault(action, []).append(f"{kind} {handler}")
+    return {action: sorted(by) for action, by in declared.items()}
+
+
 def main(what):
+    if what == "needs":
+        json.dump(needs(json.load(sys.stdin)), sys.stdout)
+        return
     check = {"commands": problem_of_command, "actions": problem_of_action}[what]
     for item in json.load(sys.stdin):
         if problem := check(item):

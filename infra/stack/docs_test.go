@@ -219,33 +219,3 @@ func TestGuidePolicyOfOperators(t *testing.T) {
 		t.Errorf("the guide allows %q, the commands need %q", actionsOf(operator), sorted(needed))
 	}
 }
-
-// Whoever deploys may make each kind of resource that the template has; and what the policy names is
-// there in AWS.
-func TestGuidePolicyOfDeployment(t *testing.T) {
-	makes := map[string]string{
-		"AWS::ApiGatewayV2::Api":        "apigateway:PUT",
-		"AWS::ApiGatewayV2::ApiMapping": "apigateway:POST",
-		"AWS::ApiGatewayV2::DomainName": "apigateway:POST",
-		"AWS::ApiGatewayV2::Stage":      "apigateway:POST",
-		"AWS::CloudWatch::Alarm":        "cloudwatch:PutMetricAlarm",
-		"AWS::CloudWatch::Dashboard":    "cloudwatch:PutDashboard",
-		"AWS::DynamoDB::Table":          "dynamodb:CreateTable",
-		"AWS::IAM::Role":                "iam:CreateRole",
-		"AWS::KMS::Alias":               "kms:CreateAlias",
-		"AWS::KMS::Key":                 "kms:CreateKey",
-		"AWS::Lambda::Function":         "lambda:CreateFunction",
-		"AWS::Lambda::Permission":       "lambda:AddPermission",
-		"AWS::Logs::LogGroup":           "logs:CreateLogGroup",
-	}
-	deployer, operator := guidePolicies(t)
-	allowed := actionsOf(deployer)
-	for id, r := range translated(t, nil).Resources {
-		if action, ok := makes[r.Type]; !ok || !slices.Contains(allowed, action) {
-			t.Errorf("%s is of type %s, which the guide's policy does not let make", id, r.Type)
-		}
-	}
-	if problems := askAWS(t, "actions", append(allowed, actionsOf(operator)...)); problems != "" {
-		t.Error(problems)
-	}
-}
