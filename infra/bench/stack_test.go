@@ -74,12 +74,13 @@ func newStack(b *testing.B) *stack {
 	return s
 }
 
-// withKMS gives the settings of a function that has its token key under a new KMS key.
+// withKMS gives the settings of a function that has its token key under a new KMS key, nil where there
+// is no KMS.
 func (s *stack) withKMS(b *testing.B) map[string]string {
 	b.Helper()
 	endpoint := os.Getenv("WEBHOOKS_TEST_MOTO_ENDPOINT")
 	if endpoint == "" {
-		b.Skip("WEBHOOKS_TEST_MOTO_ENDPOINT is not set: `make bench` sets it")
+		return nil
 	}
 	client := kms.New(kms.Options{Region: s.config.Region, BaseEndpoint: &endpoint, Credentials: s.config.Credentials})
 	made, err := client.CreateKey(b.Context(), &kms.CreateKeyInput{})
