@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	"shared/endpoint":            {domain},
 
 	"shared/dynamo/dynamotest": {},
+	"shared/sqlite/sqlitetest": {},
 	"shared/dynamo":            {domain, "shared/access", "shared/baseurl"},
 	"shared/sqlite":            {domain, "shared/access"},
 
@@ -49,7 +50,8 @@ var layers = map[string][]string{
 }
 
 // testSupport is imported by tests alone.
-var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesstest", "shared/dynamo/dynamotest", "infra/bootstrap", "infra/gateway"}
+var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesstest", "shared/dynamo/dynamotest",
+	"shared/sqlite/sqlitetest", "infra/bootstrap", "infra/gateway"}
 
 // wired are the packages whose tests may import anything under shared/, as those that wire them up do.
 var wired = []string{"shared/api", "shared/lambdahost"}

@@ -47,7 +47,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-// TestCIFalse checks that CI=false is no CI for whatever is run with make.
+// TestCIFalse checks that CI=false is no CI for the scripts that heed it, and for what they run.
 func TestCIFalse(t *testing.T) {
 	for setting, want := range map[string]string{"false": "none", "": "none", "true": "true", "1": "1"} {
 		if got := script(t, `source infra/tools/ci.sh; echo "${CI:-none}"`, "CI="+setting); got != want {

@@ -133,9 +133,11 @@ func (r release) kept(ctx context.Context) ([]string, error) {
 	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOAUTH", "GOCACHEPROG", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE",
 		"GOSUMDB", "GOTMPDIR", "GOVCS", "GOTOOLCHAIN", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY")
 	cmd.Dir = r.root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("go env: %w", err)
+		return nil, fmt.Errorf("go env: %w\n%s", err, &stderr)
 	}
 	var values map[string]string
 	if err := json.Unmarshal(out, &values); err != nil {

@@ -6,31 +6,22 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
+	"webhooks/shared/sqlite/sqlitetest"
 	"webhooks/shared/webhook"
 )
 
-// mountVariable tells the test binary that it has mounts of its own, which end with it.
-const mountVariable = "WEBHOOKCTL_TEST_MOUNT"
-
-// TestFullDisk has a service run out of room and get some again, on a small file system that this test
-// mounts for itself alone.
+// TestFullDisk has a service run out of room and get some again.
 func TestFullDisk(t *testing.T) {
-	dir := os.Getenv(mountVariable)
-	if dir == "" {
-		inOwnNamespace(t)
-		return
-	}
 	// Less than what SQLite's log may grow to, so that room in it is never used again.
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
-		t.Fatalf("mounting: %v", err)
-	}
+	sqlitetest.OnSmallDisk(t, "3m", func(dir string, makeRoom func()) { testFullDisk(t, dir, makeRoom) })
+}
+
+func testFullDisk(t *testing.T, dir string, makeRoom func()) {
 	s := startServer(t, place{dir: dir}, "--dev", "--tls-check", "off", "--quota", "100000")
 	d := &fullDisk{server: s, key: s.devKey(t)}
 
@@ -57,9 +48,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	d.wantCommandsFail(t, dir)
 
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m"); err != nil {
-		t.Fatalf("making room: %v", err)
-	}
+	makeRoom()
 	for range 50 {
 		if status, _, body := d.create(t, ""); status != http.StatusCreated {
 			t.Fatalf("a creation with room again: got %d %s", status, body)
@@ -199,7 +188,10 @@ func (d *fullDisk) ids(t *testing.T) []string {
 func (d *fullDisk) wantCommandsFail(t *testing.T, dir string) {
 	t.Helper()
 	const full = "webhookctl: there is no room on the disk: make some, then run this again: "
-	for n := range 100 {
+	for n := 0; ; n++ {
+		if n == 100 {
+			t.Fatal("100 keys found room")
+		}
 		got := runTool(t, newTool(t, dir, "keys", "create", "--company", "other", "--permissions", "webhooks:read"))
 		if got.code == 0 {
 			continue
@@ -211,7 +203,7 @@ func (d *fullDisk) wantCommandsFail(t *testing.T, dir string) {
 	}
 	before := fmt.Sprint(filesIn(t, dir))
 	got := runTool(t, newTool(t, dir, "backup", "b.db"))
-	want := regexp.MustCompile("^" + full + `writing to ` + regexp.QuoteMeta(dir) + `: database or disk is full \(13\)\n$`)
+	want := regexp.MustCompile("^" + full + `copying the database to ` + regexp.QuoteMeta(dir) + `: database or disk is full \(13\)\n$`)
 	if got.code != 1 || !want.MatchString(got.stderr) {
 		t.Errorf("backup: got exit code %d, stderr %q, want %v", got.code, got.stderr, want)
 	}
@@ -230,31 +222,4 @@ func filesIn(t *testing.T, dir string) (names []string) {
 		names = append(names, entry.Name())
 	}
 	return names
-}
-
-// inOwnNamespace runs the calling test in a process that may mount.
-func inOwnNamespace(t *testing.T) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), mountVariable+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	}
-	// A mount must not show outside, where the parent's would otherwise be shared.
-	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
-	out, err := cmd.CombinedOutput()
-	switch {
-	case err == nil:
-		return
-	case cmd.Process == nil || strings.Contains(string(out), "mounting: operation not permitted"):
-		reason := "this system lets the test mount no small file system: " + err.Error()
-		if os.Getenv("CI") != "" {
-			t.Fatal("in CI nothing is left out: " + reason)
-		}
-		t.Skip(reason)
-	default:
-		t.Errorf("%v\n%s", err, out)
-	}
 }

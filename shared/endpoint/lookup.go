@@ -32,8 +32,8 @@ func (c *Checker) lookUp(ctx context.Context, host string) ([]netip.Addr, error)
 	return unmapped, nil
 }
 
-// find asks for the absolute name. In the hosts file net.Resolver finds a name with a dot by that, but
-// one without, such as localhost, only as it is written there: so the file is asked for it before.
+// find looks a name up as an absolute one, with a final dot. In the hosts file net.Resolver finds a name of
+// one label, such as localhost, only without that dot: so that file is asked first, and no name server.
 func (c *Checker) find(ctx context.Context, host string) ([]netip.Addr, error) {
 	if !strings.Contains(host, ".") {
 		file := c.hostsFile

@@ -26,7 +26,7 @@ const abandonedAfter = time.Hour
 // there when it fails. It is an ordinary database file, which [Open] can open. Backup refuses to
 // write over a file that exists, also one that comes to exist meanwhile.
 func (s *Store) Backup(ctx context.Context, dest string) error {
-	if _, err := os.Lstat(dest); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(dest); err == nil {
 		return existsAlready(dest)
 	}
 	dir, err := filepath.Abs(filepath.Dir(dest))
@@ -105,7 +105,7 @@ func (s *Store) copyInto(ctx context.Context, path string) error {
 	}
 	_, err = db.ExecContext(ctx, "VACUUM INTO ?", path)
 	if err = errors.Join(err, db.Close()); err != nil {
-		return translate(fmt.Errorf("writing to %s: %w", filepath.Dir(path), err))
+		return translate(fmt.Errorf("copying the database to %s: %w", filepath.Dir(path), err))
 	}
 	return syncPath(path)
 }

@@ -122,7 +122,7 @@ func (r *replacement) clear() error {
 // removeOld removes a file, which may have gone already.
 func removeOld(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing what is left of before: %w", err)
+		return fmt.Errorf("removing a file of a restore: %w", err)
 	}
 	return nil
 }
@@ -154,10 +154,32 @@ func (r *replacement) keep(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := fold(ctx, kept); mayPass(err) || ctx.Err() != nil {
+	err = fold(ctx, kept)
+	switch {
+	case mayPass(err) || ctx.Err() != nil:
 		return fmt.Errorf("keeping the database that is there: %w", errors.Join(err, ctx.Err()))
+	case err != nil && r.wasSpoilt():
+		// A restore that was killed has kept a copy before, and nothing is in this one.
+		if err := r.removeKept(); err != nil {
+			return err
+		}
+		r.kept = ""
 	}
 	return r.sync() // what else fails is a damaged database, kept as it is
+}
+
+// wasSpoilt reports whether the old file begins with what spoil writes.
+func (r *replacement) wasSpoilt() bool {
+	head := make([]byte, len(epitaph))
+	_, err := r.old.ReadAt(head, 0)
+	return (err == nil || errors.Is(err, io.EOF)) && string(head) == epitaph
+}
+
+func (r *replacement) removeKept() (err error) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		err = errors.Join(err, removeOld(r.kept+suffix))
+	}
+	return err
 }
 
 // fold brings what is in the logs of a database into its file, and so makes it one that [Verify] takes.
@@ -190,12 +212,15 @@ func writeCopy(path string, from io.Reader) error {
 	return nil
 }
 
+// epitaph is what a database that was ended begins with.
+const epitaph = "A restore has put another database here, or was ended just before.\n"
+
 // spoil makes the old file useless as a database. Who opens it when its logs are gone already must
 // not be served what is left; and who opened it before, and waits for the lock, would otherwise
 // write to it what nobody will ever find.
 func (r *replacement) spoil() error {
 	r.spoilt = true
-	_, err := r.old.WriteAt([]byte("A restore has put another database here, or was ended just before.\n"), 0)
+	_, err := r.old.WriteAt([]byte(epitaph), 0)
 	if err = errors.Join(err, r.old.Sync()); err != nil {
 		return fmt.Errorf("ending the old database: %w", err)
 	}
@@ -224,9 +249,7 @@ func (r *replacement) undo(err error) error {
 	case r.spoilt && r.kept != "":
 		err = fmt.Errorf("%w: the database that was there is kept as %s: restore that, or run this again", err, r.kept)
 	case r.kept != "":
-		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-			err = errors.Join(err, removeOld(r.kept+suffix))
-		}
+		err = errors.Join(err, r.removeKept())
 	}
 	return err
 }

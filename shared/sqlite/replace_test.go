@@ -131,8 +131,14 @@ func restoreSteps(t *testing.T, backup, path string, steps int) *replacement {
 // wantRestorable checks that one more restore works, and removes what one that was killed left.
 func wantRestorable(t *testing.T, backup, path string, w webhook.Webhook) {
 	t.Helper()
-	if _, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Hour)); err != nil {
+	restored, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Hour))
+	if err != nil {
 		t.Fatalf("Restore: %v", err)
+	}
+	if restored.Kept != "" {
+		if _, err := Verify(t.Context(), restored.Kept); err != nil {
+			t.Errorf("what it says that it kept: %v", err)
+		}
 	}
 	for _, name := range filesIn(t, filepath.Dir(path)) {
 		if name != "webhooks.db" && !strings.HasPrefix(name, "webhooks.db.replaced-") {

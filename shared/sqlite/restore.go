@@ -35,6 +35,10 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	if err != nil {
 		return Restored{}, fmt.Errorf("finding the database file: %w", err)
 	}
+	// SQLite follows a link, and has the logs beside what it leads to.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	if _, err := os.Lstat(path); err == nil && !replace {
 		return Restored{}, ErrExists
 	}

@@ -71,6 +71,9 @@ func checkBackupFile(path string) error {
 	if !info.Mode().IsRegular() {
 		return errNoFile
 	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // SQLite follows a link, too, and has the log beside what it leads to
+	}
 	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
 		return errOpenElsewhere
 	}
