@@ -178,7 +178,8 @@ wait_until_ready() {
 # Tells whether it is this very instance that has the port, not another process that answers on it.
 listens() { [[ $kind == docker ]] || grep -q 'Started ServerConnector' "$log"; }
 
-# DynamoDB Local answers 400 to a request without a signature.
+# DynamoDB Local answers 400 to a request without a signature. In a process of its own: a trap that exits while `read -t` waits
+# makes bash 5.2 crash when that time is over, in the midst of its end.
 answers() (
   exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
   printf 'GET / HTTP/1.0\r\n\r\n' >&3

@@ -105,7 +105,7 @@ func TestDataOutlivesTheInstance(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	s := newInstalledScript(t)
-	port := occupiedPort(t)
+	_, port := listen(t)
 	_, stderr, code := s.run("run", "--port", port, "--", "true")
 	if want := "dynamodb-local: port " + port + " is in use: choose another with --port, or leave it out"; code != 1 || stderr != want {
 		t.Errorf("exit code %d, %q; want 1, %q", code, stderr, want)

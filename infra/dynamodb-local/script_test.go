@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -159,20 +158,6 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Errorf("waited a minute in vain: %s", what)
-}
-
-func occupiedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // startCommand starts `run` for a command that prints its endpoint and then waits, and returns when the endpoint is known.
