@@ -11,6 +11,8 @@ runs=$PWD/.cache/sam
 dynamodb_local=infra/dynamodb-local/dynamodb-local
 # The scripts start themselves again beside a database; this tells which.
 database_variable=WEBHOOKS_SAM_DATABASE
+# The key and the id in functions/*/event.json.
+example_key=whk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabscsvvu example_id=wh_01JDD9XV8Q4ZJ0T6Q5Y1Q2W3E4
 events=(RecurringPayments.charge.paid RecurringPayments.charge.failed)
 # How long SAM may take to start, and to stop, in seconds. On a busy machine it needs half a minute to start.
 start_seconds=180 stop_seconds=30
@@ -28,10 +30,13 @@ die() {
 
 # ---- tools
 
-# Sets SAM: the command that the variable names already, else the one installed, else the pinned one, which is fetched.
+# Sets SAM: the command that the variable names already, else the one installed, else the pinned one, which is fetched. With CI
+# set the one installed does not count.
 find_sam() {
-  if [[ -z ${SAM:-} ]] && ! SAM=$(command -v sam); then
-    command -v python3 >/dev/null ||
+  local ci=${CI:-}
+  if [[ $ci == false ]]; then ci=''; fi
+  if [[ -z ${SAM:-} ]] && { [[ -n $ci ]] || ! SAM=$(command -v sam); }; then
+    [[ -n $ci ]] || command -v python3 >/dev/null ||
       die "SAM CLI is missing: install it, see https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/install-sam-cli.html, or install python3 and it is fetched"
     SAM=$(infra/tools/python/venv sam)/bin/sam || exit 1
   fi
@@ -139,6 +144,15 @@ attend() {
   return $status
 }
 
+# serve COMMAND…: starts COMMAND, which has the API and stays until stop_api or the end of the run.
+serve() {
+  set -m
+  "$@" 9>&- &
+  api=$!
+  set +m
+  echo "$api" >"$run/api"
+}
+
 stop_group() {
   kill -TERM -- "-$1" 2>/dev/null || return 0
   local waited
@@ -195,11 +209,7 @@ start_api() {
   local command port=$1
   shift
   sam_local start-api --port "$port" --warm-containers LAZY --parameter-overrides "Architecture=$architecture" "$@"
-  set -m
-  "${command[@]}" </dev/null >&2 9>&- &
-  api=$!
-  set +m
-  echo "$api" >"$run/api"
+  serve "${command[@]}" </dev/null >&2
 }
 
 # wait_for_api PORT KEY
@@ -269,8 +279,9 @@ database_of_containers() {
   fi
 }
 
-# event_with FILE KEY ID: prints an event with an API key and a webhook's id in the place of the examples in it.
-event_with() { sed -E -e "s/whk_[a-z2-7]{58}/$2/g" -e "s/wh_[0-9A-Z]{26}/$3/g" "$1"; }
+# event_with FILE KEY ID: prints an event with an API key and a webhook's id in the place of the examples in it. Another key or
+# id stays: that is how a wrong one is tried.
+event_with() { sed -e "s/$example_key/$2/g" -e "s/$example_id/$3/g" "$1"; }
 
 # Prints the functions' folders and names in the template, a line each.
 functions() {

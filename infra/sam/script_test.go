@@ -116,7 +116,7 @@ func TestRefusals(t *testing.T) {
 				scripts["docker"] = test.docker
 			}
 			// A SAM CLI that runs, where none is to be missing.
-			environment := []string{tools(t, test.without, scripts)}
+			environment := []string{tools(t, test.without, scripts), "CI="}
 			if test.want != noSAM {
 				environment = append(environment, "SAM=true")
 			}
@@ -137,6 +137,45 @@ func TestDockerdThatRuns(t *testing.T) {
 	}
 }
 
+// sourced runs a command of lib.sh and gives its exit code and all that it said.
+func sourced(t *testing.T, environment []string, command string, args ...string) (int, string) {
+	t.Helper()
+	words := append([]string{"bash", "-c", "source ./lib.sh && " + command, "-"}, args...)
+	return run(t, append([]string{"BASH_ENV="}, environment...), "/usr/bin/env", words...)
+}
+
+// TestChoiceOfSAM has a SAM CLI in PATH, which CI does without: there it is the pinned one that is
+// tested. Without python3 that cannot be fetched.
+func TestChoiceOfSAM(t *testing.T) {
+	path := tools(t, []string{"python3"}, map[string]string{"sam": "exit 0"})
+	installed := filepath.Join(strings.TrimPrefix(path, "PATH="), "sam") + "\n"
+	const refused = "venv: python3 is missing: install it (Debian: apt-get install python3 python3-venv)\n"
+	tests := []struct {
+		name, ci, sam string
+		code          int
+		want          string
+	}{
+		{name: "the installed one", want: installed},
+		{name: "CI is false", ci: "false", want: installed},
+		{name: "the pinned one in CI", ci: "true", code: 1, want: refused},
+		{name: "the one that is named", sam: "true", want: "true\n"},
+		{name: "the one that is named, in CI", ci: "true", sam: "true", want: "true\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			code, out := sourced(t, []string{path, "CI=" + test.ci, "SAM=" + test.sam}, `find_sam && echo "$SAM"`)
+			if code != test.code || out != test.want {
+				t.Errorf("exit code %d and\n%swant %d and\n%s", code, out, test.code, test.want)
+			}
+		})
+	}
+}
+
+const (
+	exampleKey = "whk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabscsvvu"
+	exampleID  = "wh_01JDD9XV8Q4ZJ0T6Q5Y1Q2W3E4"
+)
+
 // TestEvents puts a key and an id into every event as the scripts do.
 func TestEvents(t *testing.T) {
 	key, id := "whk_"+strings.Repeat("b", 58), "wh_"+strings.Repeat("1", 26)
@@ -150,12 +189,34 @@ func TestEvents(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			code, after := run(t, []string{"BASH_ENV="}, "/usr/bin/env", "bash", "-c", `source ./lib.sh && event_with "$@"`,
-				"-", filepath.Join("functions", filepath.Base(filepath.Dir(event)), "event.json"), key, id)
+			code, after := sourced(t, nil, `event_with "$@"`,
+				filepath.Join("functions", filepath.Base(filepath.Dir(event)), "event.json"), key, id)
 			want := regexp.MustCompile(`whk_[a-z2-7]{58}`).ReplaceAllString(string(before), key)
 			want = regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAllString(want, id)
 			if code != 0 || after != want || !strings.Contains(after, `"Bearer `+key+`"`) {
 				t.Errorf("exit code %d and\n%s", code, after)
+			}
+		})
+	}
+}
+
+// TestCustomEvents keeps the key and the id of an event that somebody made to try a wrong one.
+func TestCustomEvents(t *testing.T) {
+	key, id := "whk_"+strings.Repeat("b", 58), "wh_"+strings.Repeat("1", 26)
+	otherKey, otherID := "whk_"+strings.Repeat("c", 58), "wh_"+strings.Repeat("2", 26)
+	tests := []struct{ name, event, want string }{
+		{"the examples'", exampleKey + " " + exampleID + " " + exampleID, key + " " + id + " " + id},
+		{"an unknown id", exampleKey + " " + otherID, key + " " + otherID},
+		{"a wrong key", otherKey + " " + exampleID, otherKey + " " + id},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			event := filepath.Join(t.TempDir(), "event.json")
+			if err := os.WriteFile(event, []byte(test.event+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if code, got := sourced(t, nil, `event_with "$@"`, event, key, id); code != 0 || got != test.want+"\n" {
+				t.Errorf("exit code %d and %q, want %q", code, got, test.want)
 			}
 		})
 	}
