@@ -6,6 +6,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
+# shellcheck source=infra/tools/ci.sh
+source infra/tools/ci.sh
 
 runs=$PWD/.cache/sam
 dynamodb_local=infra/dynamodb-local/dynamodb-local
@@ -33,10 +35,8 @@ die() {
 # Sets SAM: the command that the variable names already, else the one installed, else the pinned one, which is fetched. With CI
 # set the one installed does not count.
 find_sam() {
-  local ci=${CI:-}
-  if [[ $ci == false ]]; then ci=''; fi
-  if [[ -z ${SAM:-} ]] && { [[ -n $ci ]] || ! SAM=$(command -v sam); }; then
-    [[ -n $ci ]] || command -v python3 >/dev/null ||
+  if [[ -z ${SAM:-} ]] && { [[ -n ${CI:-} ]] || ! SAM=$(command -v sam); }; then
+    [[ -n ${CI:-} ]] || command -v python3 >/dev/null ||
       die "SAM CLI is missing: install it, see https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/install-sam-cli.html, or install python3 and it is fetched"
     SAM=$(infra/tools/python/venv sam)/bin/sam || exit 1
   fi
