@@ -229,3 +229,29 @@ func raw(t *testing.T, path, statements string) {
 		t.Fatal(err)
 	}
 }
+
+func TestPingMissesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	store := openStore(t, path)
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("in its place: %v", err)
+	}
+	rename(path, path+".moved")
+	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
+		t.Errorf("moved away: got %v, want a webhook.Unavailable", err)
+	}
+	openStore(t, path)
+	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
+		t.Errorf("with another in its place: got %v, want a webhook.Unavailable", err)
+	}
+	rename(path+".moved", path)
+	if err := store.Ping(t.Context()); err != nil {
+		t.Errorf("back again: %v", err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // goroutines.
 type Store struct {
 	path   string
+	file   os.FileInfo // what is open, to be told from what may come to be at path
 	now    func() time.Time
 	reads  *reader
 	writes *writer
@@ -59,7 +61,11 @@ func open(ctx context.Context, path string, now func() time.Time, steps fs.FS) (
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database file %s: %w", path, err), reads.close())
 	}
-	return &Store{path: path, now: now, reads: reads, writes: writes}, nil
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the database file: %w", err), writes.close(), reads.close())
+	}
+	return &Store{path: path, file: file, now: now, reads: reads, writes: writes}, nil
 }
 
 // Close finishes the writes that have begun and closes the file. Calls that come later fail.
@@ -69,10 +75,17 @@ func (s *Store) Close() error {
 
 const ping = `SELECT EXISTS (SELECT 1 FROM counters)`
 
-// Ping implements [webhook.Store].
+// Ping implements [webhook.Store]. It fails, too, when the file that is open is no longer the one at its
+// path: what is stored in it would not be found by the next process.
 func (s *Store) Ping(ctx context.Context) error {
 	var any bool
-	return translate(s.reads.row(ctx, ping).Scan(&any))
+	if err := s.reads.row(ctx, ping).Scan(&any); err != nil {
+		return translate(err)
+	}
+	if there, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, there) {
+		return webhook.Unavailable(fmt.Errorf("the database file %s was moved or replaced while it was open: put it back, or start again with the new one", s.path))
+	}
+	return nil
 }
 
 // reader is a pool of connections that only read, with every query of the package prepared.
