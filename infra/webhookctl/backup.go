@@ -39,7 +39,7 @@ func (cmd *backupCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	return untilSignal(ctx, func(ctx context.Context) error {
 		summary, err := sqlite.BackupFile(ctx, path, cmd.File)
 		if err != nil {
-			return storeError(err)
+			return fileError(path, err)
 		}
 		_, err = fmt.Fprintf(c.out, "%s is a backup of %s: %s.\n"+
 			"The token key file (%s, or what --token-key-file names) is not in it: keep a copy of that as well, in another place.\n",

@@ -88,18 +88,20 @@ func TestNoKeys(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	eachStore(t, func(t *testing.T, p place) {
-		mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
+		ready, _ := mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
+		database := strings.TrimSuffix(ready, " is ready.\n")
 		for _, step := range []struct {
 			args []string
 			want string
 		}{
-			{[]string{"types", "add", "b.second"}, "b.second is available to every company.\n"},
-			{[]string{"types", "add", "a.third", "--description", "two\nlines"}, "a.third is available to every company.\n"},
-			{[]string{"types", "add", "own.type", "--company", "acme"}, "own.type is available to company acme.\n"},
+			{[]string{"types", "add", "b.second"}, "b.second is available to every company in PLACE.\n"},
+			{[]string{"types", "add", "a.third", "--description", "two\nlines"}, "a.third is available to every company in PLACE.\n"},
+			{[]string{"types", "add", "own.type", "--company", "acme"}, "own.type is available to company acme in PLACE.\n"},
 			{[]string{"types", "remove", "b.second"}, "b.second is no longer available to every company. Webhooks that have it keep it.\n"},
 		} {
-			if stdout, _ := mustRun(t, newTool(t, p.dir, p.args(step.args...)...)); stdout != step.want {
-				t.Errorf("%v: got %q, want %q", step.args, stdout, step.want)
+			want := strings.ReplaceAll(step.want, "PLACE", database)
+			if stdout, stderr := mustRun(t, newTool(t, p.dir, p.args(step.args...)...)); stdout != want || stderr != "" {
+				t.Errorf("%v: got %q, want %q, noted %q", step.args, stdout, want, stderr)
 			}
 		}
 		checkTypes(t, p, nil, `a\.third every company \S+Z two lines`)
@@ -117,6 +119,32 @@ func checkTypes(t *testing.T, p place, flags []string, want ...string) {
 	rows := strings.Join(fields(t, stdout, "NAME FOR ADDED DESCRIPTION"), "\n")
 	if !regexp.MustCompile(`^` + strings.Join(want, `\n`) + `$`).MatchString(rows) {
 		t.Errorf("types list %v:\n%s\nwant rows like\n%s", flags, rows, strings.Join(want, "\n"))
+	}
+}
+
+// TestANewDatabaseIsTold has a folder of its own for each command, as a mistyped --data leads to one.
+func TestANewDatabaseIsTold(t *testing.T) {
+	old := t.TempDir()
+	mustRun(t, newTool(t, old, "types", "add", "a.b", "--company", "acme"))
+	mustRun(t, newTool(t, old, "export", "--company", "acme", "--output", "acme.jsonl"))
+	const begun = "A new database was begun: new/webhooks.db. If you have one already, check --data.\n"
+	for _, tt := range []struct {
+		args []string
+		want int // how often it is told
+	}{
+		{[]string{"types", "add", "a.b"}, 1},
+		{[]string{"keys", "create", "--company", "acme", "--permissions", "webhooks:read"}, 1},
+		{[]string{"import", filepath.Join(old, "acme.jsonl")}, 1},
+		{[]string{"tables", "create"}, 0}, // which is for that
+	} {
+		t.Run(tt.args[0], func(t *testing.T) {
+			args, dir := append(tt.args, "--data", "new"), t.TempDir()
+			for _, want := range []int{tt.want, 0} {
+				if _, stderr := mustRun(t, newTool(t, dir, args...)); strings.Count(stderr, begun) != want {
+					t.Errorf("noted %q, want it %d times: %q", stderr, want, begun)
+				}
+			}
+		})
 	}
 }
 

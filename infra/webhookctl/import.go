@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"webhooks/infra/webhookctl/transfer"
 	"webhooks/shared/seal"
@@ -46,6 +44,9 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 			return err
 		}
 		defer in.Close()
+		if err := cmd.refuseDatabase(in); err != nil {
+			return err
+		}
 		if err := cmd.checkFirst(ctx, c, storage, in); err != nil {
 			return err
 		}
@@ -53,6 +54,7 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 		if err != nil {
 			return err
 		}
+		s.noteBegun(c)
 		return errors.Join(cmd.load(ctx, c, storage, s, in), s.close())
 	})
 }
@@ -62,6 +64,9 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 func (cmd *importCmd) open() (*os.File, error) {
 	if cmd.File != "-" {
 		file, err := os.Open(cmd.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no %s: check the path, or give - for standard input", cmd.File)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the export: %w", err)
 		}
@@ -176,12 +181,30 @@ func rewound[T any](in io.Seeker, read func() (T, error)) (T, error) {
 func (cmd *importCmd) explain(err error) error {
 	switch {
 	case errors.Is(err, seal.ErrUnknownKey) && cmd.SourceTokenKeyFile == "":
-		return fmt.Errorf("%w: give the token key file of the store that was exported with --source-token-key-file", err)
+		return fmt.Errorf("%s: %w: give the token key file of the store that was exported with --source-token-key-file", cmd.name(), err)
 	case errors.Is(err, seal.ErrUnknownKey):
-		return fmt.Errorf("%w: %s is not the token key file of the store that was exported", err, cmd.SourceTokenKeyFile)
+		return fmt.Errorf("%s: %w: %s is not the token key file of the store that was exported", cmd.name(), err, cmd.SourceTokenKeyFile)
 	}
 	if _, ok := errors.AsType[*webhook.Error](err); ok {
 		return storeError(err)
 	}
-	return fmt.Errorf("%s: %w", cmp.Or(strings.TrimPrefix(cmd.File, "-"), "stdin"), err)
+	return fmt.Errorf("%s: %w", cmd.name(), err)
+}
+
+// name names the file to people.
+func (cmd *importCmd) name() string {
+	if cmd.File == "-" {
+		return "stdin"
+	}
+	return cmd.File
+}
+
+// refuseDatabase tells who confuses import with restore. The rest is for the reading of the lines.
+func (cmd *importCmd) refuseDatabase(in io.ReaderAt) error {
+	const magic = "SQLite format 3\x00"
+	start := make([]byte, len(magic))
+	if n, _ := in.ReadAt(start, 0); string(start[:n]) == magic {
+		return fmt.Errorf("%s: this is an SQLite database: use \"webhookctl restore\"", cmd.name())
+	}
+	return nil
 }

@@ -162,7 +162,7 @@ func TestMoveToAnotherTokenKey(t *testing.T) {
 	tool.Stdin = strings.NewReader(export)
 	got := runTool(t, tool)
 	const want = "it was sealed with a key that is not here: give the token key file of the store that was exported with --source-token-key-file\n"
-	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "webhookctl: line 10: webhook wh_") || !strings.HasSuffix(got.stderr, want) {
+	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "webhookctl: stdin: line 10: webhook wh_") || !strings.HasSuffix(got.stderr, want) {
 		t.Errorf("without the key: got exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
 	}
 	if files, err := os.ReadDir(second.dir); err != nil || len(files) != 0 {
@@ -224,11 +224,12 @@ func TestImportErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no file", []string{"import", "missing.jsonl"}, "the export: open missing.jsonl: no such file or directory"},
+		{"no file", []string{"import", "missing.jsonl"}, "there is no missing.jsonl: check the path, or give - for standard input"},
+		{"a database", []string{"import", ".webhooks/webhooks.db"}, `.webhooks/webhooks.db: this is an SQLite database: use "webhookctl restore"`},
 		{"half a file", []string{"import", "half.jsonl"}, "half.jsonl: line 3: the export is cut off after it: export it anew"},
 		{"nothing on stdin", []string{"import", "-"}, "stdin: the export is empty"},
 		{"source key that is not there", []string{"import", "half.jsonl", "--source-token-key-file", "no.key"}, "--source-token-key-file: stat no.key: no such file or directory: give the path of a token key file"},
-		{"source key that is none", []string{"import", "half.jsonl", "--source-token-key-file", "half.jsonl"}, "token key file half.jsonl: line 1 is not the base64 of 32 bytes (--source-token-key-file)"},
+		{"source key that is none", []string{"import", "half.jsonl", "--source-token-key-file", "half.jsonl"}, "token key file half.jsonl: line 1 is not the base64 of 32 bytes: put the file back from its backup, or give another (--source-token-key-file)"},
 		{"target key that is not there", []string{"export", "--company", "acme", "--target-token-key-file", "no.key"}, "--target-token-key-file: stat no.key: no such file or directory: give the path of a token key file"},
 		{"both kinds of keys", []string{"export", "--company", "acme", "--store", "dynamodb", "--kms-key", "a", "--token-key-file", "b"}, "--kms-key and --token-key-file are given, and tokens have one kind of key: leave one out"},
 		{"KMS for SQLite", []string{"import", "half.jsonl", "--kms-key", "a"}, "--kms-key is given, but the store is sqlite: add --store dynamodb, or leave it out"},

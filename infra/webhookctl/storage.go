@@ -44,6 +44,8 @@ type opened struct {
 	store
 	// place names it to people.
 	place string
+	// begun tells that opening it made the file.
+	begun bool
 	// createTables makes what is missing; it may be repeated.
 	createTables func(ctx context.Context) error
 	// kmsKeys gives token keys that are kept in this store under a KMS key, at the region's KMS or
@@ -123,7 +125,9 @@ func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
 
 func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginning) (*opened, error) {
 	path := f.databaseFile()
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && begin == existing {
+	_, err := os.Stat(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && begin == existing {
 		return nil, fmt.Errorf("there is no %s: check --data, or run \"webhookctl tables create\" to begin a new one", path)
 	}
 	if err := f.makeDataDir(); err != nil {
@@ -131,11 +135,12 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, begin beginni
 	}
 	s, err := sqlite.Open(ctx, path, c.now)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, fileError(path, err)
 	}
 	return &opened{
 		store:        s,
 		place:        path,
+		begun:        missing,
 		createTables: func(context.Context) error { return nil }, // opening it did
 		newest:       s.NewestWebhook,
 		close:        s.Close,
@@ -151,6 +156,13 @@ func (f *storageFlags) makeDataDir() error {
 		return fmt.Errorf("making the data folder: %w: give another with --data", err)
 	}
 	return nil
+}
+
+// noteBegun tells who meant a database that there is that this one is new.
+func (s *opened) noteBegun(c *console) {
+	if s.begun {
+		fmt.Fprintf(c.err, "A new database was begun: %s. If you have one already, check --data.\n", s.place)
+	}
 }
 
 // openSoon opens the store, or gives up after commandTimeout.
@@ -175,5 +187,6 @@ func (f *storageFlags) withStore(ctx context.Context, c *console, begin beginnin
 	if err != nil {
 		return err
 	}
+	s.noteBegun(c)
 	return errors.Join(do(ctx, s), s.close())
 }

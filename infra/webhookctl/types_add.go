@@ -40,7 +40,7 @@ func (cmd *typesAddCmd) Run(ctx context.Context, c *console, storage *storageFla
 		if err != nil {
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "%s is available to %s.\n", cmd.Name, whose(cmd.Company))
+		_, err = fmt.Fprintf(c.out, "%s is available to %s in %s.\n", cmd.Name, whose(cmd.Company), s.place)
 		return err
 	})
 }

@@ -71,7 +71,7 @@ func loadKeyFile(path string) (KeyRing, error) {
 	}
 	keys, err := parseKeys(text)
 	if err != nil {
-		return nil, fmt.Errorf("token key file %s: %w", path, err)
+		return nil, fmt.Errorf("token key file %s: %w: put the file back from its backup, or give another", path, err)
 	}
 	return keys, nil
 }

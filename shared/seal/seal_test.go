@@ -187,9 +187,9 @@ func TestKeyFileContents(t *testing.T) {
 		{"two keys", "# comment\n\n" + line(1, 32) + line(2, 32), 0o600, []Key{testKey(t, 1), testKey(t, 2)}, ""},
 		{"read-only", line(1, 32), 0o400, []Key{testKey(t, 1)}, ""},
 		{"readable by the group", line(1, 32), 0o640, nil, "may be read by others: run chmod 600 on it"},
-		{"no key", "# nothing\n", 0o600, nil, "there is no key in it"},
-		{"no base64", line(1, 32) + "hello!\n", 0o600, nil, "line 2 is not the base64 of 32 bytes"},
-		{"too short", line(1, 31), 0o600, nil, "line 1 is not the base64 of 32 bytes"},
+		{"no key", "# nothing\n", 0o600, nil, "there is no key in it: put the file back from its backup, or give another"},
+		{"no base64", line(1, 32) + "hello!\n", 0o600, nil, "line 2 is not the base64 of 32 bytes: put the file back from its backup, or give another"},
+		{"too short", line(1, 31), 0o600, nil, "line 1 is not the base64 of 32 bytes: put the file back from its backup, or give another"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
