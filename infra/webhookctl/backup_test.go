@@ -47,6 +47,7 @@ $`
 	stdout, stderr := mustRun(t, newTool(t, p.dir, "restore", "b.db", "--replace"))
 	want = `^b\.db is restored to \.webhooks/webhooks\.db: 1 webhook of 1 company, \d+ bytes, schema 1\.
 The database that was there is kept as \S+/\.webhooks/webhooks\.db\.replaced-\d{8}T\d{6}Z\.
+Everything is as it was at the backup: API keys revoked since then work again; look at "webhookctl keys list"\.
 $`
 	if !regexp.MustCompile(want).MatchString(stdout) || stderr != "" {
 		t.Errorf("restore printed %q, noted %q", stdout, stderr)
@@ -80,6 +81,8 @@ func TestBackupErrors(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.dir, "no.db"), []byte(strings.Repeat("no database", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	mustRun(t, newTool(t, full, "types", "add", "a.b", "--company", "acme"))
+	mustRun(t, newTool(t, full, "export", "--company", "acme", "--output", filepath.Join(p.dir, "acme.jsonl")))
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -92,7 +95,8 @@ func TestBackupErrors(t *testing.T) {
 			"making the backup: no file can be made in " + filepath.Join(full, "gone") + ": no such file or directory: give a path in another folder"},
 		{"replacing by a variable", []string{"restore", "no.db", "--data", filepath.Join(full, ".webhooks")},
 			"there is a " + filepath.Join(full, ".webhooks/webhooks.db") + " already: give another --data, or --replace to put the backup in its place"},
-		{"no backup", []string{"restore", "b.db"}, "verifying b.db: no such file or directory"},
+		{"no backup", []string{"restore", "b.db"}, "there is no b.db: check the path of the backup"},
+		{"an export", []string{"restore", "acme.jsonl"}, `acme.jsonl is no backup: what export wrote goes to "webhookctl import"`},
 		{"another file", []string{"restore", "no.db"}, "verifying no.db: the file is not an SQLite database: give another path, or restore a backup"},
 		{"no file", []string{"restore"}, `expected "<file>"` + helpFor("restore --help")},
 	} {

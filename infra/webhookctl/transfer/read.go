@@ -50,6 +50,14 @@ func read(ctx context.Context, in io.Reader, v visitor) (Counts, error) {
 	return r.seen, nil
 }
 
+// IsExport reports whether a file begins as what [Exporter.Export] writes does, of any version.
+func IsExport(in io.Reader) bool {
+	const longest = 4 << 10 // many times what any header has
+	var h headerLine
+	err := json.NewDecoder(io.LimitReader(in, longest)).Decode(&h)
+	return err == nil && h.Kind == kindHeader && h.Format == formatName
+}
+
 // reading is one file on its way.
 type reading struct {
 	visitor

@@ -64,6 +64,24 @@ func TestExportThatFails(t *testing.T) {
 	}
 }
 
+func TestIsExport(t *testing.T) {
+	store := newStore(t)
+	fill(t, store, newSealer(t, 1))
+	lines := strings.Join(export(t, Exporter{Source: store}), "")
+	for text, want := range map[string]bool{
+		lines: true,
+		strings.Replace(lines, `"version":1`, `"version":9`, 1): true,
+		strings.Replace(lines, formatName, "another", 1):        false,
+		`{"kind":"end"}`:      false,
+		"SQLite format 3\x00": false,
+		"":                    false,
+	} {
+		if got := IsExport(strings.NewReader(text)); got != want {
+			t.Errorf("IsExport is %v of %q", got, text)
+		}
+	}
+}
+
 func TestImport(t *testing.T) {
 	old, sealer := newStore(t), newSealer(t, 1)
 	fill(t, old, sealer)
