@@ -12,9 +12,13 @@ import (
 // healthTimeout is how long the service may take to answer: longer than it waits for its store.
 const healthTimeout = 2 * pingTimeout
 
+// healthInterval is how long to wait after one answer before asking again.
+const healthInterval = 200 * time.Millisecond
+
 // healthCmd is "webhookctl health".
 type healthCmd struct {
-	Addr string `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Address that the service listens on, as given to serve. Without a host, or with one that stands for all addresses, it is asked on loopback."`
+	Addr string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Address that the service listens on, as given to serve. Without a host, or with one that stands for all addresses, it is asked on loopback."`
+	Wait time.Duration `env:"WEBHOOKS_WAIT" default:"0s" placeholder:"DURATION" help:"How long to go on asking a service that does not work yet, such as 30s. Without it, it is asked once."`
 }
 
 // Help is the end of "webhookctl health --help".
@@ -24,14 +28,35 @@ func (*healthCmd) Help() string {
 Examples:
 
     webhookctl health
-    webhookctl health --addr :8080`
+    webhookctl health --addr :8080
+    webhookctl health --wait 30s`
 }
 
-// Run asks /healthz.
+// Run asks /healthz until it is well, or until cmd.Wait is over.
 func (cmd *healthCmd) Run(ctx context.Context, c *console) error {
 	if err := validateAddr(cmd.Addr); err != nil {
 		return err
 	}
+	if cmd.Wait < 0 {
+		return fmt.Errorf("--wait is %v: it must not be less than 0s", cmd.Wait)
+	}
+	waiting, cancel := context.WithTimeout(ctx, cmd.Wait)
+	defer cancel()
+	for {
+		err := cmd.ask(ctx, c)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-waiting.Done():
+			return err
+		case <-time.After(healthInterval):
+		}
+	}
+}
+
+// ask asks once, whatever is left of cmd.Wait, so that an error says what is wrong with the service.
+func (cmd *healthCmd) ask(ctx context.Context, c *console) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	address := reachable(cmd.Addr)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -62,6 +63,49 @@ func TestHealthOfOthers(t *testing.T) {
 		addr := other.Listener.Addr().String()
 		mustRefuse(t, newTool(t, t.TempDir(), "health", "--addr", addr), strings.ReplaceAll(want, "ADDR", addr))
 		other.Close()
+	}
+}
+
+// TestHealthWaits has a service that works from the fourth question on.
+func TestHealthWaits(t *testing.T) {
+	var asked atomic.Int32
+	starting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) < 4 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer starting.Close()
+	addr := starting.Listener.Addr().String()
+	const failed = "the service on ADDR runs, but its database does not answer: see its log"
+	mustRefuse(t, newTool(t, t.TempDir(), "health", "--addr", addr), strings.ReplaceAll(failed, "ADDR", addr))
+	if got := asked.Load(); got != 1 {
+		t.Fatalf("without --wait it asked %d times", got)
+	}
+	mustRun(t, newTool(t, t.TempDir(), "health", "--addr", addr, "--wait", "50s"))
+	if got := asked.Load(); got != 4 {
+		t.Errorf("it asked %d times, want 4", got)
+	}
+}
+
+// TestHealthWaitsForAStart asks before anything listens, and gives up on what never does.
+func TestHealthWaitsForAStart(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := runTool(t, newTool(t, t.TempDir(), "health", "--addr", addr, "--wait", "300ms"))
+	if want := "webhookctl: the service does not answer on " + addr + ": "; got.code != 1 || !strings.HasPrefix(got.stderr, want) || !strings.Contains(got.stderr, "refused") {
+		t.Errorf("got exit code %d, stderr %q", got.code, got.stderr)
+	}
+	wait := startTool(t, newTool(t, t.TempDir(), "health", "--addr", addr, "--wait", "50s"))
+	tool := newTool(t, t.TempDir(), "serve", "--addr", addr)
+	startProcess(t, tool)
+	if got := wait(); got.code != 0 {
+		t.Errorf("got exit code %d, stderr %q", got.code, got.stderr)
 	}
 }
 
