@@ -34,7 +34,7 @@ func (s *server) shown(t testing.TB, pattern string) string {
 func (s *server) curlLines(t *testing.T) []string {
 	t.Helper()
 	s.devKey(t)
-	return regexp.MustCompile(`(?m)^.*\bcurl .*$`).FindAllString(s.stdout.String(), -1)
+	return regexp.MustCompile(`(?m)^(?:ID=.*)?\bcurl .*$`).FindAllString(s.stdout.String(), -1)
 }
 
 // needCurl skips where there is no curl; in CI there must be.
@@ -98,6 +98,16 @@ func TestCurlLines(t *testing.T) {
 		}
 		checkLog(t, s.stderr.String(), s.devKey(t))
 	})
+}
+
+// TestReceiverLine pastes the line that has something arrive.
+func TestReceiverLine(t *testing.T) {
+	needCurl(t)
+	p := place{dir: t.TempDir()}
+	s := startServer(t, p, "--dev", "--data", filepath.Join(p.dir, "it's \"data"))
+	line := s.shown(t, `nothing is sent in this version yet; try it:\n +(curl .*)\n`)
+	paste(t, []string{"cd /", strings.Replace(line, " hello ", " arrived ", 1)})
+	s.waitFor(t, "what arrived", func() bool { return strings.Contains(s.stdout.String(), "arrived") })
 }
 
 // TestPasteWholeBanner pastes the titles as well, into each shell that there is. Zsh, as it is where

@@ -29,6 +29,15 @@ func (s *Sandbox) Calls(api string) []Call {
 	}
 }
 
+// tryReceiver gives a line for a POSIX shell, in any folder, that has something arrive.
+func (s *Sandbox) tryReceiver() string {
+	authority := filepath.Join(s.dir, AuthorityFile)
+	if path, err := filepath.Abs(authority); err == nil {
+		authority = path
+	}
+	return "curl --cacert '" + strings.ReplaceAll(authority, "'", `'\''`) + "' -d hello " + s.ReceiverURL + "/"
+}
+
 // WriteBanner tells a person what there is and what to do first. It shows the API key.
 func (s *Sandbox) WriteBanner(out io.Writer, api string) error {
 	var text strings.Builder
@@ -38,10 +47,11 @@ The webhook API is ready at %s (development, this machine only; Ctrl-C ends it).
   API key   %s
             company %q, all permissions, kept in %s
   Receiver  %s
-            shows here what arrives, at any path; its certificate is signed by %s
+            shows here what arrives, at any path; nothing is sent in this version yet; try it:
+            %s
 
 Paste into a shell, in this order:
-`, api, s.Key, Company, filepath.Join(s.dir, keyFile), s.ReceiverURL, filepath.Join(s.dir, AuthorityFile))
+`, api, s.Key, Company, filepath.Join(s.dir, keyFile), s.ReceiverURL, s.tryReceiver())
 	// A title is an argument of the command that does nothing: zsh takes no comments where it is typed at.
 	for _, call := range s.Calls(api) {
 		fmt.Fprintf(&text, "\n: '%s'\n%s\n", call.Title, call.Line)
