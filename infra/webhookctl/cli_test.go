@@ -134,8 +134,8 @@ func TestVariablesEqualFlags(t *testing.T) {
 		{
 			name:    "health",
 			command: []string{"health"},
-			flags:   []string{"--addr=:1"},
-			env:     map[string]string{"WEBHOOKS_ADDR": ":1"},
+			flags:   []string{"--addr=:1", "--wait=30s"},
+			env:     map[string]string{"WEBHOOKS_ADDR": ":1", "WEBHOOKS_WAIT": "30s"},
 			part:    func(f *cli) any { return f.Health },
 		},
 		{
@@ -203,8 +203,8 @@ func TestHelp(t *testing.T) {
 		{[]string{"export", "--help"}, []string{"encrypts webhook tokens, needed with --target-token-key-file;", "--region"}, []string{"webhook tokens, made", "${"}},
 		{[]string{"import", "--help"}, []string{"webhook tokens, made when missing and", "--region"}, []string{"${"}},
 		{[]string{"backup", "--help"}, []string{"--data"}, []string{"DynamoDB:"}},
-		{[]string{"restore", "--help"}, []string{"--data", "--replace"}, []string{"DynamoDB:", "WEBHOOKS_REPLACE"}},
-		{[]string{"health", "--help"}, []string{"--addr"}, []string{"DynamoDB", "--data"}},
+		{[]string{"restore", "--help"}, []string{"--data", "--replace", "revoked since work again"}, []string{"DynamoDB:", "WEBHOOKS_REPLACE"}},
+		{[]string{"health", "--help"}, []string{"--addr", "webhookctl health --wait 30s", "[default 0s, $WEBHOOKS_WAIT]"}, []string{"DynamoDB", "--data"}},
 		{[]string{"version", "--help"}, []string{"webhookctl version"}, []string{"DynamoDB", "--data"}},
 	}
 	for _, tt := range tests {
@@ -228,7 +228,7 @@ func TestHelp(t *testing.T) {
 func TestNoCommandPrintsHelp(t *testing.T) {
 	help, _ := mustRun(t, newTool(t, t.TempDir(), "--help"))
 	got := runTool(t, newTool(t, t.TempDir()))
-	if got.code != 2 || got.stdout != help || got.stderr != "" {
-		t.Errorf("got exit code %d, stderr %q, stdout\n%s\nwant exit code 2 and the help", got.code, got.stderr, got.stdout)
+	if got.code != 1 || got.stdout != help || got.stderr != "" {
+		t.Errorf("got exit code %d, stderr %q, stdout\n%s\nwant exit code 1, as for every mistake in a command line, and the help", got.code, got.stderr, got.stdout)
 	}
 }

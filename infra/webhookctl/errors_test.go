@@ -52,7 +52,8 @@ func TestErrorLines(t *testing.T) {
 		{"type name with a blank", []string{"types", "add", "a b"}, `"a b" is no event type name: use 1 to 128 letters, digits and . _ - : /, a letter or digit first`},
 		{"type of no company", []string{"types", "add", "a", "--company", "a b"}, `--company "a b" is no company id: use 1 to 64 letters, digits, _ and -`},
 		{"description", []string{"types", "add", "a", "--description", strings.Repeat("x", 1025)}, `--description must be UTF-8 text of at most 1024 characters: shorten it`},
-		{"type that there is not", []string{"types", "remove", "a.b"}, `there is no event type a.b for every company in .webhooks/webhooks.db: see "webhookctl types list"`},
+		{"type that there is not", []string{"types", "remove", "a.b"}, `there is no event type a.b that every company has in .webhooks/webhooks.db (for one company's: --company): see "webhookctl types list"`},
+		{"company's type that there is not", []string{"types", "remove", "a.b", "--company", "acme"}, `there is no event type a.b of company acme alone in .webhooks/webhooks.db: see "webhookctl types list --company acme"`},
 		{"no data", []string{"types", "list", "--data", "elsewhere"}, `there is no elsewhere/webhooks.db: check --data, or run "webhookctl tables create" to begin a new one`},
 		{"endpoint without its store", []string{"types", "list", "--dynamodb-endpoint", "http://localhost:8000"}, `--dynamodb-endpoint (or WEBHOOKS_DYNAMODB_ENDPOINT) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
 		{"table prefix without its store", []string{"keys", "list", "--company", "a", "--table-prefix", "prod-"}, `--table-prefix (or WEBHOOKS_TABLE_PREFIX) is given, but the store is sqlite: add --store dynamodb, or leave it out`},
@@ -63,6 +64,9 @@ func TestErrorLines(t *testing.T) {
 		{"addr without port", []string{"serve", "--addr", "localhost"}, `--addr "localhost" is no address to listen on: write host and port, such as 127.0.0.1:3000`},
 		{"addr with a wrong port", []string{"serve", "--addr", "127.0.0.1:65536"}, `--addr "127.0.0.1:65536" is no address to listen on: write host and port, such as 127.0.0.1:3000`},
 		{"addr in use", []string{"serve", "--addr", taken.Addr().String()}, taken.Addr().String() + ` is in use by another program: stop that, or choose another address with --addr (port 0 takes a free one)`},
+		{"addr in use by make run", []string{"serve", "--dev", "--addr", taken.Addr().String()}, taken.Addr().String() + ` is in use by another program: stop that, or choose another address with --addr (port 0 takes a free one) (make run ARGS='--addr 127.0.0.1:0')`},
+		{"quota below none", []string{"serve", "--quota=-1"}, `--quota is -1: it must be at least 1`},
+		{"waiting for less than nothing", []string{"health", "--wait=-1s"}, `--wait is -1s: it must not be less than 0s`},
 		{"quota of none", []string{"serve", "--quota", "0"}, `--quota is 0: it must be at least 1`},
 		{"network", []string{"serve", "--allow-network", "10.0.0.1"}, `--allow-network: "10.0.0.1" is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)` + helpFor("serve --help")},
 		{"address in a network", []string{"serve", "--allow-network", "10.0.0.1/8"}, `--allow-network: "10.0.0.1/8" is an address inside a network: write 10.0.0.0/8 for the network` + helpFor("serve --help")},
@@ -96,6 +100,24 @@ func TestErrorInAVariable(t *testing.T) {
 	cmd := newTool(t, t.TempDir(), "serve")
 	cmd.Env = append(cmd.Env, "WEBHOOKS_QUOTA=many")
 	mustRefuse(t, cmd, `--quota: expected a valid 64 bit int but got "many" (from envar WEBHOOKS_QUOTA="many")`+helpFor("serve --help"))
+}
+
+func TestValueInAVariableThatIsNone(t *testing.T) {
+	const mustBe = `--tls-check must be one of "enforce","off" but got "no"`
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"by the variable", []string{"serve"}, mustBe + ` (from envar WEBHOOKS_TLS_CHECK="no")` + helpFor("serve --help")},
+		{"by the flag as well", []string{"serve", "--tls-check", "no"}, mustBe + helpFor("serve --help")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := newTool(t, t.TempDir(), tt.args...)
+			cmd.Env = append(cmd.Env, "WEBHOOKS_TLS_CHECK=no")
+			mustRefuse(t, cmd, tt.want)
+		})
+	}
 }
 
 func TestVariableOfAnotherStore(t *testing.T) {

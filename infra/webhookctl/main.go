@@ -14,13 +14,13 @@ import (
 
 func main() {
 	err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
-	if errors.Is(err, errNoCommand) {
-		os.Exit(2)
+	if err == nil {
+		return
 	}
-	if err != nil {
+	if !errors.Is(err, errNoCommand) { // the help says enough
 		fmt.Fprintln(os.Stderr, errorLine(err))
-		os.Exit(1)
 	}
+	os.Exit(1)
 }
 
 // run does what the arguments say.

@@ -53,7 +53,7 @@ func (cmd *serveCmd) Run(ctx context.Context, c *console, storage *storageFlags)
 	defer restoreSignals()
 	context.AfterFunc(ctx, restoreSignals) // so that a second signal ends the process
 
-	listener, err := listen(ctx, cmd.Addr)
+	listener, err := listen(ctx, cmd.Addr, cmd.Dev)
 	if err != nil {
 		return err
 	}

@@ -190,7 +190,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen(t.Context(), "127.0.0.1:0", false)
 	err = errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors))
 	if err != nil {
 		t.Fatal(err)

@@ -30,12 +30,16 @@ func limitConnections(listener net.Listener) (net.Listener, error) {
 	return netutil.LimitListener(listener, int(min(mostConnections, max(1, descriptors.Cur/2)))), nil
 }
 
-// listen opens the address.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// listen opens the address. In development mode an error tells how to choose another with make as well.
+func listen(ctx context.Context, addr string, dev bool) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: stop that, or choose another address with --addr (port 0 takes a free one)", addr)
+		text := addr + " is in use by another program: stop that, or choose another address with --addr (port 0 takes a free one)"
+		if dev {
+			text += " (make run ARGS='--addr 127.0.0.1:0')"
+		}
+		return nil, errors.New(text)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("this user may not listen on %s: choose a port above 1023 with --addr", addr)
 	case err != nil:

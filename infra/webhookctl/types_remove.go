@@ -31,7 +31,7 @@ func (cmd *typesRemoveCmd) Run(ctx context.Context, c *console, storage *storage
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		err := s.RemoveEventType(ctx, cmd.Company, cmd.Name)
 		if webhook.KindOf(err) == webhook.KindNotFound {
-			return fmt.Errorf("there is no event type %s for %s in %s: see \"webhookctl types list\"", cmd.Name, whose(cmd.Company), s.place)
+			return cmd.notFound(s.place)
 		}
 		if err != nil {
 			return storeError(err)
@@ -39,4 +39,11 @@ func (cmd *typesRemoveCmd) Run(ctx context.Context, c *console, storage *storage
 		_, err = fmt.Fprintf(c.out, "%s is no longer available to %s. Webhooks that have it keep it.\n", cmd.Name, whose(cmd.Company))
 		return err
 	})
+}
+
+func (cmd *typesRemoveCmd) notFound(place string) error {
+	if cmd.Company == "" {
+		return fmt.Errorf("there is no event type %s that every company has in %s (for one company's: --company): see \"webhookctl types list\"", cmd.Name, place)
+	}
+	return fmt.Errorf("there is no event type %s of company %s alone in %s: see \"webhookctl types list --company %s\"", cmd.Name, cmd.Company, place, cmd.Company)
 }
