@@ -63,6 +63,10 @@ func TestRestoreIntoANewFolder(t *testing.T) {
 	p := place{dir: t.TempDir()}
 	mustRun(t, newTool(t, p.dir, "types", "add", "a.b"))
 	mustRun(t, newTool(t, p.dir, "backup", "b.db"))
+	mustRefuse(t, newTool(t, p.dir, "restore", "none.db", "--data", "new"), "there is no none.db: check the path of the backup")
+	if _, err := os.Stat(filepath.Join(p.dir, "new")); err == nil {
+		t.Error("a refused restore left a folder")
+	}
 	_, stderr := mustRun(t, newTool(t, p.dir, "restore", "b.db", "--data", "new"))
 	want := "There is no new/token.key: put the token key file there that belongs to the backup, before you start the service (or name it with --token-key-file).\n"
 	if stderr != want {

@@ -103,8 +103,7 @@ func TestCurlLines(t *testing.T) {
 // TestReceiverLine pastes the line that has something arrive.
 func TestReceiverLine(t *testing.T) {
 	needCurl(t)
-	p := place{dir: t.TempDir()}
-	s := startServer(t, p, "--dev", "--data", filepath.Join(p.dir, "it's \"data"))
+	s := startServer(t, place{dir: t.TempDir()}, "--dev", "--data", `it's "data`)
 	line := s.shown(t, `nothing is sent in this version yet; try it:\n +(curl .*)\n`)
 	paste(t, []string{"cd /", strings.Replace(line, " hello ", " arrived ", 1)})
 	s.waitFor(t, "what arrived", func() bool { return strings.Contains(s.stdout.String(), "arrived") })
