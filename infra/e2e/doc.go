@@ -20,6 +20,9 @@
 //	WEBHOOKS_E2E_HOST         who answers where the service has no route: "serve" (webhookctl, the
 //	                          default), "gateway" (API Gateway) or "sam" (sam local start-api)
 //
+// The suite first creates a webhook and deletes it. If the service does not answer, or does not accept the key or the
+// receiver, one line says so and what to do, and nothing else is run.
+//
 // A case whose key or quota is missing is skipped; where CI is set, it fails instead. A case
 // that the host cannot show is skipped everywhere, with the reason. `make e2e` takes them without the
 // WEBHOOKS_E2E_, as in make e2e URL=… KEY=… QUOTA=1000, and says in its last lines what was left out and why.

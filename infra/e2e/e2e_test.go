@@ -42,8 +42,14 @@ func runSuite(t *testing.T, target target) {
 	}
 	s := newSuite(target)
 	t.Cleanup(s.http.CloseIdleConnections)
+	if err := s.answers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s.loadDescriptions(t)
 	s.chooseEvent(t)
+	if err := s.accepts(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if s.own != nil {
 		s.settle(t)
 	}
@@ -78,6 +84,7 @@ type subject struct {
 
 func subjects() []subject {
 	return []subject{
+		{"Ready", testReady},
 		{"Reference", testReference},
 		{"Readme", testReadme},
 		{"Authentication", testAuthentication},
