@@ -109,7 +109,8 @@ launch() {
     "launch_$kind"
     if wait_until_ready; then
       if [[ $kind == java ]]; then
-        echo "dynamodb-local: whoever reaches port $port of this machine can read and write it: it listens on every address" >&2
+        echo "dynamodb-local: whoever reaches port $port of this machine can read and write it: it listens on every address;" \
+          "on a network that you do not trust, close it in the firewall" >&2
       fi
       return
     fi

@@ -65,8 +65,12 @@ func TestRunKilled(t *testing.T) {
 
 func TestStartAndStop(t *testing.T) {
 	s := newInstalledScript(t)
-	endpoint := s.mustRun("start")
 	t.Cleanup(func() { s.run("stop") })
+	endpoint, said, code := s.run("start")
+	if code != 0 {
+		t.Fatalf("start: exit code %d: %s", code, said)
+	}
+	s.wantWarning(said, endpoint)
 	if !answers(t, endpoint) {
 		t.Fatalf("nothing answers at %q", endpoint)
 	}
@@ -85,6 +89,23 @@ func TestStartAndStop(t *testing.T) {
 	}
 	if left := s.leftovers(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// wantWarning checks what start said of the jar's port, which is open on every address; a container's is on loopback alone.
+func (s *script) wantWarning(said, endpoint string) {
+	s.t.Helper()
+	record, err := os.ReadFile(filepath.Join(s.home(), "started"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	want := ""
+	if strings.HasPrefix(string(record), "java ") {
+		want = "dynamodb-local: whoever reaches port " + endpoint[strings.LastIndex(endpoint, ":")+1:] + " of this machine can read and write it: " +
+			"it listens on every address; on a network that you do not trust, close it in the firewall"
+	}
+	if said != want {
+		s.t.Errorf("start said %q, want %q", said, want)
 	}
 }
 
