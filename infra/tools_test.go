@@ -106,7 +106,7 @@ mkdir -p "$(dirname "$3")" && echo built >>"$3" && echo built >&2
 		t.Fatal(err)
 	}
 	for _, want := range []string{line + "built\n", "built\n"} {
-		build := exec.CommandContext(t.Context(), "make", "-f", makefile, "webhookctl")
+		build := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-f", makefile, "webhookctl")
 		build.Dir = folder
 		build.Env = append(os.Environ(), "MAKEFLAGS=", "PATH="+folder+":"+os.Getenv("PATH"))
 		var stdout, stderr bytes.Buffer
