@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +77,11 @@ func (r release) files(ctx context.Context, t target) ([]file, error) {
 		{"webhookctl", binary, true},
 		{"THIRD-PARTY-LICENSES.txt", licenses, false},
 	}
-	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "docs/server.md"} {
+	texts, err := r.texts()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range texts {
 		content, err := os.ReadFile(filepath.Join(r.root, name))
 		if err != nil {
 			return nil, err
@@ -84,6 +89,15 @@ func (r release) files(ctx context.Context, t target) ([]file, error) {
 		files = append(files, file{name, content, false})
 	}
 	return files, nil
+}
+
+// texts names what people read of the source, all that the documents among them send a reader to.
+func (r release) texts() ([]string, error) {
+	guides, err := fs.Glob(os.DirFS(r.root), "docs/[^.]*.md") // what editors leave beside them begins with a dot
+	if err != nil {
+		return nil, err
+	}
+	return append(guides, "README.md", "LICENSE", "CHANGELOG.md", "shared/api/openapi/openapi.yaml"), nil
 }
 
 // compile gives the program, which is static and has nothing of this machine in it: no path, version

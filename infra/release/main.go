@@ -28,7 +28,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
-	version := flags.String("version", "", "version to build, such as v1.2.3; what git describe says if not given")
+	version := flags.String("version", "", "version to build, such as v1.2.3 or v1.2.3-rc.1; what git describe says if not given")
 	output := flags.String("output", "dist", "folder for the archives; what is in it of other versions stays")
 	verify := flags.Bool("verify", false, "build everything a second time from a copy of the source, compare, and start what this machine can")
 	if err := flags.Parse(args); err != nil {
@@ -68,7 +68,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// chooseVersion takes the one given, or names the state of the repository.
+// chooseVersion takes the one given, or names the state of the repository. One that is given must look like ours: the names of
+// the archives, and so the commands that people are told to type, begin with it.
 func chooseVersion(ctx context.Context, root, given string) (string, error) {
 	version := given
 	if version == "" {
@@ -79,6 +80,8 @@ func chooseVersion(ctx context.Context, root, given string) (string, error) {
 			return "", errors.New("git describe names no version here: give one with -version")
 		}
 		version = strings.TrimSpace(string(out))
+	} else if !regexp.MustCompile(`^(v\d+\.\d+\.\d+([-+].*)?|[0-9a-f]{7,64}(-dirty)?)$`).MatchString(version) {
+		return "", fmt.Errorf("%q is no version: write it as v1.2.3, a pre-release as v1.2.3-rc.1, or leave it out for what git describe says", version)
 	}
 	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_-]*$`).MatchString(version) {
 		return "", fmt.Errorf("%q can be no version: use letters, digits and . + _ -", version)

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -92,15 +95,57 @@ func TestRelease(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		checkStatic(t, content)
 	}
-	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY-LICENSES.txt", "docs/server.md"} {
+	for _, name := range []string{"README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY-LICENSES.txt",
+		"docs/api.md", "docs/deploy.md", "docs/local-development.md", "docs/server.md", "shared/api/openapi/openapi.yaml"} {
 		if info, err := os.Stat(filepath.Join(output, r.name(own), name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
+	checkLinks(t, root, filepath.Join(output, r.name(own)))
 	sums, err := os.ReadFile(filepath.Join(output, r.sums()))
 	if err != nil || !strings.HasSuffix(string(sums), "  "+r.archive(own)+"\n") || len(sums) != 64+2+len(r.archive(own))+1 {
 		t.Errorf("the checksums are %q, %v", sums, err)
 	}
+}
+
+// checkLinks checks every relative link of the documents in an archive: it leads to a file of the archive, or to source of the
+// repository, which an archive has not.
+func checkLinks(t *testing.T, root, unpacked string) {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(([^)#\s]+)`)
+	checked := 0
+	err := filepath.WalkDir(unpacked, func(document string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(document) != ".md" {
+			return err
+		}
+		content, err := os.ReadFile(document)
+		if err != nil {
+			return err
+		}
+		for _, found := range link.FindAllStringSubmatch(string(content), -1) {
+			if strings.Contains(found[1], "://") {
+				continue
+			}
+			checked++
+			name, err := filepath.Rel(unpacked, filepath.Join(filepath.Dir(document), found[1]))
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(unpacked, name)); err != nil && !isSource(root, name) {
+				t.Errorf("%s in the archive links to %s, which is neither in it nor source of the repository", filepath.Base(document), found[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || checked < 10 {
+		t.Errorf("%d links were checked: %v", checked, err)
+	}
+}
+
+// isSource tells whether there is such a folder of the repository, Go file or setting of SAM's.
+func isSource(root, name string) bool {
+	info, err := os.Stat(filepath.Join(root, name))
+	return err == nil && (info.IsDir() || filepath.Ext(name) == ".go" || name == "template.yaml" || name == "samconfig.toml")
 }
 
 func checkStatic(t *testing.T, content []byte) {
@@ -117,13 +162,22 @@ func checkStatic(t *testing.T, content []byte) {
 }
 
 func TestVersions(t *testing.T) {
-	for version, valid := range map[string]bool{
-		"v1.2.3": true, "1.2.3-rc.1+build": true, "5578fd8-dirty": true,
-		"-v1": false, "v1 x": false, "../v1": false, "v1'": false,
+	const form = " is no version: write it as v1.2.3, a pre-release as v1.2.3-rc.1, or leave it out for what git describe says"
+	const characters = " can be no version: use letters, digits and . + _ -"
+	for version, problem := range map[string]string{
+		"v1.2.3": "", "v0.0.0": "", "v1.2.3-rc.1": "", "v1.2.3-rc.1+build": "",
+		// What git describe says: after a tag, with changes, and where there is no tag.
+		"v1.2.3-4-g5578fd8": "", "v1.2.3-4-g5578fd8-dirty": "", "5578fd8": "", "5578fd8-dirty": "",
+		"1.2.3": form, "1.2.3-rc.1": form, "v1.2": form, "v1": form, "V1.2.3": form, "v1.2.3.4": form, "latest": form,
+		"-v1": form, "../v1.2.3": form, "v1.2.3\n": form,
+		"v1.2.3-a b": characters, "v1.2.3-../x": characters, "v1.2.3-'": characters,
 	} {
 		got, err := chooseVersion(t.Context(), ".", version)
-		if (err == nil) != valid || valid && got != version {
+		if problem == "" && (err != nil || got != version) {
 			t.Errorf("%q: got %q, %v", version, got, err)
+		}
+		if want := strconv.Quote(version) + problem; problem != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%q: got %q, %v, want %s", version, got, err, want)
 		}
 	}
 	if _, err := chooseVersion(t.Context(), t.TempDir(), ""); err == nil || err.Error() != "git describe names no version here: give one with -version" {
