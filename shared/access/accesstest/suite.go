@@ -4,9 +4,11 @@ package accesstest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,20 +60,21 @@ type fixture struct {
 	store   access.KeyStore
 	company string
 	now     time.Time
+	made    *atomic.Uint64 // how many ULIDs
 }
 
 func newFixture(t *testing.T, store access.KeyStore) *fixture {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	now := time.Date(2026, 3, 29, 1, 30, 0, 123_000_000, time.UTC)
-	return &fixture{t: t, ctx: ctx, store: store, company: newCompany(), now: now}
+	return &fixture{t: t, ctx: ctx, store: store, company: newCompany(), now: now, made: new(atomic.Uint64)}
 }
 
 func newCompany() string { return "co_" + ulid.Make().String() }
 
 // newKey makes a key of a company that is not stored yet. Later ones have higher ids.
 func (f *fixture) newKey(company string) access.Key {
-	id := ulid.Make().String()
+	id := ulid.MustNew(ulid.Timestamp(f.now)+f.made.Add(1), rand.Reader).String()
 	return access.Key{
 		ID:          access.NewKeyID(company, id),
 		Company:     company,

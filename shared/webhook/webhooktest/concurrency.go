@@ -35,12 +35,12 @@ func concurrencyCases() []testCase {
 		}},
 		{"readers see whole webhooks in order while writers write", raceReaders},
 		{"one type added by many is one type", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.race(10, func(f *fixture, _ int) { f.addType(f.company, name, f.now) })
 			f.wantTypes(f.company, []string{name}, name)
 		}},
 		{"of 10 removals of one type exactly one succeeds", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			f.wantOneOf(10, func(f *fixture) error { return f.store.RemoveEventType(f.ctx, f.company, name) })
 		}},

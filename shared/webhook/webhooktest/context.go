@@ -41,7 +41,7 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 			return err
 		},
 		"PrepareCreation": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			q := webhook.CreationQuery{Company: f.company, Events: []string{newTypeName()}, Now: f.now}
+			q := webhook.CreationQuery{Company: f.company, Events: []string{f.newTypeName()}, Now: f.now}
 			_, err := f.store.PrepareCreation(ctx, q)
 			return err
 		},
@@ -57,10 +57,10 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 			return err
 		},
 		"AddEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			return f.store.AddEventType(ctx, webhook.EventType{Name: newTypeName(), Company: f.company, AddedAt: f.now})
+			return f.store.AddEventType(ctx, webhook.EventType{Name: f.newTypeName(), Company: f.company, AddedAt: f.now})
 		},
 		"RemoveEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			return f.store.RemoveEventType(ctx, f.company, name)
 		},
@@ -76,7 +76,7 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 			return err
 		},
 		"ImportEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			return f.store.ImportEventType(ctx, webhook.EventType{Name: newTypeName(), Company: f.company, AddedAt: f.now})
+			return f.store.ImportEventType(ctx, webhook.EventType{Name: f.newTypeName(), Company: f.company, AddedAt: f.now})
 		},
 		"Ping": func(ctx context.Context, f *fixture, _ webhook.Webhook) error { return f.store.Ping(ctx) },
 	}

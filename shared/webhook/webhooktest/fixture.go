@@ -2,10 +2,12 @@ package webhooktest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -35,7 +37,8 @@ type fixture struct {
 	company string
 	// now is the present of the case. It is the real one, because a database may drop idempotency
 	// records by its own clock once they have expired.
-	now time.Time
+	now  time.Time
+	made *atomic.Uint64 // how many ULIDs
 }
 
 func newFixture(t tester, store webhook.Store) *fixture {
@@ -47,6 +50,7 @@ func newFixture(t tester, store webhook.Store) *fixture {
 		store:   store,
 		company: newCompany(),
 		now:     time.Now().UTC().Truncate(time.Millisecond),
+		made:    new(atomic.Uint64),
 	}
 }
 
@@ -62,10 +66,16 @@ func (f *fixture) in(company string) *fixture {
 // inNew gives the same fixture for another new company.
 func (f *fixture) inNew() *fixture { return f.in(newCompany()) }
 
+// newULID makes a ULID that is higher than those before. Those of ulid.Make are not always, when other cases
+// that run at the same time have read the clock a millisecond apart.
+func (f *fixture) newULID() string {
+	return ulid.MustNew(ulid.Timestamp(f.now)+f.made.Add(1), rand.Reader).String()
+}
+
 // newWebhook makes a webhook that is not stored yet. Later ones have higher ids.
 func (f *fixture) newWebhook() webhook.Webhook {
 	return webhook.Webhook{
-		ID:          webhook.NewID(ulid.Make().String()),
+		ID:          webhook.NewID(f.newULID()),
 		Company:     f.company,
 		Name:        "Billing Events",
 		Description: "Receive invoice and payment updates",
@@ -114,7 +124,7 @@ func newRecord(body string) *webhook.IdempotencyRecord {
 }
 
 // newTypeName makes the name of an event type that nobody used. Later ones sort higher.
-func newTypeName() string { return "Suite.type." + ulid.Make().String() }
+func (f *fixture) newTypeName() string { return "Suite.type." + f.newULID() }
 
 // addType adds a visible type to a company (to the platform, when company is empty).
 func (f *fixture) addType(company, name string, at time.Time) {

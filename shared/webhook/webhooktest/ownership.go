@@ -47,7 +47,7 @@ func ownershipCases() []testCase {
 			f.wantStored(want...)
 		}},
 		{"types that were read may be changed", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			types, err := f.store.EventTypes(f.ctx, f.company)
 			if err != nil {
@@ -57,7 +57,7 @@ func ownershipCases() []testCase {
 			f.wantTypes(f.company, []string{name}, name)
 		}},
 		{"a creation's state may be changed", func(f *fixture) {
-			record, unknown := newRecord("body"), newTypeName()
+			record, unknown := newRecord("body"), f.newTypeName()
 			w := f.createKeyed(record)
 			state := f.prepare(f.now, &record.Key, unknown)
 			state.Earlier.WebhookID, state.Unavailable[0] = "changed", "changed"

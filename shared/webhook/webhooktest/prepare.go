@@ -24,19 +24,19 @@ func prepareCases() []testCase {
 			}
 		}},
 		{"types of both levels are available", func(f *fixture) {
-			platform, own := newTypeName(), newTypeName()
+			platform, own := f.newTypeName(), f.newTypeName()
 			f.addType("", platform, f.now)
 			f.addType(f.company, own, f.now)
 			f.wantUnavailable([]string{own, platform})
 		}},
 		{"unknown types and those of other companies are unavailable", func(f *fixture) {
-			own, theirs, unknown := newTypeName(), newTypeName(), newTypeName()
+			own, theirs, unknown := f.newTypeName(), f.newTypeName(), f.newTypeName()
 			f.addType(f.company, own, f.now)
 			f.addType(newCompany(), theirs, f.now)
 			f.wantUnavailable([]string{unknown, own, theirs}, theirs, unknown)
 		}},
 		{"hidden types are unavailable", func(f *fixture) {
-			platform, own := newTypeName(), newTypeName()
+			platform, own := f.newTypeName(), f.newTypeName()
 			f.addType("", platform, f.now)
 			f.addType(f.company, own, f.now)
 			f.removeType("", platform)
@@ -47,7 +47,7 @@ func prepareCases() []testCase {
 			f.wantUnavailable([]string{platform, own}, own)
 		}},
 		{"a type that is visible at one level is available", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType("", name, f.now)
 			f.addType(f.company, name, f.now)
 			f.removeType("", name)
@@ -57,12 +57,12 @@ func prepareCases() []testCase {
 			f.wantUnavailable([]string{name})
 		}},
 		{"names differ by case", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			f.wantUnavailable([]string{"s" + name[1:]}, "s"+name[1:])
 		}},
 		{"any string may be asked for", func(f *fixture) {
-			own := newTypeName()
+			own := f.newTypeName()
 			f.addType(f.company, own, f.now)
 			odd := slices.Collect(maps.Values(oddStrings()))
 			f.wantUnavailable(append(slices.Clone(odd), own), odd...)
@@ -88,7 +88,7 @@ func prepareCases() []testCase {
 		}},
 		{"it changes nothing", func(f *fixture) {
 			record, w := newRecord("body"), f.createOne()
-			f.prepare(f.now, &record.Key, newTypeName())
+			f.prepare(f.now, &record.Key, f.newTypeName())
 			f.wantStored(w)
 			f.wantStored(w, f.createKeyed(record))
 		}},
@@ -101,7 +101,7 @@ func prepareMany(f *fixture) {
 	w := f.createKeyed(record)
 	var events, unavailable []string
 	for i := range webhook.MaxEvents {
-		name := newTypeName()
+		name := f.newTypeName()
 		events = append(events, name)
 		switch i % 4 {
 		case 0:

@@ -74,7 +74,7 @@ func transferCases() []testCase {
 		{"an imported type is as it was", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
 				for _, hidden := range []bool{false, true} {
-					name := newTypeName()
+					name := f.newTypeName()
 					t := webhook.EventType{Name: name, Company: company, Description: oddText(), AddedAt: f.now.Add(-time.Hour), Hidden: hidden}
 					f.importType(t)
 					f.wantAllTypes(company, []string{name}, t)
@@ -95,7 +95,7 @@ func transferCases() []testCase {
 		{"a type is not imported over another", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
 				for _, hidden := range []bool{false, true} {
-					name := newTypeName()
+					name := f.newTypeName()
 					stored := webhook.EventType{Name: name, Company: company, Description: "first", AddedAt: f.now, Hidden: hidden}
 					f.importType(stored)
 					for _, again := range []webhook.EventType{
@@ -152,7 +152,7 @@ func transferRace(f *fixture) {
 
 func transferTypes(f *fixture) {
 	for _, company := range []string{"", f.company} {
-		names := []string{newTypeName(), newTypeName(), newTypeName()}
+		names := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
 		f.addType(company, names[0], f.now.Add(time.Second))
 		f.addType(company, names[2], f.now)
 		f.addType(company, names[1], f.now)

@@ -12,21 +12,21 @@ import (
 func typeCases() []testCase {
 	return []testCase{
 		{"a company without types of its own has the platform's", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType("", name, f.now)
 			f.wantTypes(f.company, []string{name}, name)
 			f.wantTypes("", []string{name}, name)
 		}},
 		{"the platform's come first, then the company's, each as added", typesOrder},
 		{"types of the same moment are in the order of their names", func(f *fixture) {
-			names := []string{newTypeName(), newTypeName(), newTypeName()}
+			names := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
 			for _, i := range []int{2, 0, 1} {
 				f.addType(f.company, names[i], f.now)
 			}
 			f.wantTypes(f.company, names, names...)
 		}},
 		{"a company's types are its own", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			f.wantTypes(newCompany(), []string{name})
 			f.wantTypes(f.company+"_", []string{name})
@@ -35,7 +35,7 @@ func typeCases() []testCase {
 		{"a name at both levels stands once, where the platform has it", typesBothLevels},
 		{"adding a visible type changes its description alone", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
-				name := newTypeName()
+				name := f.newTypeName()
 				f.add(webhook.EventType{Name: name, Company: company, Description: "first", AddedAt: f.now})
 				f.add(webhook.EventType{Name: name, Company: company, AddedAt: f.now.Add(time.Hour)})
 				f.wantType(webhook.EventType{Name: name, Company: company, Description: "first", AddedAt: f.now})
@@ -45,7 +45,7 @@ func typeCases() []testCase {
 		}},
 		{"adding a hidden type shows it again, as the newest and as given", func(f *fixture) {
 			for _, description := range []string{"", "second"} {
-				first, second := newTypeName(), newTypeName()
+				first, second := f.newTypeName(), f.newTypeName()
 				f.addType(f.company, first, f.now)
 				f.addType(f.company, second, f.now.Add(time.Second))
 				f.removeType(f.company, first)
@@ -57,7 +57,7 @@ func typeCases() []testCase {
 		}},
 		{"a removed type is in no list, and not found again", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
-				name := newTypeName()
+				name := f.newTypeName()
 				f.addType(company, name, f.now)
 				f.removeType(company, name)
 				f.wantTypes(company, []string{name})
@@ -66,7 +66,7 @@ func typeCases() []testCase {
 			}
 		}},
 		{"a type is removed at its own level alone", func(f *fixture) {
-			platform, own := newTypeName(), newTypeName()
+			platform, own := f.newTypeName(), f.newTypeName()
 			f.addType("", platform, f.now)
 			f.addType(f.company, own, f.now)
 			wantNotFound(f.t, "RemoveEventType(platform's, for a company)", f.store.RemoveEventType(f.ctx, f.company, platform))
@@ -80,7 +80,7 @@ func typeCases() []testCase {
 			}
 		}},
 		{"webhooks keep a removed type", func(f *fixture) {
-			name := newTypeName()
+			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			w := f.newWebhook()
 			w.Events = []string{name}
@@ -89,15 +89,15 @@ func typeCases() []testCase {
 			f.wantStored(w)
 		}},
 		{"a type has every field", func(f *fixture) {
-			f.addAndWant(strings.Repeat("n", webhook.MaxEventLength-26)+newTypeName()[11:], oddText())
-			f.addAndWant("0:/_-."+newTypeName(), "")
+			f.addAndWant(strings.Repeat("n", webhook.MaxEventLength-26)+f.newTypeName()[11:], oddText())
+			f.addAndWant("0:/_-."+f.newTypeName(), "")
 		}},
 	}
 }
 
 func typesOrder(f *fixture) {
-	platform := []string{newTypeName(), newTypeName(), newTypeName()}
-	own := []string{newTypeName(), newTypeName(), newTypeName()}
+	platform := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
+	own := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
 	// The order of adding is that of AddedAt, not that of the names or of the calls.
 	for i, at := range []time.Duration{2, 0, 1} {
 		f.addType(f.company, own[i], f.now.Add(-at*time.Millisecond))
@@ -110,7 +110,7 @@ func typesOrder(f *fixture) {
 }
 
 func typesBothLevels(f *fixture) {
-	own, shared, platform := newTypeName(), newTypeName(), newTypeName()
+	own, shared, platform := f.newTypeName(), f.newTypeName(), f.newTypeName()
 	all := []string{own, shared, platform}
 	f.addType(f.company, own, f.now)
 	f.addType(f.company, shared, f.now.Add(time.Second))
