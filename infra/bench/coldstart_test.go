@@ -22,8 +22,8 @@ import (
 // any program, once with the template's settings for Go (alike). It reports medians: from the start
 // of the process to its first request for work (next) and to its first answer (answer), in wall time
 // and in processor time, the latter also as ratios to the minimal function; and the memory resident
-// at the answer. create-webhook is measured a second time with KMS, as it is deployed, where KMS can
-// be had; with the token key in its settings it is told apart what the two calls for it cost.
+// at the answer. create-webhook is measured with the token key in its settings and, where KMS can be
+// had, as it is deployed: the difference is what reading and decrypting the data key costs.
 func BenchmarkColdStart(b *testing.B) {
 	s := newStack(b)
 	for _, name := range s.functions(b) {

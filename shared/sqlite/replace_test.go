@@ -25,6 +25,29 @@ func TestRestoreKeepsWhatItReplaces(t *testing.T) {
 	wantKept(t, restored.Kept, seen)
 }
 
+// TestRestoreThroughLink has a link stand where the database is looked for. SQLite keeps the log beside what
+// the link leads to.
+func TestRestoreThroughLink(t *testing.T) {
+	backup, w := newBackup(t)
+	path, link := newPath(t), newPath(t)
+	seen := newOld(t, path)
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(t.Context(), link); !errors.Is(err, errOpenElsewhere) {
+		t.Errorf("Verify of a link to a database with a log: %v, want %v", err, errOpenElsewhere)
+	}
+	restored, err := Restore(t.Context(), backup, link, true, restoreTime)
+	if err != nil {
+		t.Fatalf("Restore: %v", err)
+	}
+	wantKept(t, restored.Kept, seen)
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v now", info, err)
+	}
+	wantIDs(t, openStore(t, path), "co_1", w.ID)
+}
+
 // wantKept checks that a database that was kept can be restored, and has all that was acknowledged.
 func wantKept(t *testing.T, kept string, seen *ledger) {
 	t.Helper()
