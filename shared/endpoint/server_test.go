@@ -21,7 +21,7 @@ import (
 type server struct {
 	addr     netip.AddrPort
 	accepted atomic.Int32
-	stop     func() // stops accepting and waits for the connections
+	stop     func() // accepts what has connected, then no more, and waits for the connections
 }
 
 func listen(t *testing.T, serve func(net.Conn)) *server {
@@ -31,6 +31,7 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 		t.Fatal(err)
 	}
 	s := &server{addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+	clients := make(chan string, 100) // far more than any test has
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -39,16 +40,27 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 				return
 			}
 			s.accepted.Add(1)
+			clients <- conn.RemoteAddr().String()
 			running.Go(func() {
 				defer conn.Close()
 				serve(conn)
 			})
 		}
 	})
-	s.stop = func() {
+	s.stop = sync.OnceFunc(func() {
+		// A connection may be made and not accepted yet. They are accepted in their order, so one more shows that all are.
+		last, err := net.Dial("tcp4", s.addr.String())
+		if err != nil {
+			t.Error(err)
+		} else {
+			last.Close()
+			for last.LocalAddr().String() != <-clients {
+			}
+			s.accepted.Add(-1)
+		}
 		listener.Close()
 		running.Wait()
-	}
+	})
 	t.Cleanup(s.stop)
 	return s
 }
