@@ -14,9 +14,9 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// FuzzParseCreation: whatever a body is, it is refused as invalid, or what comes of it is text
+// FuzzParseNewWebhook: whatever a body is, it is refused as invalid, or what comes of it is text
 // within the limits that encoding/json, which is laxer, reads from it as well.
-func FuzzParseCreation(f *testing.F) {
+func FuzzParseNewWebhook(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `{"webhook":null}`, `{"webhook":{"name":"n","url":"u","events":"e"}}`,
 		`{"webhook":{"name":"\ud83d\ude00","url":"u","events":["a","b","a"],"description":null},"x":[{}]}`,
@@ -26,7 +26,7 @@ func FuzzParseCreation(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := parseCreation(body)
+		c, err := parseNewWebhook(body)
 		if err != nil {
 			if webhook.KindOf(err) != webhook.KindInvalid {
 				t.Errorf("got %v", err)

@@ -7,100 +7,104 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"webhooks/shared/webhook"
 )
 
-func TestCheckSlotsBoundEachCompanyAndAll(t *testing.T) {
-	slots := newCheckSlots()
-	var running, most atomic.Int64
-	ofCompany := make([]atomic.Int64, 20)
-	var all sync.WaitGroup
-	for company := range ofCompany {
-		for range 3 * maxChecksOfCompany {
-			all.Go(func() {
-				release, _, err := slots.acquire(t.Context(), fmt.Sprint(company))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer release()
-				defer running.Add(-1)
-				defer ofCompany[company].Add(-1)
-				if n := ofCompany[company].Add(1); n > maxChecksOfCompany {
-					t.Errorf("%d checks of one company at once", n)
-				}
-				n := running.Add(1)
-				for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
-				}
-				time.Sleep(time.Millisecond)
-			})
+func TestTLSSlotsLimitEachCompanyAndAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := newTLSSlots()
+		var running, most atomic.Int64
+		perCompany := make([]atomic.Int64, 20)
+		var all sync.WaitGroup
+		for company := range perCompany {
+			for range 3 * maxChecksPerCompany {
+				all.Go(func() {
+					release, err := slots.acquire(t.Context(), fmt.Sprint(company))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer release()
+					if n := perCompany[company].Add(1); n > maxChecksPerCompany {
+						t.Errorf("%d concurrent checks of one company", n)
+					}
+					n := running.Add(1)
+					for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+					}
+					time.Sleep(time.Second)
+					running.Add(-1)
+					perCompany[company].Add(-1)
+				})
+			}
 		}
-	}
-	all.Wait()
-	if got := most.Load(); got > maxChecks || got <= maxChecksOfCompany {
-		t.Errorf("at most %d checks ran at once, want more than one company's %d and no more than %d", got, maxChecksOfCompany, maxChecks)
-	}
-	if len(slots.companies) != 0 || len(slots.all) != 0 {
-		t.Errorf("%d companies and %d slots are still in use", len(slots.companies), len(slots.all))
-	}
+		all.Wait()
+		if got := most.Load(); got != maxChecks {
+			t.Errorf("at most %d checks ran concurrently, want %d", got, maxChecks)
+		}
+		if len(slots.companies) != 0 || len(slots.all) != 0 {
+			t.Errorf("%d companies and %d slots are still in use", len(slots.companies), len(slots.all))
+		}
+	})
 }
 
-// One company whose receivers never answer must not keep others waiting, and is told to come back.
-func TestCheckSlotsOfAnotherCompanyAreFree(t *testing.T) {
-	slots := newCheckSlots()
-	for range maxChecksOfCompany {
-		if _, _, err := slots.acquire(t.Context(), "greedy"); err != nil {
+// A company whose receivers never respond does not keep others waiting. Its own next request times out.
+func TestTLSSlotsOfOtherCompaniesAreFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := newTLSSlots()
+		for range maxChecksPerCompany {
+			if _, err := slots.acquire(t.Context(), "greedy"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
+		defer cancel()
+		if _, err := slots.acquire(ctx, "greedy"); webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want it to be unavailable", err)
+		}
+		release, err := slots.acquire(t.Context(), "modest")
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, _, err := slots.acquire(ctx, "greedy")
-	if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want to be told to try again", err)
-	}
-	release, _, err := slots.acquire(t.Context(), "modest")
-	if err != nil {
-		t.Fatal(err)
-	}
-	release()
-	if got := slots.companies["greedy"].users; got != maxChecksOfCompany {
-		t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksOfCompany)
-	}
+		release()
+		if got := slots.companies["greedy"].users; got != maxChecksPerCompany {
+			t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksPerCompany)
+		}
+	})
 }
 
-// A company that gets a slot of its own but none of those that all have must get its own back.
-func TestCheckSlotsAreGivenBackWhenTheCommonOnesRunOut(t *testing.T) {
-	slots := newCheckSlots()
-	if _, _, err := slots.acquire(t.Context(), "acme"); err != nil {
+// A company that gets a slot of its own but no shared one must give its own back.
+func TestTLSSlotsAreReturnedIfTheSharedOnesRunOut(t *testing.T) {
+	slots := newTLSSlots()
+	if _, err := slots.acquire(t.Context(), "acme"); err != nil {
 		t.Fatal(err)
 	}
 	var others []func()
 	for i := range maxChecks - 1 {
-		release, waited, err := slots.acquire(t.Context(), fmt.Sprint("other ", i))
-		if err != nil || waited {
-			t.Fatalf("waited %v, error %v", waited, err)
+		release, err := slots.acquire(t.Context(), fmt.Sprint("other ", i))
+		if err != nil {
+			t.Fatal(err)
 		}
 		others = append(others, release)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range maxChecksOfCompany {
-		if _, _, err := slots.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
+	for range maxChecksPerCompany {
+		if _, err := slots.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want the end of the context: no slot is free", err)
 		}
 	}
 	for _, release := range others {
 		release()
 	}
-	for range maxChecksOfCompany - 1 {
-		if _, _, err := slots.acquire(ended, "acme"); err != nil {
-			t.Errorf("got %v, want a slot: one is in use", err)
+	for range maxChecksPerCompany - 1 {
+		if _, err := slots.acquire(ended, "acme"); err != nil {
+			t.Errorf("got %v, want a slot: only one is in use", err)
 		}
 	}
-	if got := slots.companies["acme"].users; got != maxChecksOfCompany {
-		t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksOfCompany)
+	if got := slots.companies["acme"].users; got != maxChecksPerCompany {
+		t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksPerCompany)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"webhooks/shared/api"
 )
 
 // answerMargin is how long before Lambda ends an invocation the request's context ends, so that the
@@ -40,6 +42,8 @@ func (h *Host) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return nil, fmt.Errorf("this is no event of an API Gateway HTTP API with payload format 2.0: %w", err)
 	}
+	// Lambda's own lines and traces have this ID.
+	ctx = api.WithLogAttrs(ctx, slog.String("lambda_request_id", lambdaRequestID(ctx)))
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))

@@ -1,0 +1,315 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"webhooks/shared/access"
+	"webhooks/shared/api"
+	"webhooks/shared/endpoint"
+	"webhooks/shared/seal"
+	"webhooks/shared/sqlite"
+	"webhooks/shared/webhook"
+)
+
+const (
+	paid      = "RecurringPayments.charge.paid"
+	aURL      = "https://hooks.example/in"
+	acmeKey   = "Bearer whk_acme"   // has every permission
+	readerKey = "Bearer whk_reader" // acme's, without webhooks:write
+)
+
+// fixture is a service on a real store, with the parts that tests make fail. At the end of the test it
+// checks that the log contains nothing secret.
+type fixture struct {
+	t       *testing.T
+	now     time.Time
+	store   *faultyStore
+	sealer  *faultySealer
+	tls     *tlsStub
+	logs    *bytes.Buffer
+	service api.Service
+	creator api.Creator
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{
+		t:    t,
+		now:  time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.UTC),
+		tls:  new(tlsStub),
+		logs: new(bytes.Buffer),
+	}
+	now := func() time.Time { return f.now }
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	if err := store.AddEventType(t.Context(), webhook.EventType{Name: paid, AddedAt: f.now.Truncate(time.Millisecond)}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store = &faultyStore{Store: store}
+	f.sealer = &faultySealer{Sealer: seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}}
+	f.service = api.Service{
+		Keys:   keys{},
+		Log:    slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:    now,
+		Random: rand.Reader,
+	}
+	f.creator = api.Creator{Store: f.store, Sealer: f.sealer, TLS: f.tls, Now: now, Random: rand.Reader}
+	t.Cleanup(f.checkLogs)
+	return f
+}
+
+func (f *fixture) handler() http.Handler {
+	return f.service.Handler(
+		api.ListWebhooks(f.store),
+		api.CreateWebhook(f.creator),
+		api.ListWebhookTypes(f.store),
+		api.GetWebhook(f.store),
+		api.DeleteWebhook(f.store),
+	)
+}
+
+// checkLogs checks that no line contains a secret or anything that the client sent, and that each has
+// one request ID.
+func (f *fixture) checkLogs() {
+	for line := range strings.Lines(f.logs.String()) {
+		for _, secret := range []string{"whk_", "whsec_", "wh_", "hooks.example", "Bearer"} {
+			if strings.Contains(line, secret) {
+				f.t.Errorf("the log contains %q: %s", secret, line)
+			}
+		}
+		if strings.Count(line, `"request_id":"req_`) != 1 {
+			f.t.Errorf("want one request ID in %s", line)
+		}
+	}
+}
+
+// line returns the fields of the last log line with the message.
+func (f *fixture) line(message string) (fields map[string]any) {
+	f.t.Helper()
+	for line := range strings.Lines(f.logs.String()) {
+		var candidate map[string]any
+		if err := json.Unmarshal([]byte(line), &candidate); err != nil {
+			f.t.Fatal(err)
+		}
+		if candidate["msg"] == message {
+			fields = candidate
+		}
+	}
+	if fields == nil {
+		f.t.Fatalf("no line %q in the log:\n%s", message, f.logs)
+	}
+	return fields
+}
+
+// call is a request. Its zero value is GET /webhooks with acme's key.
+type call struct {
+	method, target, key, body string
+	idempotencyKey            string
+}
+
+// create is a request to create a webhook.
+func create(name, idempotencyKey string) call {
+	return call{
+		method:         http.MethodPost,
+		body:           `{"webhook":{"name":"` + name + `","url":"` + aURL + `","events":["` + paid + `"]}}`,
+		idempotencyKey: idempotencyKey,
+	}
+}
+
+func (c call) request(ctx context.Context) *http.Request {
+	if c.target == "" {
+		c.target = "/webhooks"
+	}
+	if c.key == "" {
+		c.key = acmeKey
+	}
+	r := httptest.NewRequestWithContext(ctx, c.method, c.target, strings.NewReader(c.body))
+	r.Header.Set("Authorization", c.key)
+	if c.idempotencyKey != "" {
+		r.Header.Set("Idempotency-Key", c.idempotencyKey)
+	}
+	return r
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request to a new process on the same store.
+func (f *fixture) do(c call) reply {
+	return send(f.handler(), c.request(f.t.Context()))
+}
+
+func send(h http.Handler, r *http.Request) reply {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return reply{status: w.Code, header: w.Result().Header, body: w.Body.String()}
+}
+
+// want checks status and body; an empty body matches any.
+func (r reply) want(t *testing.T, status int, body string) {
+	t.Helper()
+	if r.status != status || body != "" && r.body != body {
+		t.Errorf("got %d %s, want %d %s", r.status, r.body, status, body)
+	}
+}
+
+// errorBody returns the body of an error.
+func errorBody(message string) string {
+	text, _ := json.Marshal(map[string]string{"error": message})
+	return string(text)
+}
+
+// keys authenticates the two keys of this test.
+type keys struct{}
+
+func (keys) Authenticate(_ context.Context, authorization string) (access.Key, error) {
+	key := access.Key{ID: "key_acme_1", Company: "acme"}
+	switch authorization {
+	case acmeKey:
+		key.Permissions = access.Permissions()
+	case readerKey:
+		key.Permissions = []access.Permission{access.WebhooksRead}
+	default:
+		return access.Key{}, &webhook.Error{
+			Kind: webhook.KindUnauthenticated, Message: "Invalid token", Cause: errors.New("unknown key"),
+		}
+	}
+	return key, nil
+}
+
+// faultyStore is a real store. before can make a call fail, and prepared can change what
+// PrepareCreation read.
+type faultyStore struct {
+	webhook.Store
+	before   func(ctx context.Context, method string) error
+	prepared func(*webhook.CreationState)
+}
+
+// fails makes every call of a method fail.
+func (s *faultyStore) fails(method string, err error) {
+	s.before = func(_ context.Context, called string) error {
+		if called == method {
+			return err
+		}
+		return nil
+	}
+}
+
+func (s *faultyStore) enter(ctx context.Context, method string) error {
+	if s.before == nil {
+		return nil
+	}
+	return s.before(ctx, method)
+}
+
+func (s *faultyStore) ListWebhooks(ctx context.Context, company string, page webhook.Page) (webhook.List, error) {
+	if err := s.enter(ctx, "ListWebhooks"); err != nil {
+		return webhook.List{}, err
+	}
+	return s.Store.ListWebhooks(ctx, company, page)
+}
+
+func (s *faultyStore) Webhook(ctx context.Context, company, id string) (webhook.Webhook, error) {
+	if err := s.enter(ctx, "Webhook"); err != nil {
+		return webhook.Webhook{}, err
+	}
+	return s.Store.Webhook(ctx, company, id)
+}
+
+func (s *faultyStore) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (webhook.CreationState, error) {
+	if err := s.enter(ctx, "PrepareCreation"); err != nil {
+		return webhook.CreationState{}, err
+	}
+	state, err := s.Store.PrepareCreation(ctx, q)
+	if s.prepared != nil {
+		s.prepared(&state)
+	}
+	return state, err
+}
+
+func (s *faultyStore) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
+	if err := s.enter(ctx, "CreateWebhook"); err != nil {
+		return nil, err
+	}
+	return s.Store.CreateWebhook(ctx, c)
+}
+
+func (s *faultyStore) DeleteWebhook(ctx context.Context, company, id string) error {
+	if err := s.enter(ctx, "DeleteWebhook"); err != nil {
+		return err
+	}
+	return s.Store.DeleteWebhook(ctx, company, id)
+}
+
+func (s *faultyStore) EventTypes(ctx context.Context, company string) ([]webhook.EventType, error) {
+	if err := s.enter(ctx, "EventTypes"); err != nil {
+		return nil, err
+	}
+	return s.Store.EventTypes(ctx, company)
+}
+
+// faultySealer is a real sealer that can be made to fail.
+type faultySealer struct {
+	seal.Sealer
+	sealErr, openErr error
+}
+
+func (s *faultySealer) Seal(ctx context.Context, company, webhookID, token string) ([]byte, error) {
+	if s.sealErr != nil {
+		return nil, s.sealErr
+	}
+	return s.Sealer.Seal(ctx, company, webhookID, token)
+}
+
+func (s *faultySealer) Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error) {
+	if s.openErr != nil {
+		return "", s.openErr
+	}
+	return s.Sealer.Open(ctx, company, webhookID, sealed)
+}
+
+// tlsStub is a TLS check that returns err and counts. during runs in the middle of a check.
+type tlsStub struct {
+	checks atomic.Int32
+	err    error
+	during func()
+}
+
+func (s *tlsStub) CheckTLS(context.Context, endpoint.URL) error {
+	s.checks.Add(1)
+	if s.during != nil {
+		s.during()
+	}
+	return s.err
+}
+
+// unreachable is a failed TLS check.
+func unreachable() error {
+	return &webhook.Error{
+		Kind:    webhook.KindInvalid,
+		Message: "TLS certificate validation failed: the host could not be reached",
+		Cause:   errors.New("timed out"),
+	}
+}
