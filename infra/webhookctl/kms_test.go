@@ -68,7 +68,7 @@ func TestMoveToKMSAndBack(t *testing.T) {
 	// As they are, they are of use to this store alone.
 	tool := newTool(t, third.dir, "import", "-")
 	tool.Stdin = strings.NewReader(exportOf(t, second))
-	if got := runTool(t, tool); got.code != 1 || !strings.Contains(got.stderr, "it was sealed with a key that is not here") {
+	if got := runTool(t, tool); got.code != 1 || !strings.Contains(got.stderr, "it was sealed with a key that is not available") {
 		t.Errorf("got exit code %d, stderr %q", got.code, got.stderr)
 	}
 }

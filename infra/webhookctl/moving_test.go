@@ -161,7 +161,7 @@ func TestMoveToAnotherTokenKey(t *testing.T) {
 	tool := newTool(t, second.dir, "import", "-")
 	tool.Stdin = strings.NewReader(export)
 	got := runTool(t, tool)
-	const want = "it was sealed with a key that is not here: give the token key file of the store that was exported with --source-token-key-file\n"
+	const want = "it was sealed with a key that is not available: give the token key file of the store that was exported with --source-token-key-file\n"
 	if got.code != 1 || got.stdout != "" || !strings.HasPrefix(got.stderr, "webhookctl: stdin: line 10: webhook wh_") || !strings.HasSuffix(got.stderr, want) {
 		t.Errorf("without the key: got exit code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
 	}
@@ -229,7 +229,7 @@ func TestImportErrors(t *testing.T) {
 		{"half a file", []string{"import", "half.jsonl"}, "half.jsonl: line 3: the export is cut off after it: export it anew"},
 		{"nothing on stdin", []string{"import", "-"}, "stdin: the export is empty"},
 		{"source key that is not there", []string{"import", "half.jsonl", "--source-token-key-file", "no.key"}, "--source-token-key-file: stat no.key: no such file or directory: give the path of a token key file"},
-		{"source key that is none", []string{"import", "half.jsonl", "--source-token-key-file", "half.jsonl"}, "token key file half.jsonl: line 1 is not the base64 of 32 bytes: put the file back from its backup, or give another (--source-token-key-file)"},
+		{"source key that is none", []string{"import", "half.jsonl", "--source-token-key-file", "half.jsonl"}, "token key file half.jsonl: line 1 is not the base64 of 32 bytes: restore the file from its backup, or specify another (--source-token-key-file)"},
 		{"target key that is not there", []string{"export", "--company", "acme", "--target-token-key-file", "no.key"}, "--target-token-key-file: stat no.key: no such file or directory: give the path of a token key file"},
 		{"both kinds of keys", []string{"export", "--company", "acme", "--store", "dynamodb", "--kms-key", "a", "--token-key-file", "b"}, "--kms-key and --token-key-file are given, and tokens have one kind of key: leave one out"},
 		{"KMS for SQLite", []string{"import", "half.jsonl", "--kms-key", "a"}, "--kms-key is given, but the store is sqlite: add --store dynamodb, or leave it out"},

@@ -18,7 +18,7 @@ func TestTokenKeyOfTheStore(t *testing.T) {
 	s.stop(t)
 	export := exportOf(t, p)
 	const gone = "there is no token key file FILE, and .webhooks/webhooks.db has webhooks whose tokens need it: put it back from its backup, or name it with --token-key-file"
-	const wrong = "FILE is not the token key file of the webhooks in .webhooks/webhooks.db: put the right one back from its backup, or name it with --token-key-file (opening a token: token key ID: it was sealed with a key that is not here)"
+	const wrong = "FILE is not the token key file of the webhooks in .webhooks/webhooks.db: put the right one back from its backup, or name it with --token-key-file (opening a token: token key ID: it was sealed with a key that is not available)"
 	right, other := mustRead(t, p.keyFile()), otherKey(t)
 	id := keyIDIn(t, right)
 	tests := []struct {

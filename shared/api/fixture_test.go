@@ -36,7 +36,7 @@ type fixture struct {
 	t       *testing.T
 	now     time.Time
 	store   *faultyStore
-	sealer  *faultySealer
+	sealer  seal.Sealer
 	tls     *tlsStub
 	logs    *bytes.Buffer
 	service api.Service
@@ -65,10 +65,11 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.store = &faultyStore{Store: store}
-	f.sealer = &faultySealer{Sealer: seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}}
+	f.store.fails("", nil)
+	f.sealer = seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}
 	f.service = api.Service{
 		Keys:   keys{},
-		Log:    slog.New(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:    slog.New(api.NewLogHandler(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		Now:    now,
 		Random: rand.Reader,
 	}
@@ -102,22 +103,16 @@ func (f *fixture) checkLogs() {
 	}
 }
 
-// line returns the fields of the last log line with the message.
+// line returns the fields of the only log line with the message.
 func (f *fixture) line(message string) (fields map[string]any) {
 	f.t.Helper()
 	for line := range strings.Lines(f.logs.String()) {
-		var candidate map[string]any
-		if err := json.Unmarshal([]byte(line), &candidate); err != nil {
-			f.t.Fatal(err)
-		}
-		if candidate["msg"] == message {
-			fields = candidate
+		if strings.Contains(line, `"msg":"`+message+`"`) && json.Unmarshal([]byte(line), &fields) == nil {
+			return fields
 		}
 	}
-	if fields == nil {
-		f.t.Fatalf("no line %q in the log:\n%s", message, f.logs)
-	}
-	return fields
+	f.t.Fatalf("no line %q in the log:\n%s", message, f.logs)
+	return nil
 }
 
 // call is a request. Its zero value is GET /webhooks with acme's key.
@@ -217,29 +212,22 @@ func (s *faultyStore) fails(method string, err error) {
 	}
 }
 
-func (s *faultyStore) enter(ctx context.Context, method string) error {
-	if s.before == nil {
-		return nil
-	}
-	return s.before(ctx, method)
-}
-
 func (s *faultyStore) ListWebhooks(ctx context.Context, company string, page webhook.Page) (webhook.List, error) {
-	if err := s.enter(ctx, "ListWebhooks"); err != nil {
+	if err := s.before(ctx, "ListWebhooks"); err != nil {
 		return webhook.List{}, err
 	}
 	return s.Store.ListWebhooks(ctx, company, page)
 }
 
 func (s *faultyStore) Webhook(ctx context.Context, company, id string) (webhook.Webhook, error) {
-	if err := s.enter(ctx, "Webhook"); err != nil {
+	if err := s.before(ctx, "Webhook"); err != nil {
 		return webhook.Webhook{}, err
 	}
 	return s.Store.Webhook(ctx, company, id)
 }
 
 func (s *faultyStore) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (webhook.CreationState, error) {
-	if err := s.enter(ctx, "PrepareCreation"); err != nil {
+	if err := s.before(ctx, "PrepareCreation"); err != nil {
 		return webhook.CreationState{}, err
 	}
 	state, err := s.Store.PrepareCreation(ctx, q)
@@ -250,45 +238,17 @@ func (s *faultyStore) PrepareCreation(ctx context.Context, q webhook.CreationQue
 }
 
 func (s *faultyStore) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
-	if err := s.enter(ctx, "CreateWebhook"); err != nil {
+	if err := s.before(ctx, "CreateWebhook"); err != nil {
 		return nil, err
 	}
 	return s.Store.CreateWebhook(ctx, c)
 }
 
-func (s *faultyStore) DeleteWebhook(ctx context.Context, company, id string) error {
-	if err := s.enter(ctx, "DeleteWebhook"); err != nil {
-		return err
-	}
-	return s.Store.DeleteWebhook(ctx, company, id)
-}
+// brokenKeys makes every Seal and Open fail.
+type brokenKeys struct{ err error }
 
-func (s *faultyStore) EventTypes(ctx context.Context, company string) ([]webhook.EventType, error) {
-	if err := s.enter(ctx, "EventTypes"); err != nil {
-		return nil, err
-	}
-	return s.Store.EventTypes(ctx, company)
-}
-
-// faultySealer is a real sealer that can be made to fail.
-type faultySealer struct {
-	seal.Sealer
-	sealErr, openErr error
-}
-
-func (s *faultySealer) Seal(ctx context.Context, company, webhookID, token string) ([]byte, error) {
-	if s.sealErr != nil {
-		return nil, s.sealErr
-	}
-	return s.Sealer.Seal(ctx, company, webhookID, token)
-}
-
-func (s *faultySealer) Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error) {
-	if s.openErr != nil {
-		return "", s.openErr
-	}
-	return s.Sealer.Open(ctx, company, webhookID, sealed)
-}
+func (k brokenKeys) Current(context.Context) (seal.Key, error)         { return seal.Key{}, k.err }
+func (k brokenKeys) Key(context.Context, seal.KeyID) (seal.Key, error) { return seal.Key{}, k.err }
 
 // tlsStub is a TLS check that returns err and counts. during runs in the middle of a check.
 type tlsStub struct {

@@ -62,16 +62,16 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
-	for method, c := range map[string]call{
-		"EventTypes":    {target: "/webhooks/types"},
-		"Webhook":       {target: "/webhooks/x"},
-		"DeleteWebhook": {method: "DELETE", target: "/webhooks/x"},
+}
+
+// Every endpoint reports that the store could not be reached in time.
+func TestStoreIsUnavailable(t *testing.T) {
+	for _, c := range []call{
+		{}, create("a", ""), {target: "/webhooks/types"}, {target: "/webhooks/x"}, {method: "DELETE", target: "/webhooks/x"},
 	} {
-		t.Run(method, func(t *testing.T) {
-			f := newFixture(t)
-			f.store.fails(method, webhook.Unavailable(inner))
-			f.do(c).want(t, 503, errorBody(busy))
-		})
+		f := newFixture(t)
+		f.service.Timeout = 1
+		f.do(c).want(t, 503, errorBody("The service is busy. Try again later."))
 	}
 }
 
@@ -84,7 +84,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	if stack, _ := line["stack"].(string); line["panic"] != "index out of range" || !strings.Contains(stack, "service_test.go") {
 		t.Errorf("got %v, want the panic with its stack", line)
 	}
-	f.store.before = nil
+	f.store.fails("", nil)
 	send(h, call{}.request(t.Context())).want(t, 200, "")
 }
 
@@ -163,6 +163,10 @@ func TestAccessLine(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
 			f.tls.err = unreachable()
+			f.store.before = func(ctx context.Context, _ string) error { // as a store may log
+				f.service.Log.InfoContext(ctx, "called")
+				return nil
+			}
 			r := f.do(test.call)
 			line := f.line("request")
 			reason, _ := line["reason"].(string)
@@ -200,20 +204,6 @@ func TestLogHandler(t *testing.T) {
 		if got := out.String(); !strings.HasSuffix(got, " msg=called "+test.want) {
 			t.Errorf("got %s, want it to end with %s", got, test.want)
 		}
-	}
-}
-
-// The context of a request has its ID, also if the service's logger adds it already.
-func TestRequestIDIsLoggedByEveryLayer(t *testing.T) {
-	f := newFixture(t)
-	f.service.Log = slog.New(api.NewLogHandler(f.service.Log.Handler()))
-	f.store.before = func(ctx context.Context, _ string) error {
-		f.service.Log.InfoContext(ctx, "called")
-		return nil
-	}
-	r := f.do(call{})
-	if got := f.line("called")["request_id"]; got != r.header.Get("X-Request-Id") {
-		t.Errorf("got the ID %v, want %s", got, r.header.Get("X-Request-Id"))
 	}
 }
 

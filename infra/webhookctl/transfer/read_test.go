@@ -60,7 +60,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"version 0", change(firstWebhook, `"version":3`, `"version":0`), `line 6: webhook: name, url, sealed_token and version must be there`},
 		{"no time", change(firstWebhook, `,"created_at":"2030-01-02T03:04:05.678Z"`, ``), `line 6: webhook: the time of its making must be there`},
 		{"a time that no store keeps", change(firstWebhook, `05.678Z`, `05.6789Z`), `line 6: webhook: a time is not in whole milliseconds`},
-		{"a token of another webhook", change(firstWebhook, firstID, "wh_01JZ0000000000000000000009"), `line 6: webhook wh_01JZ0000000000000000000009: opening a token: it is no sealed token of this company and webhook`},
+		{"a token of another webhook", change(firstWebhook, firstID, "wh_01JZ0000000000000000000009"), `line 6: webhook wh_01JZ0000000000000000000009: opening a token: it is not a sealed token of this company and webhook`},
 		{"another company", change(header, `acme`, `acmf`), `line 5: API key: the id is none of an API key of the company`},
 		{"a level", change(eventType, `platform`, `world`), `line 2: event type: the level must be "platform" or "company"`},
 		{"a type's name", change(eventType, `z.first`, `z first`), `line 2: event type: the name can be no event type's`},
