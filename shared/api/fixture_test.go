@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -11,7 +12,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +26,8 @@ import (
 const (
 	paid      = "RecurringPayments.charge.paid"
 	aURL      = "https://hooks.example/in"
-	acmeKey   = "Bearer whk_acme"   // has every permission
-	readerKey = "Bearer whk_reader" // acme's, without webhooks:write
+	acmeKey   = "Bearer whk_acme"
+	readerKey = "Bearer whk_reader" // without webhooks:write
 )
 
 // fixture is a service on a real store, with the parts that tests make fail. At the end of the test it
@@ -45,12 +45,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{
-		t:    t,
-		now:  time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.UTC),
-		tls:  new(tlsStub),
-		logs: new(bytes.Buffer),
-	}
+	f := &fixture{t: t, now: time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.UTC), tls: new(tlsStub), logs: new(bytes.Buffer)}
 	now := func() time.Time { return f.now }
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), now)
 	if err != nil {
@@ -68,7 +63,7 @@ func newFixture(t *testing.T) *fixture {
 	f.store.fails("", nil)
 	f.sealer = seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}
 	f.service = api.Service{
-		Keys:   keys{},
+		Keys:   keys{acmeKey: access.Permissions(), readerKey: {access.WebhooksRead}},
 		Log:    slog.New(api.NewLogHandler(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		Now:    now,
 		Random: rand.Reader,
@@ -79,13 +74,8 @@ func newFixture(t *testing.T) *fixture {
 }
 
 func (f *fixture) handler() http.Handler {
-	return f.service.Handler(
-		api.ListWebhooks(f.store),
-		api.CreateWebhook(f.creator),
-		api.ListWebhookTypes(f.store),
-		api.GetWebhook(f.store),
-		api.DeleteWebhook(f.store),
-	)
+	return f.service.Handler(api.ListWebhooks(f.store), api.CreateWebhook(f.creator), api.ListWebhookTypes(f.store),
+		api.GetWebhook(f.store), api.DeleteWebhook(f.store))
 }
 
 // checkLogs checks that no line contains a secret or anything that the client sent, and that each has
@@ -123,22 +113,13 @@ type call struct {
 
 // create is a request to create a webhook.
 func create(name, idempotencyKey string) call {
-	return call{
-		method:         http.MethodPost,
-		body:           `{"webhook":{"name":"` + name + `","url":"` + aURL + `","events":["` + paid + `"]}}`,
-		idempotencyKey: idempotencyKey,
-	}
+	body := `{"webhook":{"name":"` + name + `","url":"` + aURL + `","events":["` + paid + `"]}}`
+	return call{method: "POST", body: body, idempotencyKey: idempotencyKey}
 }
 
 func (c call) request(ctx context.Context) *http.Request {
-	if c.target == "" {
-		c.target = "/webhooks"
-	}
-	if c.key == "" {
-		c.key = acmeKey
-	}
-	r := httptest.NewRequestWithContext(ctx, c.method, c.target, strings.NewReader(c.body))
-	r.Header.Set("Authorization", c.key)
+	r := httptest.NewRequestWithContext(ctx, c.method, cmp.Or(c.target, "/webhooks"), strings.NewReader(c.body))
+	r.Header.Set("Authorization", cmp.Or(c.key, acmeKey))
 	if c.idempotencyKey != "" {
 		r.Header.Set("Idempotency-Key", c.idempotencyKey)
 	}
@@ -176,30 +157,20 @@ func errorBody(message string) string {
 	return string(text)
 }
 
-// keys authenticates the two keys of this test.
-type keys struct{}
+// keys has the permissions of acme's keys.
+type keys map[string][]access.Permission
 
-func (keys) Authenticate(_ context.Context, authorization string) (access.Key, error) {
-	key := access.Key{ID: "key_acme_1", Company: "acme"}
-	switch authorization {
-	case acmeKey:
-		key.Permissions = access.Permissions()
-	case readerKey:
-		key.Permissions = []access.Permission{access.WebhooksRead}
-	default:
-		return access.Key{}, &webhook.Error{
-			Kind: webhook.KindUnauthenticated, Message: "Invalid token", Cause: errors.New("unknown key"),
-		}
+func (k keys) Authenticate(_ context.Context, authorization string) (access.Key, error) {
+	if _, ok := k[authorization]; !ok {
+		return access.Key{}, &webhook.Error{Kind: webhook.KindUnauthenticated, Message: "Invalid token", Cause: errors.New("unknown key")}
 	}
-	return key, nil
+	return access.Key{ID: "key_acme_1", Company: "acme", Permissions: k[authorization]}, nil
 }
 
-// faultyStore is a real store. before can make a call fail, and prepared can change what
-// PrepareCreation read.
+// faultyStore is a real store; before runs before each call and can make it fail.
 type faultyStore struct {
 	webhook.Store
-	before   func(ctx context.Context, method string) error
-	prepared func(*webhook.CreationState)
+	before func(ctx context.Context, method string) error
 }
 
 // fails makes every call of a method fail.
@@ -230,11 +201,7 @@ func (s *faultyStore) PrepareCreation(ctx context.Context, q webhook.CreationQue
 	if err := s.before(ctx, "PrepareCreation"); err != nil {
 		return webhook.CreationState{}, err
 	}
-	state, err := s.Store.PrepareCreation(ctx, q)
-	if s.prepared != nil {
-		s.prepared(&state)
-	}
-	return state, err
+	return s.Store.PrepareCreation(ctx, q)
 }
 
 func (s *faultyStore) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
@@ -250,15 +217,13 @@ type brokenKeys struct{ err error }
 func (k brokenKeys) Current(context.Context) (seal.Key, error)         { return seal.Key{}, k.err }
 func (k brokenKeys) Key(context.Context, seal.KeyID) (seal.Key, error) { return seal.Key{}, k.err }
 
-// tlsStub is a TLS check that returns err and counts. during runs in the middle of a check.
+// tlsStub is a TLS check that returns err. during runs in the middle of a check.
 type tlsStub struct {
-	checks atomic.Int32
 	err    error
 	during func()
 }
 
 func (s *tlsStub) CheckTLS(context.Context, endpoint.URL) error {
-	s.checks.Add(1)
 	if s.during != nil {
 		s.during()
 	}

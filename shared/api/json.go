@@ -85,16 +85,15 @@ func hasLoneSurrogate(data []byte) bool {
 		switch {
 		case !ok:
 			data = data[2:]
-			continue
 		case !utf16.IsSurrogate(unit):
 			data = data[6:]
-			continue
+		default:
+			other, _ := escapedUnit(data[6:])
+			if utf16.DecodeRune(unit, other) == utf8.RuneError {
+				return true
+			}
+			data = data[12:]
 		}
-		other, _ := escapedUnit(data[6:])
-		if utf16.DecodeRune(unit, other) == utf8.RuneError {
-			return true
-		}
-		data = data[12:]
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 
 // parseQuery parses a query string. A malformed part makes all of it invalid.
 func parseQuery(raw string) (url.Values, error) {
-	if raw == "" {
-		return nil, nil
-	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, webhook.Errorf(webhook.KindInvalid, "The query string is malformed.")

@@ -77,37 +77,25 @@ func TestStoreIsUnavailable(t *testing.T) {
 
 func TestPanicIsAnInternalError(t *testing.T) {
 	f := newFixture(t)
-	h := f.handler()
 	f.store.before = func(context.Context, string) error { panic("index out of range") }
-	send(h, call{}.request(t.Context())).want(t, 500, errorBody("Internal error"))
+	f.do(call{}).want(t, 500, errorBody("Internal error"))
 	line := f.line("panic")
 	if stack, _ := line["stack"].(string); line["panic"] != "index out of range" || !strings.Contains(stack, "service_test.go") {
 		t.Errorf("got %v, want the panic with its stack", line)
 	}
-	f.store.fails("", nil)
-	send(h, call{}.request(t.Context())).want(t, 200, "")
-}
-
-// hangs makes every call of the store wait for the end of the request.
-func (s *faultyStore) hangs() {
-	s.before = func(ctx context.Context, _ string) error {
-		<-ctx.Done()
-		return webhook.Unavailable(ctx.Err())
-	}
 }
 
 func TestTimeout(t *testing.T) {
-	for _, timeout := range []time.Duration{0, 3 * time.Second} {
+	for timeout, want := range map[time.Duration]time.Duration{0: api.DefaultTimeout, 3 * time.Second: 3 * time.Second} {
 		f := newFixture(t)
 		f.service.Timeout = timeout
-		f.store.hangs()
+		f.store.before = func(ctx context.Context, _ string) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
 			send(f.handler(), call{}.request(t.Context())).want(t, 503, errorBody("The service is busy. Try again later."))
-			want := timeout
-			if want == 0 {
-				want = api.DefaultTimeout
-			}
 			if took := time.Since(began); took != want {
 				t.Errorf("timeout %v: the response took %v, want %v", timeout, took, want)
 			}
@@ -118,7 +106,7 @@ func TestTimeout(t *testing.T) {
 // A client that does not wait for its response is not a failure of the service.
 func TestClientThatWentAway(t *testing.T) {
 	f := newFixture(t)
-	f.store.hangs()
+	f.store.fails("ListWebhooks", webhook.Unavailable(context.Canceled))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	send(f.handler(), call{}.request(ctx))

@@ -10,44 +10,44 @@ import (
 	"testing/synctest"
 	"time"
 
+	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
-func TestTLSSlotsLimitEachCompanyAndAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slots := newTLSSlots()
-		var running, most atomic.Int64
-		perCompany := make([]atomic.Int64, 20)
-		var all sync.WaitGroup
-		for company := range perCompany {
-			for range 3 * maxChecksPerCompany {
+// slowCheck takes a second, and counts.
+type slowCheck struct{ running, most atomic.Int64 }
+
+func (c *slowCheck) CheckTLS(context.Context, endpoint.URL) error {
+	n := c.running.Add(1)
+	for seen := c.most.Load(); n > seen && !c.most.CompareAndSwap(seen, n); seen = c.most.Load() {
+	}
+	time.Sleep(time.Second)
+	c.running.Add(-1)
+	return nil
+}
+
+func TestTLSChecksAreLimited(t *testing.T) {
+	for companies, want := range map[int]int64{1: maxChecksPerCompany, 20: maxChecks} {
+		synctest.Test(t, func(t *testing.T) {
+			check := new(slowCheck)
+			c := newCreation(Creator{TLS: check})
+			var all sync.WaitGroup
+			for i := range companies * 3 * maxChecksPerCompany {
 				all.Go(func() {
-					release, err := slots.acquire(t.Context(), fmt.Sprint(company))
-					if err != nil {
+					if err := c.checkTLS(t.Context(), fmt.Sprint(i%companies), endpoint.URL{}); err != nil {
 						t.Error(err)
-						return
 					}
-					defer release()
-					if n := perCompany[company].Add(1); n > maxChecksPerCompany {
-						t.Errorf("%d concurrent checks of one company", n)
-					}
-					n := running.Add(1)
-					for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
-					}
-					time.Sleep(time.Second)
-					running.Add(-1)
-					perCompany[company].Add(-1)
 				})
 			}
-		}
-		all.Wait()
-		if got := most.Load(); got != maxChecks {
-			t.Errorf("at most %d checks ran concurrently, want %d", got, maxChecks)
-		}
-		if len(slots.companies) != 0 || len(slots.all) != 0 {
-			t.Errorf("%d companies and %d slots are still in use", len(slots.companies), len(slots.all))
-		}
-	})
+			all.Wait()
+			if got := check.most.Load(); got != want {
+				t.Errorf("%d companies: at most %d checks ran concurrently, want %d", companies, got, want)
+			}
+			if len(c.slots.companies) != 0 || len(c.slots.all) != 0 {
+				t.Errorf("%d companies and %d slots are still in use", len(c.slots.companies), len(c.slots.all))
+			}
+		})
+	}
 }
 
 // A company whose receivers never respond does not keep others waiting. Its own next request times out.
@@ -61,16 +61,12 @@ func TestTLSSlotsOfOtherCompaniesAreFree(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
 		defer cancel()
-		if _, err := slots.acquire(ctx, "greedy"); webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+		_, err := slots.acquire(ctx, "greedy")
+		if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want it to be unavailable", err)
 		}
-		release, err := slots.acquire(t.Context(), "modest")
-		if err != nil {
-			t.Fatal(err)
-		}
-		release()
-		if got := slots.companies["greedy"].users; got != maxChecksPerCompany {
-			t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksPerCompany)
+		if _, err := slots.acquire(t.Context(), "modest"); err != nil || slots.companies["greedy"].users != maxChecksPerCompany {
+			t.Errorf("error %v, and %d users of %d slots", err, slots.companies["greedy"].users, maxChecksPerCompany)
 		}
 	})
 }
@@ -98,5 +94,11 @@ func TestTLSSlotsAreReturnedIfTheSharedOnesRunOut(t *testing.T) {
 	release()
 	if _, err := slots.acquire(ended, "acme"); err != nil {
 		t.Errorf("got %v, want the slot that was released", err)
+	}
+}
+
+func TestDefaultQuota(t *testing.T) {
+	if got := newCreation(Creator{}).Quota; got != webhook.DefaultQuota {
+		t.Errorf("got %d, want %d", got, webhook.DefaultQuota)
 	}
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -72,22 +73,18 @@ func exchange(t *testing.T, server *httptest.Server, sent string) reply {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, sent); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(conn, sent)
+	err = errors.Join(err, conn.SetDeadline(time.Now().Add(5*time.Second)))
 	if strings.HasSuffix(sent, "{") { // nothing more comes
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
+		err = errors.Join(err, conn.(*net.TCPConn).CloseWrite())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
