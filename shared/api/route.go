@@ -55,7 +55,8 @@ type mounted struct {
 	serve serveFunc
 }
 
-// mount returns the routes of the endpoints in the order in which to try them.
+// mount returns the routes of the endpoints in the order in which to try them: those with fewer
+// variables first, so that /webhooks/types comes before /webhooks/{webhookId}.
 func mount(endpoints []Endpoint) []mounted {
 	var routes []mounted
 	for _, e := range endpoints {
@@ -65,13 +66,9 @@ func mount(endpoints []Endpoint) []mounted {
 			}
 		}
 	}
-	slices.SortStableFunc(routes, func(a, b mounted) int { return a.variables() - b.variables() })
+	slices.SortStableFunc(routes, func(a, b mounted) int { return strings.Count(a.Path, "{") - strings.Count(b.Path, "{") })
 	return routes
 }
-
-// variables returns the number of variables in a route's path. Routes with fewer are tried first:
-// /webhooks/types before /webhooks/{webhookId}.
-func (m mounted) variables() int { return strings.Count(m.Path, "{") }
 
 // find returns the route for a method and an escaped path, with the values of its variables. If the
 // path allows only other methods, it returns those. It matches as API Gateway does, so both hosts

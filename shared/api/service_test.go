@@ -176,16 +176,17 @@ func TestAccessLine(t *testing.T) {
 func TestLogHandler(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(api.NewLogHandler(api.NewLogHandler(slog.NewTextHandler(&out, nil)))).With("layer", "store").WithGroup("g")
-	parent := api.WithLogAttrs(t.Context(), slog.String("a", "1"), slog.String("b", "2"))
-	child := api.WithLogAttrs(parent, slog.String("c", "3"))
-	api.WithLogAttrs(parent, slog.String("c", "4")) // must not change its sibling
+	parent := api.WithLogAttrs(t.Context(), slog.Int("a", 1), slog.Int("b", 2))
+	parent = api.WithLogAttrs(parent, slog.Int("c", 3))
+	child := api.WithLogAttrs(parent, slog.Int("d", 4))
+	api.WithLogAttrs(parent, slog.Int("d", 5)) // must not change its sibling
 	for _, test := range []struct {
 		ctx  context.Context
 		want string
 	}{
 		{t.Context(), "layer=store g.x=y\n"},
-		{parent, "layer=store g.x=y g.a=1 g.b=2\n"},
-		{child, "layer=store g.x=y g.a=1 g.b=2 g.c=3\n"},
+		{parent, "layer=store g.x=y g.a=1 g.b=2 g.c=3\n"},
+		{child, "layer=store g.x=y g.a=1 g.b=2 g.c=3 g.d=4\n"},
 	} {
 		out.Reset()
 		log.InfoContext(test.ctx, "called", "x", "y")
