@@ -14,10 +14,10 @@ import (
 
 type logAttrsKey struct{}
 
-// WithLogAttrs returns a copy of ctx that carries attrs in addition to those of ctx. A handler from
+// WithLogAttrs returns a copy of ctx that carries attrs, followed by those of ctx. A handler from
 // [NewLogHandler] adds them to every record that is logged with the context, by whichever layer.
 func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
-	return context.WithValue(ctx, logAttrsKey{}, append(slices.Clip(logAttrs(ctx)), attrs...))
+	return context.WithValue(ctx, logAttrsKey{}, slices.Concat(attrs, logAttrs(ctx)))
 }
 
 func logAttrs(ctx context.Context) []slog.Attr {

@@ -185,8 +185,8 @@ func TestLogHandler(t *testing.T) {
 		want string
 	}{
 		{t.Context(), "layer=store g.x=y\n"},
-		{parent, "layer=store g.x=y g.a=1 g.b=2 g.c=3\n"},
-		{child, "layer=store g.x=y g.a=1 g.b=2 g.c=3 g.d=4\n"},
+		{parent, "layer=store g.x=y g.c=3 g.a=1 g.b=2\n"},
+		{child, "layer=store g.x=y g.d=4 g.c=3 g.a=1 g.b=2\n"},
 	} {
 		out.Reset()
 		log.InfoContext(test.ctx, "called", "x", "y")

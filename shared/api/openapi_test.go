@@ -1,4 +1,4 @@
-package openapi_test
+package api_test
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 )
 
 // load returns the description that is served.
-func load(t *testing.T) *openapi3.T {
+func loadDescription(t *testing.T) *openapi3.T {
 	t.Helper()
 	description, err := openapi.JSON()
 	if err != nil {
@@ -30,7 +30,7 @@ func load(t *testing.T) *openapi3.T {
 
 // Validation also checks every example against its schema.
 func TestDescriptionIsValid(t *testing.T) {
-	document := load(t)
+	document := loadDescription(t)
 	if err := document.Validate(t.Context(), openapi3.EnableSchemaFormatValidation()); err != nil {
 		t.Error(err)
 	}
@@ -42,7 +42,7 @@ func TestDescriptionIsValid(t *testing.T) {
 // The description has the operations of the table of routes, each with its permission, and no other.
 func TestDescriptionHasTheRoutes(t *testing.T) {
 	var described, routes []string
-	for path, item := range load(t).Paths.Map() {
+	for path, item := range loadDescription(t).Paths.Map() {
 		for method, operation := range item.Operations() {
 			described = append(described, fmt.Sprint(method, " ", path, " ", *operation.Security))
 		}
@@ -64,7 +64,7 @@ func TestExamplesAreTheReferences(t *testing.T) {
 			`"url":"https://example.com/webhooks/billing","events":["RecurringPayments.charge.paid"],"token":"redacted"}`
 		list = `{"entities":"Webhook","count":2,"per_page":100,"pages":{"current":1,"max":1},"elements":[` + webhook + `]}`
 	)
-	paths := load(t).Paths
+	paths := loadDescription(t).Paths
 	for _, test := range []struct{ method, path, status, example, want string }{
 		{"GET", "/webhooks", "200", "", list},
 		{"POST", "/webhooks", "201", "", strings.Replace(webhook, "redacted", "generated_webhook_token", 1)},
