@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -109,26 +108,6 @@ func (s *Store) batchGet(ctx context.Context, keys []item) ([]item, error) {
 			return nil, webhook.Unavailable(err)
 		}
 		request = out.UnprocessedKeys
-	}
-}
-
-// pause waits before an attempt is repeated, or says why it should not be.
-func pause(ctx context.Context, attempt int) error {
-	delay, err := backoff(ctx, attempt)
-	if err != nil {
-		return err
-	}
-	return sleep(ctx, delay)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -50,8 +50,7 @@ func newDisturbedStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := testConfig(proxy.URL)
-	cfg.AttemptTimeout = testAttemptTimeout
-	cfg.HTTPClient = &http.Client{Transport: transport}
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
 	return New(NewClient(cfg), s.table), proxy
 }
 
