@@ -95,7 +95,7 @@ func TestArchitectureOfSamconfig(t *testing.T) {
 	dir := t.TempDir()
 	for samconfig, want := range map[string]string{
 		`a = ["NoArchitecture=x86_64"] # Architecture=x86_64`:                     "GOARCH=arm64",
-		"a = [\"A=1\", \"Architecture=x86_64\"]\nb = ['Architecture=x86_64']":      "GOARCH=amd64",
+		"a = [\"A=1\", \"Architecture=x86_64\"]\nb = ['Architecture=x86_64']":     "GOARCH=amd64",
 		`parameter_overrides = "A=\"1\" Architecture=\"x86_64\""`:                 "GOARCH=amd64", // by sam deploy --guided
 		`parameter_overrides = "ParameterKey=Architecture,ParameterValue=x86_64"`: "GOARCH=amd64",
 		"a = [\"Architecture=x86_64\"]\nb = [\"Architecture=arm64\"]":             `ARCH is "arm64 x86_64": set it to arm64 or x86_64' >&2 && exit 2`,
