@@ -47,16 +47,16 @@ func Build(ctx context.Context, function, architecture, dir string) (string, err
 	if err != nil {
 		return "", err
 	}
-	return buildIn(ctx, root, function, dir, "ARCH="+architecture)
+	return buildIn(ctx, root, function, architecture, dir)
 }
 
-func buildIn(ctx context.Context, root, function, dir string, variables ...string) (string, error) {
-	arguments := append([]string{"-C", root, "build-" + filepath.Base(function), "ARTIFACTS_DIR=" + dir}, variables...)
+func buildIn(ctx context.Context, root, function, architecture, dir string) (string, error) {
+	arguments := []string{"-C", root, "build-" + filepath.Base(function), "ARTIFACTS_DIR=" + dir, "ARCH=" + architecture}
 	if strings.Contains(function, "/") {
 		arguments = append(arguments, "SOURCE=./"+function)
 	}
 	build := exec.CommandContext(ctx, "make", arguments...)
-	build.Env = append(os.Environ(), "MAKEFLAGS=") // those of a `make test` around this do not apply
+	build.Env = append(os.Environ(), "MAKEFLAGS=") // not those of the make that runs the tests
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", function, err, out)
 	}

@@ -88,7 +88,7 @@ type rule struct {
 	values                 []string
 }
 
-// rules are those of the resources that roles may name, in addition to their function's log group.
+// rules are for the resources that roles can name, in addition to the function's log group.
 var rules = map[string]rule{
 	"SubscriptionsTable.Arn": {"dynamodb:", "ForAllValues:StringLike", "dynamodb:LeadingKeys", families},
 	"TokenKey.Arn":           {"kms:", "StringEquals", "kms:EncryptionContext:purpose", []string{"webhook-tokens"}},
@@ -152,7 +152,7 @@ func roleOf(t testing.TB, s *template, function string) []statement {
 	return all
 }
 
-// Each function has its own role, and nothing else in the stack gives permissions.
+// Each function has its own role, and nothing else in the stack grants permissions.
 func testRoles(t *testing.T, s *template) {
 	var roles []string
 	for _, name := range functions() {

@@ -174,7 +174,7 @@ func testAPI(t *testing.T, s *template) {
 	}
 }
 
-// The table and the key outlive the stack, and nobody but IAM decides about them.
+// The table and the key outlive the stack, and only IAM policies grant access to them.
 func testStorage(t *testing.T, s *template) {
 	same(t, "table", s.Resources["SubscriptionsTable"], `{
 		"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain",
