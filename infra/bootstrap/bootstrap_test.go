@@ -67,7 +67,7 @@ func TestReproducible(t *testing.T) {
 	write(t, goenv, "GOEXPERIMENT=jsonv2\nGOFLAGS=-trimpath=false\nGO111MODULE=off\n")
 	write(t, filepath.Join(filepath.Dir(source), "go.work"), "go 1.26\n")
 	for name, value := range map[string]string{
-		"GOENV": goenv, "GOFLAGS": "-ldflags=-X=main.version=2", "GO_EXTLINK_ENABLED": "1", "GOARM64": "v8.2", "CGO_ENABLED": "1",
+		"GOENV": goenv, "GOFLAGS": "-gcflags=-N", "GO_EXTLINK_ENABLED": "1", "GOARM64": "v8.2", "CGO_ENABLED": "1",
 	} {
 		t.Setenv(name, value)
 	}
