@@ -57,7 +57,7 @@ lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, she
 
 .PHONY: sam-check
 sam-check: go ## look over template.yaml: the linters of SAM, CloudFormation and checkov, and the tests of its roles
-	@infra/stack/check
+	@infra/tools/python/venv sam WEBHOOKS_TEST_SAM -- infra/tools/python/venv checkov WEBHOOKS_TEST_CHECKOV -- infra/stack/check
 
 .PHONY: fmt
 fmt: go ## format the Go code

@@ -74,10 +74,8 @@ func (e *enforcer) allow(accesses []access) bool {
 			}
 			allowed = true
 			for _, g := range s.grants() {
-				for _, value := range append(a.context[g.key], "")[:max(1, len(a.context[g.key]))] {
-					if g.action == a.action && (g.key == "" || like(g.pattern, value)) {
-						e.used[g] = append(e.used[g], value)
-					}
+				if values, ok := g.matches(a); ok {
+					e.used[g] = append(e.used[g], values...)
 				}
 			}
 		}

@@ -174,6 +174,19 @@ func testRoles(t *testing.T, s *template) {
 	}
 }
 
+// matches reports whether the grant plays a part in allowing the access, and with which values.
+func (g grant) matches(a access) (values []string, ok bool) {
+	if g.action != a.action || g.resource != a.resource {
+		return nil, false
+	}
+	for _, value := range a.context[g.key] {
+		if like(g.pattern, value) {
+			values = append(values, value)
+		}
+	}
+	return values, g.key == "" || values != nil
+}
+
 // tooMuch says why a grant should not be in its role, given the values it was used with.
 func (g grant) tooMuch(used map[grant][]string) string {
 	values, ok := used[g]
