@@ -107,7 +107,8 @@ type request struct {
 func (r request) accesses(operation string, arns map[string]string) []access {
 	switch {
 	case r.KeyID != "":
-		return []access{{"kms:" + operation, arns[r.KeyID], map[string][]string{"kms:EncryptionContext:purpose": {r.EncryptionContext["purpose"]}}}}
+		purpose := map[string][]string{"kms:EncryptionContext:purpose": {r.EncryptionContext["purpose"]}}
+		return []access{{"kms:" + operation, arns[r.KeyID], purpose}}
 	case r.RequestItems != nil:
 		var all []access
 		for table, batch := range r.RequestItems {

@@ -127,16 +127,18 @@ func roleOf(t testing.TB, s *template, function string) []statement {
 				return strings.Contains(action, "*") || !strings.HasPrefix(action, r.service)
 			}
 			values := st.Condition[r.operator][r.key]
+			writesLog := slices.Equal(st.Action, []string{"logs:CreateLogStream", "logs:PutLogEvents"})
 			switch {
 			case st.Effect != "Allow" || policy.PolicyDocument.Version != "2012-10-17":
 				t.Errorf("%s: %s is of effect %q and version %q", function, st.Sid, st.Effect, policy.PolicyDocument.Version)
-			case st.Resource == id+"Logs.Arn" && st.Condition == nil && slices.Equal(st.Action, []string{"logs:CreateLogStream", "logs:PutLogEvents"}):
+			case st.Resource == id+"Logs.Arn" && st.Condition == nil && writesLog:
 				logs++
 				continue
 			case !ok || slices.ContainsFunc(st.Action, wrongService):
 				t.Errorf("%s: %s allows %q on %s", function, st.Sid, st.Action, st.Resource)
-			case r.key != "" && (len(st.Condition) != 1 || len(st.Condition[r.operator]) != 1 || len(values) == 0):
-				t.Errorf("%s: %s has the condition %v, want only %s of %s", function, st.Sid, st.Condition, r.operator, r.key)
+			case r.key == "" && st.Condition != nil,
+				r.key != "" && (len(st.Condition) != 1 || len(st.Condition[r.operator]) != 1 || len(values) == 0):
+				t.Errorf("%s: %s has the condition %v, want only %q of %q", function, st.Sid, st.Condition, r.operator, r.key)
 			}
 			for _, value := range values {
 				if !slices.Contains(r.values, value) {

@@ -33,8 +33,8 @@ type resource struct {
 // resolved returns the template with the given parameters, such as "LogRetentionDays=7".
 func resolved(t testing.TB, parameters ...string) *template {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), samTool(t, "python"), append([]string{"template.py", "resolve", "../../template.yaml"}, parameters...)...)
-	out, err := command.Output()
+	arguments := append([]string{"template.py", "resolve", "../../template.yaml"}, parameters...)
+	out, err := exec.CommandContext(t.Context(), samTool(t, "python"), arguments...).Output()
 	if err != nil {
 		t.Fatalf("template.py: %v\n%s", err, stderrOf(err))
 	}
