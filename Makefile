@@ -57,7 +57,7 @@ lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, she
 
 .PHONY: sam-check
 sam-check: go ## look over template.yaml: the linters of SAM, CloudFormation and checkov, and the tests of its roles
-	@infra/stack/check
+	@infra/tools/python/venv sam WEBHOOKS_TEST_SAM -- infra/tools/python/venv checkov WEBHOOKS_TEST_CHECKOV -- infra/stack/check
 
 .PHONY: fmt
 fmt: go ## format the Go code
@@ -75,13 +75,26 @@ bench: go ## run the benchmarks, on SQLite and, where it can be started, on Dyna
 vuln: go ## look for known vulnerabilities in what the code calls (govulncheck)
 	@infra/tools/vuln
 
-.PHONY: build
-build: go ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86_64)
-	@for f in functions/*/; do infra/bootstrap/build "$$(basename "$$f")" ".cache/functions/$$(basename "$$f")"; done
+# The architecture of the functions, arm64 or x86_64. SAM does not pass the stack's parameters to a build, so this reads
+# Architecture from where `sam deploy` takes it, too. If samconfig.toml names two, neither is built.
+ARCH ?= $(or $(shell sed 's/\#.*//' samconfig.toml | \
+  grep -oE '(^|[^A-Za-z0-9_])Architecture[^A-Za-z0-9]+(ParameterValue=)?[A-Za-z0-9_]+' | grep -oE '[A-Za-z0-9_]+$$' | sort -u),arm64)
+GOARCH_arm64 := arm64
+GOARCH_x86_64 := amd64
+ARTIFACTS_DIR ?= .cache/functions/$*
 
-# What `sam build` calls, with the function's name in template.yaml.
+.PHONY: build
+build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)) ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86_64)
+
+# Builds functions/get-webhook as build-get-webhook or, which is what `sam build` runs, build-GetWebhookFunction; or the
+# package SOURCE. The same source and Go release give the same bytes on every machine: whatever affects them is set here and
+# overrides the environment, the go env file and go.work. GOEXPERIMENT is a comma because Go ignores an empty variable.
 build-%:
-	@infra/bootstrap/build "$*" "$(ARTIFACTS_DIR)"
+	@$(if $(GOARCH_$(ARCH)),,echo 'ARCH is "$(ARCH)": set it to arm64 or x86_64' >&2 && exit 2 &&) mkdir -p '$(ARTIFACTS_DIR)' && \
+	env -u GO_EXTLINK_ENABLED GOOS=linux GOARCH=$(GOARCH_$(ARCH)) GOAMD64=v1 GOARM64=v8.0 CGO_ENABLED=0 GOFIPS140=off \
+	  GOEXPERIMENT=, GOFLAGS=-mod=readonly GO111MODULE=on GOWORK=off \
+	  go build -buildvcs=false -trimpath -tags=lambda.norpc -ldflags='-s -w -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' \
+	  $(or $(SOURCE),./functions/$$(sed -E 's/Function$$//; s/([a-z])([A-Z])/\1-\2/g' <<<'$*' | tr '[:upper:]' '[:lower:]'))
 
 .PHONY: sam-local
 sam-local: go ## the whole stack on SAM's local API Gateway and DynamoDB Local, in containers (PORT=3000)
