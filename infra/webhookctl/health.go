@@ -29,12 +29,18 @@ type health struct {
 	failed bool
 }
 
-// answer gives the status and body of GET /healthz. Why the store fails is for the log alone.
-func (h *health) answer(ctx context.Context) (status int, body []byte) {
+// healthBody is the body of GET /healthz.
+type healthBody struct {
+	Status string `json:"status"`
+	Store  string `json:"store"`
+}
+
+// respond returns the response to GET /healthz. Why the store fails is only in the log.
+func (h *health) respond(ctx context.Context) (status int, body any) {
 	if h.ok(ctx) {
-		return http.StatusOK, []byte(`{"status":"ok","store":"ok"}`)
+		return http.StatusOK, healthBody{Status: "ok", Store: "ok"}
 	}
-	return http.StatusServiceUnavailable, []byte(`{"status":"unavailable","store":"unavailable"}`)
+	return http.StatusServiceUnavailable, healthBody{Status: "unavailable", Store: "unavailable"}
 }
 
 func (h *health) ok(ctx context.Context) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -43,9 +44,9 @@ func TestHealthAsksOnceASecond(t *testing.T) {
 	for _, s := range steps {
 		clock.now = clock.now.Add(s.wait)
 		failure = s.failure
-		status, body := h.answer(t.Context())
-		if status != s.status || asked != s.asked || strings.Contains(string(body), "gone") {
-			t.Errorf("%s: got %d %s after %d questions, want %d after %d", s.name, status, body, asked, s.status, s.asked)
+		status, body := h.respond(t.Context())
+		if status != s.status || asked != s.asked || strings.Contains(fmt.Sprint(body), "gone") {
+			t.Errorf("%s: got %d %v after %d questions, want %d after %d", s.name, status, body, asked, s.status, s.asked)
 		}
 	}
 	if got := strings.Count(log.String(), "the store does not answer"); got != 1 {
@@ -60,7 +61,7 @@ func TestHealthOutlivesItsClient(t *testing.T) {
 	h := &health{ping: func(ctx context.Context) error { return ctx.Err() }, now: time.Now, log: slog.New(slog.DiscardHandler)}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if status, _ := h.answer(gone); status != 200 {
+	if status, _ := h.respond(gone); status != 200 {
 		t.Errorf("got %d: a client that went away counts as a failure of the store", status)
 	}
 }
@@ -75,7 +76,7 @@ func TestHealthGivesUp(t *testing.T) {
 	began := time.Now()
 	for range 20 {
 		all.Go(func() {
-			if status, _ := h.answer(context.WithoutCancel(t.Context())); status != 503 {
+			if status, _ := h.respond(context.WithoutCancel(t.Context())); status != 503 {
 				t.Errorf("got %d from a store that hangs, want 503", status)
 			}
 		})

@@ -75,13 +75,13 @@ func TestPathsOfServeAlone(t *testing.T) {
 		{"GET", "/healthz", 200, healthy, ""},
 		{"HEAD", "/healthz", 200, "", ""},
 		{"GET", "/healthz?verbose=1", 200, healthy, ""},
-		{"POST", "/healthz", 405, `{"error":"This path has other methods: GET, HEAD."}`, "GET, HEAD"},
+		{"POST", "/healthz", 405, `{"error":"Method not allowed. This path allows: GET, HEAD."}`, "GET, HEAD"},
 		{"GET", "/openapi.json", 200, string(description), ""},
 		{"HEAD", "/openapi.json", 200, "", ""},
-		{"DELETE", "/openapi.json", 405, `{"error":"This path has other methods: GET, HEAD."}`, "GET, HEAD"},
-		{"GET", "/healthz/", 404, `{"error":"There is no such path."}`, ""},
-		{"GET", "//healthz", 404, `{"error":"There is no such path."}`, ""},
-		{"GET", "/metrics", 404, `{"error":"There is no such path."}`, ""},
+		{"DELETE", "/openapi.json", 405, `{"error":"Method not allowed. This path allows: GET, HEAD."}`, "GET, HEAD"},
+		{"GET", "/healthz/", 404, `{"error":"Path not found."}`, ""},
+		{"GET", "//healthz", 404, `{"error":"Path not found."}`, ""},
+		{"GET", "/metrics", 404, `{"error":"Path not found."}`, ""},
 		{"GET", "/webhooks", 401, `{"error":"Invalid token"}`, ""},
 	}
 	for _, tt := range tests {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
@@ -51,11 +52,12 @@ func (s service) handler(ctx context.Context) (http.Handler, error) {
 		Now:    s.now,
 		Random: s.random,
 	}
+	h := &health{ping: s.store.Ping, now: s.now, log: s.log}
 	return &system{
-		health:      &health{ping: s.store.Ping, now: s.now, log: s.log},
-		description: description,
-		now:         s.now,
-		random:      s.random,
+		health: shared.Public(h.respond),
+		description: shared.Public(func(context.Context) (int, any) {
+			return http.StatusOK, json.RawMessage(description)
+		}),
 		api: shared.Handler(
 			api.ListWebhooks(s.store),
 			api.CreateWebhook(creator),

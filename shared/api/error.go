@@ -84,7 +84,7 @@ func wholeSeconds(d time.Duration) string {
 // noRoute answers a path that there is not, or one that has only other methods.
 func noRoute(allowed []string) response {
 	if len(allowed) == 0 {
-		return response{status: http.StatusNotFound, body: errorBody{"There is no such path."}}
+		return response{status: http.StatusNotFound, body: errorBody{"Path not found."}}
 	}
 	if get := slices.Index(allowed, http.MethodGet); get >= 0 {
 		allowed = slices.Insert(allowed, get+1, http.MethodHead)
@@ -93,6 +93,6 @@ func noRoute(allowed []string) response {
 	return response{
 		status: http.StatusMethodNotAllowed,
 		header: map[string]string{"Allow": allow},
-		body:   errorBody{"This path has other methods: " + allow + "."},
+		body:   errorBody{"Method not allowed. This path allows: " + allow + "."},
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -50,4 +51,22 @@ func (a answer) write(w http.ResponseWriter, method, requestID string) error {
 	}
 	_, err := w.Write(a.body)
 	return err
+}
+
+// Public serves GET and HEAD on a path of its own, without an API key: its responses have the
+// headers, the request ID and the error bodies of every other response. respond returns a status and
+// a value to encode as JSON. The request's body is not read, and nothing is logged.
+func (s Service) Public(respond func(ctx context.Context) (status int, body any)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response := noRoute([]string{http.MethodGet})
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			response.header = nil
+			response.status, response.body = respond(r.Context())
+		}
+		a, err := encode(response)
+		if err != nil {
+			a = internalError()
+		}
+		_ = a.write(w, r.Method, newRequestID(s.Now(), s.Random)) // the client may be gone
+	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestRouting(t *testing.T) {
-	const noPath = `{"error":"There is no such path."}`
+	const noPath = `{"error":"Path not found."}`
 	rows := []row{
 		{name: "an escaped letter is that letter", call: call{target: "/%77ebhooks"}, status: 200},
 		{name: "types escaped is types", call: call{target: "/webhooks/%74ypes"}, status: 200, check: answersTypes},
@@ -45,7 +45,7 @@ func TestRouting(t *testing.T) {
 			}
 			rows = append(rows, row{name: "no such method: " + method + " " + test.path,
 				call: call{method: method, target: test.path, key: "none"}, status: 405,
-				body: refused("This path has other methods: " + test.allow + "."),
+				body: refused("Method not allowed. This path allows: " + test.allow + "."),
 				check: func(t *testing.T, _ *world, r reply) {
 					if got := r.header.Values("Allow"); !slices.Equal(got, []string{test.allow}) {
 						t.Errorf("got Allow %q, want %q", got, test.allow)
@@ -72,7 +72,7 @@ func TestHandlerOfOneEndpoint(t *testing.T) {
 	if r := w.do(call{target: "/webhooks/x"}); r.status != http.StatusMethodNotAllowed || r.header.Get("Allow") != "DELETE" {
 		t.Errorf("got %d, Allow %q", r.status, r.header.Get("Allow"))
 	}
-	w.do(call{target: "/webhook/types"}).want(t, 404, refused("There is no such path."))
+	w.do(call{target: "/webhook/types"}).want(t, 404, refused("Path not found."))
 }
 
 // The description has the operations of the table of routes, each with its permission, and no other.

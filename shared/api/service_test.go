@@ -90,7 +90,7 @@ func TestOrderBeforeTheEndpoint(t *testing.T) {
 	large := strings.Repeat("x", 64<<10+1)
 	key := http.Header{"Idempotency-Key": {""}}
 	run(t, []row{
-		{name: "an unknown path before authentication", call: call{target: "/x", key: "none"}, status: 404, body: refused("There is no such path.")},
+		{name: "an unknown path before authentication", call: call{target: "/x", key: "none"}, status: 404, body: refused("Path not found.")},
 		{name: "a method before authentication", call: call{method: "PUT", target: "/webhooks", key: "none"}, status: 405},
 		{name: "permission before size", call: call{method: "POST", target: "/webhooks", key: "reader", body: large}, status: 403},
 		{name: "size before parameters", call: call{method: "POST", target: "/webhooks", body: large, header: key}, status: 413},
