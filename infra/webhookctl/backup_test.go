@@ -9,7 +9,7 @@ import (
 )
 
 // newServed is a running service with one webhook of the company acme.
-func newServed(t *testing.T, p place) (s *server, key, location string) {
+func newServed(t *testing.T, p place) (s *service, key, location string) {
 	t.Helper()
 	mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
 	key = newKey(t, p)

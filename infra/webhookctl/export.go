@@ -43,7 +43,7 @@ func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags
 		return err
 	}
 	return untilSignal(ctx, func(ctx context.Context) error {
-		s, err := storage.openSoon(ctx, c, existing)
+		s, err := storage.open(ctx, c, existing)
 		if err != nil {
 			return err
 		}

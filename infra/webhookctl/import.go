@@ -50,11 +50,10 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 		if err := cmd.checkFirst(ctx, c, storage, in); err != nil {
 			return err
 		}
-		s, err := storage.openSoon(ctx, c, create)
+		s, err := storage.open(ctx, c, create)
 		if err != nil {
 			return err
 		}
-		s.noteBegun(c)
 		return errors.Join(cmd.load(ctx, c, storage, s, in), s.close())
 	})
 }

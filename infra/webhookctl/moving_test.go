@@ -234,7 +234,7 @@ func TestImportErrors(t *testing.T) {
 		{"both kinds of keys", []string{"export", "--company", "acme", "--store", "dynamodb", "--kms-key", "a", "--token-key-file", "b"}, "--kms-key and --token-key-file are given, and tokens have one kind of key: leave one out"},
 		{"KMS for SQLite", []string{"import", "half.jsonl", "--kms-key", "a"}, "--kms-key is given, but the store is sqlite: add --store dynamodb, or leave it out"},
 		{"KMS for a SQLite service", []string{"serve", "--kms-key", "a"}, "--kms-key is given, but the store is sqlite: add --store dynamodb, or leave it out"},
-		{"KMS endpoint", []string{"serve", "--store", "dynamodb", "--kms-key", "a", "--kms-endpoint", "localhost"}, "--kms-endpoint must be a URL of scheme and host, such as http://127.0.0.1:8000"},
+		{"KMS endpoint", []string{"serve", "--store", "dynamodb", "--kms-key", "a", "--kms-endpoint", "localhost"}, "--kms-endpoint must be a URL with only a scheme, a host and a port, for example http://127.0.0.1:8000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { mustRefuse(t, newTool(t, p.dir, tt.args...), tt.want) })
 	}

@@ -1,147 +1,207 @@
 package main
 
 import (
-	"crypto/tls"
-	"encoding/pem"
+	"bytes"
 	"io"
+	"log/slog"
+	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"webhooks/infra/webhookctl/sandbox"
+	"webhooks/shared/endpoint"
 )
 
-// creation is a request body that makes a webhook at a URL.
-func creation(url string) string {
-	return `{"webhook":{"name":"n","url":"` + url + `","events":["a.b"]}}`
-}
+const localEndpoint = "http://127.0.0.1:8000"
 
-// newKey makes a key and the event type a.b.
-func newKey(t *testing.T, p place) string {
-	t.Helper()
-	mustRun(t, newTool(t, p.dir, p.args("types", "add", "a.b")...))
-	key, _ := mustRun(t, newTool(t, p.dir, p.args("keys", "create", "--company", "acme", "--permissions", "webhooks:read,webhooks:write")...))
-	return strings.TrimSuffix(key, "\n")
-}
-
-// receiver listens for TLS on loopback with a certificate of an authority of its own, and gives its
-// URL and a file with the authority.
-func receiver(t *testing.T) (url, caFile string) {
-	t.Helper()
-	dir := t.TempDir()
-	authority, err := sandbox.LoadOrCreateAuthority(dir, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := authority.Leaf(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{leaf}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		}
-	}()
-	return "https://" + listener.Addr().String() + "/hook", filepath.Join(dir, sandbox.AuthorityFile)
-}
-
-func TestTLSCheckSettings(t *testing.T) {
-	url, caFile := receiver(t)
-	if block, _ := pem.Decode(mustRead(t, caFile)); block == nil {
-		t.Fatal("the authority's file is no PEM")
-	}
-	const unreachable = `{"error":"TLS certificate validation failed: the host could not be reached"}`
-	const untrusted = `{"error":"TLS certificate validation failed: no trusted authority issued the certificate, or the server does not send the intermediate certificates"}`
+// TestLocalDevelopmentOnly checks where --dev and --tls-check off are accepted. TestLocalOverride checks
+// which endpoints are local.
+func TestLocalDevelopmentOnly(t *testing.T) {
+	const aws = "https://dynamodb.eu-west-1.amazonaws.com"
+	const accepted = ""
+	const offRejected = "--tls-check off is for local development only: it requires --dev, or --store dynamodb with a local --dynamodb-endpoint"
+	const devRejected = "--dev creates tables and an API key, so it requires a local database: pass the --dynamodb-endpoint of DynamoDB Local or remove --dev"
+	const devReachable = "--dev is for local development only, but other machines could reach --addr :3000: use 127.0.0.1 or remove --dev"
+	const offReachable = "--tls-check off is for local development only, but other machines could reach --addr :3000: use 127.0.0.1 or remove --tls-check"
 	tests := []struct {
-		name  string
-		flags []string
-		want  int
-		body  string // empty for any
+		name     string
+		store    string
+		endpoint string
+		addr     string
+		dev      bool
+		off      string // with --tls-check off
+		enforce  string // with --tls-check enforce
 	}{
-		{"neither network nor authority", nil, 400, unreachable},
-		{"the authority alone", []string{"--ca-file", caFile}, 400, unreachable},
-		{"the network alone", []string{"--allow-network", "127.0.0.0/8"}, 400, untrusted},
-		{"another network", []string{"--allow-network", "10.0.0.0/8", "--ca-file", caFile}, 400, unreachable},
-		{"both", []string{"--allow-network", "127.0.0.0/8", "--ca-file", caFile}, 201, ""},
-		{"the sandbox's authority is another", []string{"--dev"}, 400, untrusted},
-		{"dev and the authority", []string{"--dev", "--ca-file", caFile}, 201, ""},
-		{"dev without the check", []string{"--dev", "--tls-check", "off"}, 201, ""},
+		{"sqlite", "sqlite", "", "127.0.0.1:3000", false, offRejected, accepted},
+		{"sqlite on all addresses", "sqlite", "", ":3000", false, offRejected, accepted},
+		{"sqlite with --dev", "sqlite", "", "127.0.0.1:3000", true, accepted, accepted},
+		{"sqlite with --dev on all addresses", "sqlite", "", ":3000", true, devReachable, devReachable},
+		{"AWS", "dynamodb", "", "127.0.0.1:3000", false, offRejected, accepted},
+		{"AWS with --dev", "dynamodb", "", "127.0.0.1:3000", true, offRejected, devRejected},
+		{"AWS by its endpoint", "dynamodb", aws, "127.0.0.1:3000", false, offRejected, accepted},
+		{"AWS by its endpoint with --dev", "dynamodb", aws, "127.0.0.1:3000", true, offRejected, devRejected},
+		{"local", "dynamodb", localEndpoint, "127.0.0.1:3000", false, accepted, accepted},
+		{"local on all addresses", "dynamodb", localEndpoint, ":3000", false, offReachable, accepted},
+		{"local with --dev", "dynamodb", localEndpoint, "127.0.0.1:3000", true, accepted, accepted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := place{dir: t.TempDir()}
-			key := newKey(t, p)
-			s := startServer(t, p, tt.flags...)
-			status, _, body := s.request(t, "POST", "/webhooks", key, creation(url))
-			if status != tt.want || tt.body != "" && body != tt.body {
-				t.Errorf("got %d %s, want %d %s", status, body, tt.want, tt.body)
+			storage := &storageFlags{Store: tt.store, Data: ".webhooks", DynamoDBEndpoint: tt.endpoint}
+			for check, want := range map[string]string{"off": tt.off, "enforce": tt.enforce} {
+				got := ""
+				if err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev}).validate(storage); err != nil {
+					got = err.Error()
+				}
+				if got != want {
+					t.Errorf("--tls-check %s: got %q, want %q", check, got, want)
+				}
 			}
 		})
 	}
 }
 
-func TestQuotaSetting(t *testing.T) {
-	p := place{dir: t.TempDir()}
-	key := newKey(t, p)
-	s := startServer(t, p, "--dev", "--tls-check", "off", "--quota", "1")
-	for i, want := range []int{201, 409} {
-		if status, _, body := s.request(t, "POST", "/webhooks", key, creation("https://example.com/")); status != want {
-			t.Errorf("creation %d: got %d %s, want %d", i+1, status, body, want)
+func TestIsLoopbackAddr(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:3000":             true,
+		"127.1.2.3:0":                true,
+		"[::1]:3000":                 true,
+		"[::ffff:127.0.0.1]:3000":    true,
+		"LOCALHOST:3000":             true,
+		":3000":                      false,
+		"0.0.0.0:3000":               false,
+		"[::]:3000":                  false,
+		"192.168.1.2:3000":           false,
+		"localhost.example.com:3000": false,
+		"localhost":                  false,
+	} {
+		if got := isLoopbackAddr(addr); got != want {
+			t.Errorf("%s: got %v, want %v", addr, got, want)
 		}
 	}
 }
 
-func TestTokenKeyFile(t *testing.T) {
-	p := place{dir: t.TempDir()}
-	const warning = "a new token key was made: BACK IT UP, without it no webhook token can be read again"
-	for _, tt := range []struct {
-		name  string
-		flags []string
-		file  string
-	}{
-		{"in the data folder", nil, filepath.Join(".webhooks", "token.key")},
-		{"elsewhere", []string{"--token-key-file", "other.key"}, "other.key"},
+func TestValidateEndpoint(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		localEndpoint:       true,
+		localEndpoint + "/": true,
+		"http://[::1]:8000": true,
+		"https://dynamodb.eu-west-1.amazonaws.com": true,
+		"127.0.0.1:8000":               false,
+		"ftp://127.0.0.1":              false,
+		"http://":                      false,
+		"http://:8000":                 false,
+		"http://user:secret@127.0.0.1": false,
+		"http://127.0.0.1/path":        false,
+		"http://127.0.0.1?a=b":         false,
+		"http://127.0.0.1#a":           false,
 	} {
+		if err := validateEndpoint("--x", endpoint); (err == nil) != want {
+			t.Errorf("%s: got %v, want it valid: %v", endpoint, err, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*serveCmd, *storageFlags)
+		want   string // in the only line
+	}{
+		{"nothing weak", func(*serveCmd, *storageFlags) {}, ""},
+		{"TLS check", func(c *serveCmd, _ *storageFlags) { c.TLSCheck = "off" }, endpoint.WarningTLSCheckOff},
+		{"CA file", func(c *serveCmd, _ *storageFlags) { c.CAFile = "ca.pem" }, "ca_file=ca.pem"},
+		{"network", func(c *serveCmd, _ *storageFlags) {
+			c.AllowNetworks = []network{network(netip.MustParsePrefix("10.0.0.0/8"))}
+		}, "network=10.0.0.0/8"},
+		{"dev", func(c *serveCmd, _ *storageFlags) { c.Dev = true }, "development mode"},
+		{"all addresses", func(c *serveCmd, _ *storageFlags) { c.Addr = ":3000" }, "addr=:3000"},
+		{"key file in AWS", func(_ *serveCmd, s *storageFlags) { s.Store = storeDynamoDB }, "--kms-key"},
+		{"KMS key in AWS", func(c *serveCmd, s *storageFlags) { s.Store, c.TokenKeys.KMSKey = storeDynamoDB, "alias/a" }, ""},
+		{"key file, local", func(_ *serveCmd, s *storageFlags) { s.Store, s.DynamoDBEndpoint = storeDynamoDB, localEndpoint }, ""},
+	}
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := startServer(t, p, tt.flags...)
-			if got := s.logged(warning, "file"); got != tt.file || s.logged(warning, "level") != "WARN" {
-				t.Errorf("at the first start: warned of %q, want %q\nstderr: %s", got, tt.file, &s.stderr)
-			}
-			checkMode(t, filepath.Join(p.dir, tt.file), 0o600)
-			first := mustRead(t, filepath.Join(p.dir, tt.file))
-			s.stop(t)
-			s = startServer(t, p, tt.flags...)
-			if s.logged(warning, "level") != "" || string(mustRead(t, filepath.Join(p.dir, tt.file))) != string(first) {
-				t.Errorf("at the second start: a new key\nstderr: %s", &s.stderr)
+			cmd, storage := &serveCmd{Addr: "127.0.0.1:3000", TLSCheck: "enforce"}, &storageFlags{Store: storeSQLite}
+			tt.change(cmd, storage)
+			var log bytes.Buffer
+			cmd.warn(slog.New(slog.NewTextHandler(&log, nil)), storage)
+			lines := strings.Count(log.String(), "level=WARN")
+			if !strings.Contains(log.String(), tt.want) || lines != 1 && tt.want != "" || lines != 0 && tt.want == "" {
+				t.Errorf("logged %q, want one warning with %q, or none", &log, tt.want)
 			}
 		})
 	}
 }
 
-func TestTextLog(t *testing.T) {
-	cmd := newTool(t, t.TempDir(), "serve", "--addr", "127.0.0.1:0", "--log-format", "text")
-	s := startProcess(t, cmd)
-	const want = " level=WARN msg=\"a new token key was made: "
-	s.waitFor(t, want, func() bool { return strings.Contains(s.stderr.String(), want) })
+func TestAWSConfig(t *testing.T) {
+	type env map[string]string
+	mine := env{"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "secret"}
+	inIreland := env{"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1"}
+	tests := []struct {
+		name     string
+		endpoint string
+		region   string
+		env      env
+		want     string // endpoint, region, access key
+	}{
+		{"endpoint", localEndpoint, "", nil, localEndpoint + " us-east-1 local"},
+		{"endpoint and region", localEndpoint, "eu-north-1", nil, localEndpoint + " eu-north-1 local"},
+		{"endpoint, region in the environment", localEndpoint, "", env{"AWS_REGION": "eu-west-1"}, localEndpoint + " us-east-1 local"},
+		{"endpoint and credentials", localEndpoint, "", inIreland, localEndpoint + " eu-west-1 mine"},
+		{"endpoint and credentials without a region", localEndpoint, "", mine, localEndpoint + " us-east-1 mine"},
+		{"AWS", "", "", inIreland, " eu-west-1 mine"},
+		{"AWS and region", "", "eu-north-1", inIreland, " eu-north-1 mine"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, setting := range os.Environ() {
+				if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "AWS_") {
+					t.Setenv(name, "")
+				}
+			}
+			t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			got, err := (&storageFlags{DynamoDBEndpoint: tt.endpoint, Region: tt.region}).awsConfig(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			credentials, err := got.Credentials.Retrieve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := got.Endpoint + " " + got.Region + " " + credentials.AccessKeyID; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
 }
 
-func mustRead(t *testing.T, path string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(path)
+// TestLogFormat checks that programs get JSON and terminals get text.
+func TestLogFormat(t *testing.T) {
+	for format, want := range map[string]string{"text": "time=", "json": "{", "auto": "{"} {
+		var log bytes.Buffer
+		newLogger(&log, format).Info("x")
+		if !strings.HasPrefix(log.String(), want) {
+			t.Errorf("%s: logged %q", format, &log)
+		}
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	defer null.Close()
+	if isTerminal(null) || isTerminal(io.Discard) {
+		t.Error("a device or a buffer counts as a terminal")
+	}
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminal on this machine: %v", err)
+	}
+	defer terminal.Close()
+	if !isTerminal(terminal) {
+		t.Error("a terminal does not count as one")
+	}
 }

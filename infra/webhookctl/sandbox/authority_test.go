@@ -24,6 +24,12 @@ func newAuthority(t *testing.T, dir string, now time.Time) *Authority {
 	return a
 }
 
+func (a *Authority) roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.Certificate())
+	return roots
+}
+
 func TestLeaf(t *testing.T) {
 	now := time.Now()
 	a := newAuthority(t, t.TempDir(), now)
@@ -35,158 +41,101 @@ func TestLeaf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(a.Certificate())
-	tests := []struct {
-		name, host string
-		at         time.Time
-		want       string // of the error's type
+	for _, tt := range []struct {
+		host  string
+		at    time.Time
+		valid bool
 	}{
-		{"IPv4", "127.0.0.1", now, ""},
-		{"IPv6", "::1", now, ""},
-		{"name", "localhost", now, ""},
-		{"with a clock that is behind", "localhost", now.Add(-50 * time.Minute), ""},
-		{"just before its end", "localhost", now.Add(29 * 24 * time.Hour), ""},
-		{"after its end", "localhost", now.Add(31 * 24 * time.Hour), "expired"},
-		{"another name", "example.com", now, "host"},
-		{"another address", "127.0.0.2", now, "host"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := leaf.Verify(x509.VerifyOptions{DNSName: tt.host, Roots: roots, CurrentTime: tt.at})
-			if got := kindOf(err); got != tt.want {
-				t.Errorf("got %q (%v), want %q", got, err, tt.want)
-			}
-		})
-	}
-}
-
-func kindOf(err error) string {
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		switch invalid.Reason {
-		case x509.Expired:
-			return "expired"
-		case x509.CANotAuthorizedForThisName:
-			return "constraint"
+		{"127.0.0.1", now, true},
+		{"::1", now, true},
+		{"localhost", now, true},
+		{"localhost", now.Add(-50 * time.Minute), true}, // a clock that is behind
+		{"localhost", now.Add(29 * 24 * time.Hour), true},
+		{"localhost", now.Add(31 * 24 * time.Hour), false},
+		{"example.com", now, false},
+		{"127.0.0.2", now, false},
+	} {
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: tt.host, Roots: a.roots(), CurrentTime: tt.at})
+		if (err == nil) != tt.valid {
+			t.Errorf("%s at %v: got %v, want it valid: %v", tt.host, tt.at, err, tt.valid)
 		}
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "host"
-	}
-	if err != nil {
-		return err.Error()
-	}
-	return ""
 }
 
-// TestAuthorityIsForLoopbackAlone signs what somebody who stole the key would.
-func TestAuthorityIsForLoopbackAlone(t *testing.T) {
+// TestAuthorityIsForLoopbackOnly issues what a thief of the key would.
+func TestAuthorityIsForLoopbackOnly(t *testing.T) {
 	now := time.Now()
 	a := newAuthority(t, t.TempDir(), now)
-	roots := x509.NewCertPool()
-	roots.AddCert(a.Certificate())
-	tests := []struct {
-		name   string
-		change func(*x509.Certificate)
-	}{
-		{"a public name", func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} }},
-		{"a public address", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(8, 8, 8, 8)} }},
-		{"a private address", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			if err != nil {
-				t.Fatal(err)
-			}
-			template, err := newTemplate("stolen", now, time.Hour)
-			if err != nil {
-				t.Fatal(err)
-			}
-			template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-			tt.change(template)
-			der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			leaf, err := x509.ParseCertificate(der)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots}); kindOf(err) != "constraint" {
-				t.Errorf("got %v, want a violated name constraint", err)
-			}
-		})
+	for name, change := range map[string]func(*x509.Certificate){
+		"a public name":     func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} },
+		"a public address":  func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(8, 8, 8, 8)} },
+		"a private address": func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} },
+	} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := newTemplate("stolen", now, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		change(template)
+		der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = leaf.Verify(x509.VerifyOptions{Roots: a.roots()})
+		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.CANotAuthorizedForThisName {
+			t.Errorf("%s: got %v, want a violated name constraint", name, err)
+		}
 	}
 }
 
-func TestAuthorityIsKept(t *testing.T) {
+func TestAuthorityIsReused(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	first := newAuthority(t, dir, now)
-	tests := []struct {
-		name string
-		at   time.Time
-		same bool
-	}{
-		{"at once", now, true},
-		{"while it is good for long", now.Add(authorityLifetime - authorityReserve - time.Minute), true},
-		{"shortly before its end", now.Add(authorityLifetime - authorityReserve + time.Minute), false},
-		{"after its end", now.Add(3 * authorityLifetime), false},
+	if err := os.Remove(filepath.Join(dir, AuthorityFile)); err != nil { // which only other programs need
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			again := newAuthority(t, dir, tt.at)
-			if same := again.Certificate().Equal(first.Certificate()); same != tt.same {
-				t.Errorf("the same authority: %v, want %v", same, tt.same)
-			}
-			if !tt.same && !again.Certificate().NotAfter.After(tt.at.Add(authorityReserve)) {
-				t.Errorf("the new one ends at %v", again.Certificate().NotAfter)
-			}
-		})
+	for _, tt := range []struct {
+		after time.Duration
+		same  bool
+	}{
+		{0, true},
+		{authorityLifetime - authorityReserve - time.Minute, true},
+		{authorityLifetime - authorityReserve + time.Minute, false},
+		{3 * authorityLifetime, false},
+	} {
+		again := newAuthority(t, dir, now.Add(tt.after))
+		if same := again.Certificate().Equal(first.Certificate()); same != tt.same {
+			t.Errorf("after %v: the same authority: %v, want %v", tt.after, same, tt.same)
+		}
+		if !tt.same && !again.Certificate().NotAfter.After(now.Add(tt.after+authorityReserve)) {
+			t.Errorf("after %v: the new one expires at %v", tt.after, again.Certificate().NotAfter)
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, AuthorityFile)); err != nil || !bytes.Equal(text, again.pem()) {
+			t.Errorf("after %v: %s contains %q, %v", tt.after, AuthorityFile, text, err)
+		}
 	}
 }
 
-func TestAuthorityFiles(t *testing.T) {
-	tests := []struct {
-		name  string
-		spoil func(t *testing.T, dir string) error
-		want  string // the error, DIR for the folder; empty for none
-	}{
-		{"the certificate for others is missing", func(_ *testing.T, dir string) error {
-			return os.Remove(filepath.Join(dir, AuthorityFile))
-		}, ""},
-		{"others may read the key", func(_ *testing.T, dir string) error {
-			return os.Chmod(filepath.Join(dir, authorityKeyFile), 0o640)
-		}, "certificate authority: DIR/ca-key.pem may be read by others: run chmod 600 on it"},
-		{"the key is damaged", func(_ *testing.T, dir string) error {
-			return os.WriteFile(filepath.Join(dir, authorityKeyFile), []byte("nothing"), 0o600)
-		}, "certificate authority: DIR/ca-key.pem is damaged (tls: failed to find any PEM data in certificate input): remove it and start again"},
+func TestAuthorityKeyErrors(t *testing.T) {
+	for want, change := range map[string]func(path string) error{
+		"certificate authority: other users can read DIR/ca-key.pem: run chmod 600 on it": func(path string) error { return os.Chmod(path, 0o640) },
+		"certificate authority: DIR/ca-key.pem is damaged (":                              func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+	} {
+		dir := t.TempDir()
+		newAuthority(t, dir, time.Now())
+		if err := change(filepath.Join(dir, authorityKeyFile)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadOrCreateAuthority(dir, time.Now()); err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir, "DIR"), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			first := newAuthority(t, dir, time.Now())
-			if err := tt.spoil(t, dir); err != nil {
-				t.Fatal(err)
-			}
-			_, err := LoadOrCreateAuthority(dir, time.Now())
-			if got := message(err, dir); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-			if tt.want == "" {
-				text, err := os.ReadFile(filepath.Join(dir, AuthorityFile))
-				if err != nil || !bytes.Equal(text, first.pem()) {
-					t.Errorf("the certificate for others is %q, %v", text, err)
-				}
-			}
-		})
-	}
-}
-
-// message is an error's text with DIR for a folder of the test.
-func message(err error, dir string) string {
-	if err == nil {
-		return ""
-	}
-	return strings.ReplaceAll(err.Error(), dir, "DIR")
 }

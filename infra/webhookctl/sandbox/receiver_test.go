@@ -15,7 +15,7 @@ func TestReceiver(t *testing.T) {
 		header       http.Header
 		body         string
 		status       int
-		want         string // shown after the time
+		want         string // printed after the time
 	}{
 		{
 			name: "a webhook", method: "POST", path: "/webhooks/billing",
@@ -32,17 +32,17 @@ func TestReceiver(t *testing.T) {
 		},
 		{
 			name: "secrets", method: "POST", path: "/whsec_AAAA?key=hidden", body: `{"a":"whsec_c2VjcmV0+/==","b":"whk_abc234"}`, status: 204,
-			want: "received POST /whsec_(left out), 43 bytes\n  {\"a\":\"whsec_(left out)\",\"b\":\"whk_(left out)\"}\n",
+			want: "received POST /whsec_[redacted], 43 bytes\n  {\"a\":\"whsec_[redacted]\",\"b\":\"whk_[redacted]\"}\n",
 		},
 		{
-			name: "what could steer a terminal", method: "POST", path: "/%1b%5b2J", body: "a\nb\t\x1b[31m\u202e\xff", status: 204,
+			name: "what could control a terminal", method: "POST", path: "/%1b%5b2J", body: "a\nb\t\x1b[31m\u202e\xff", status: 204,
 			want: "received POST /\\x1b[2J, 13 bytes\n  a\\nb\\t\\x1b[31m\\u202e\ufffd\n",
 		},
 		{
 			name: "a long body", method: "POST", path: "/", body: strings.Repeat("x", 5000), status: 204,
 			want: "received POST /, 5000 bytes\n  " + strings.Repeat("x", 2048) + "\n",
 		},
-		{name: "too large a body", method: "POST", path: "/", body: strings.Repeat("x", receiverMaxBody+1), status: 400},
+		{name: "a body that is too large", method: "POST", path: "/", body: strings.Repeat("x", receiverMaxBody+1), status: 400},
 		{name: "another method", method: "GET", path: "/", status: 405},
 	}
 	for _, tt := range tests {
@@ -53,14 +53,14 @@ func TestReceiver(t *testing.T) {
 			for name, values := range tt.header {
 				request.Header[name] = values
 			}
-			answer := httptest.NewRecorder()
-			r.ServeHTTP(answer, request)
+			response := httptest.NewRecorder()
+			r.ServeHTTP(response, request)
 			want := tt.want
 			if want != "" {
 				want = "03:04:05 " + want
 			}
-			if answer.Code != tt.status || out.String() != want {
-				t.Errorf("got %d and %q\nwant %d and %q", answer.Code, &out, tt.status, want)
+			if response.Code != tt.status || out.String() != want {
+				t.Errorf("got %d and %q\nwant %d and %q", response.Code, &out, tt.status, want)
 			}
 		})
 	}

@@ -3,13 +3,8 @@ package sandbox
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,17 +29,14 @@ func newStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-// start starts a sandbox, which ends with the test at the latest.
+func config(dir string, store Store, log io.Writer) Config {
+	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))}
+}
+
+// start starts a sandbox, which stops with the test at the latest.
 func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	t.Helper()
-	s, err := Start(t.Context(), Config{
-		Dir:    dir,
-		Store:  store,
-		Now:    time.Now,
-		Random: rand.Reader,
-		Out:    io.Discard,
-		Log:    slog.New(slog.NewTextHandler(log, nil)),
-	})
+	s, err := Start(t.Context(), config(dir, store, log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +44,7 @@ func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	return s
 }
 
-// keysOf gives the company's keys.
+// keysOf returns the company's keys.
 func keysOf(t *testing.T, store *sqlite.Store) []access.Key {
 	t.Helper()
 	keys, err := store.Keys(t.Context(), Company)
@@ -62,38 +54,26 @@ func keysOf(t *testing.T, store *sqlite.Store) []access.Key {
 	return keys
 }
 
-func TestKeyIsKept(t *testing.T) {
+func TestKey(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
 	first := start(t, dir, store, io.Discard)
 	again := start(t, dir, store, io.Discard)
 	keys := keysOf(t, store)
-	if again.Key != first.Key || len(keys) != 1 {
-		t.Fatalf("a second start: the same key: %v, keys: %d, want true and 1", again.Key == first.Key, len(keys))
+	if again.Key != first.Key || len(keys) != 1 || !keys[0].ExpiresAt.IsZero() {
+		t.Fatalf("after a restart: the same key: %v, keys: %v, want one that does not expire", again.Key == first.Key, keys)
 	}
 	for _, p := range access.Permissions() {
 		if !keys[0].Allows(p) {
-			t.Errorf("the key lacks %s", p)
+			t.Errorf("the key does not have the permission %s", p)
 		}
 	}
-	if !keys[0].ExpiresAt.IsZero() {
-		t.Errorf("the key ends at %v, want never", keys[0].ExpiresAt)
-	}
-}
 
-func TestKeyIsRegisteredAgain(t *testing.T) {
-	dir := t.TempDir()
-	first := start(t, dir, newStore(t), io.Discard)
 	empty := newStore(t)
-	again := start(t, dir, empty, io.Discard)
-	if again.Key != first.Key || len(keysOf(t, empty)) != 1 {
-		t.Errorf("in a new store: the same key: %v, keys: %d, want true and 1", again.Key == first.Key, len(keysOf(t, empty)))
+	if other := start(t, dir, empty, io.Discard); other.Key != first.Key || len(keysOf(t, empty)) != 1 {
+		t.Errorf("with a new store: the same key: %v, keys: %d, want true and 1", other.Key == first.Key, len(keysOf(t, empty)))
 	}
-}
 
-func TestRevokedKeyIsReplaced(t *testing.T) {
-	dir, store := t.TempDir(), newStore(t)
-	first := start(t, dir, store, io.Discard)
-	if err := store.RevokeKey(t.Context(), keysOf(t, store)[0].ID, time.Now()); err != nil {
+	if err := store.RevokeKey(t.Context(), keys[0].ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	second := start(t, dir, store, io.Discard)
@@ -104,38 +84,26 @@ func TestRevokedKeyIsReplaced(t *testing.T) {
 }
 
 func TestKeyFileErrors(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		mode os.FileMode
-		want string
-	}{
-		{"no key", "something", 0o600,
-			"development API key: DIR/api-key: it is no API key: those begin with whk_ and have 58 more characters: remove the file and start again"},
-		{"others may read it", "something", 0o644,
-			"development API key: DIR/api-key may be read by others: run chmod 600 on it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, keyFile), []byte(tt.text), tt.mode); err != nil {
-				t.Fatal(err)
-			}
-			_, err := Start(t.Context(), Config{
-				Dir: dir, Store: newStore(t), Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.DiscardHandler),
-			})
-			if got := message(err, dir); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
+	for want, mode := range map[string]os.FileMode{
+		"development API key: DIR/api-key: ":                                         0o600, // no key
+		"development API key: other users can read DIR/api-key: run chmod 600 on it": 0o644,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, keyFile), []byte("something"), mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Start(t.Context(), config(dir, newStore(t), io.Discard))
+		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir, "DIR"), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 
-func TestEventTypesInTheirOrder(t *testing.T) {
+func TestEventTypesKeepTheirOrder(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
 	start(t, dir, store, io.Discard)
 	start(t, dir, store, io.Discard)
-	types, err := store.EventTypes(t.Context(), "anybody")
+	types, err := store.EventTypes(t.Context(), "any")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,14 +116,23 @@ func TestEventTypesInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestReceiverKeepsItsPort(t *testing.T) {
+func TestReceiverPort(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
+	wantKept := func(s *Sandbox) {
+		t.Helper()
+		port, err := os.ReadFile(filepath.Join(dir, portFile))
+		if err != nil || "https://127.0.0.1:"+string(port) != s.ReceiverURL+"\n" {
+			t.Errorf("%s contains %q, %v, want the port of %s", portFile, port, err, s.ReceiverURL)
+		}
+	}
 	first := start(t, dir, store, io.Discard)
+	wantKept(first)
 	var log bytes.Buffer
 	second := start(t, dir, store, &log)
 	if second.ReceiverURL == first.ReceiverURL || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("beside the first: %s and %s, logged %q", first.ReceiverURL, second.ReceiverURL, &log)
+		t.Errorf("with the port in use: %s and %s, logged %q", first.ReceiverURL, second.ReceiverURL, &log)
 	}
+	wantKept(second)
 	for _, s := range []*Sandbox{first, second} {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -163,27 +140,7 @@ func TestReceiverKeepsItsPort(t *testing.T) {
 	}
 	log.Reset()
 	again := start(t, dir, store, &log)
-	if again.ReceiverURL != first.ReceiverURL || log.Len() > 0 {
-		t.Errorf("after both: %s, want %s again, logged %q", again.ReceiverURL, first.ReceiverURL, &log)
-	}
-}
-
-func TestReceiverIsTrustedByItsAuthority(t *testing.T) {
-	s := start(t, t.TempDir(), newStore(t), io.Discard)
-	target, err := url.Parse(s.ReceiverURL)
-	if err != nil || !net.ParseIP(target.Hostname()).IsLoopback() {
-		t.Fatalf("the receiver is at %s, %v", s.ReceiverURL, err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Authority.Certificate())
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
-	t.Cleanup(transport.CloseIdleConnections)
-	answer, err := (&http.Client{Transport: transport}).Post(s.ReceiverURL, "application/json", strings.NewReader("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusNoContent {
-		t.Errorf("got %d, want 204", answer.StatusCode)
+	if again.ReceiverURL != second.ReceiverURL || log.Len() > 0 {
+		t.Errorf("after a restart: %s, want %s again, logged %q", again.ReceiverURL, second.ReceiverURL, &log)
 	}
 }
