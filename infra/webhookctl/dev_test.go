@@ -19,11 +19,7 @@ func (s *service) devKey(t testing.TB) string {
 func (s *service) shown(t testing.TB, pattern string) string {
 	t.Helper()
 	s.waitFor(t, "the banner", func() bool { return strings.Contains(s.stdout.String(), "-X DELETE") })
-	found := regexp.MustCompile(pattern).FindStringSubmatch(s.stdout.String())
-	if found == nil {
-		t.Fatalf("%s not found in %s", pattern, &s.stdout)
-	}
-	return found[1]
+	return regexp.MustCompile(pattern).FindStringSubmatch(s.stdout.String())[1]
 }
 
 // needCurl skips the test if there is no curl; in CI it fails.
@@ -99,6 +95,10 @@ func TestDevRestart(t *testing.T) {
 	if url+"\n" != "https://127.0.0.1:"+port || string(mustRead(t, filepath.Join(dev, "api-key"))) != key+"\n" {
 		t.Errorf("saved the port %q for %s, or another key than it shows", port, url)
 	}
+	if !strings.Contains(s.stderr.String(), "BACK IT UP") {
+		t.Errorf("no warning about the new token key\nstderr: %s", &s.stderr)
+	}
+	tokenKey := string(mustRead(t, p.keyFile()))
 	s.stop(t)
 	databases, err := filepath.Glob(filepath.Join(p.dir, ".webhooks", "webhooks.db*"))
 	if err != nil || len(databases) == 0 {
@@ -112,6 +112,9 @@ func TestDevRestart(t *testing.T) {
 	s = startServer(t, p, "--dev")
 	if s.devKey(t) != key || s.shown(t, `Receiver +(https://\S+)\n`) != url {
 		t.Errorf("a restart shows another key, or another receiver than %s:\n%s", url, &s.stdout)
+	}
+	if strings.Contains(s.stderr.String(), "BACK IT UP") || string(mustRead(t, p.keyFile())) != tokenKey {
+		t.Errorf("a restart created a new token key\nstderr: %s", &s.stderr)
 	}
 	if status, _, body := s.request(t, "GET", "/webhooks", key, ""); status != 200 {
 		t.Errorf("the key does not work: got %d %s", status, body)

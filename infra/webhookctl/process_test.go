@@ -3,13 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,11 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"webhooks/infra/webhookctl/sandbox"
-	"webhooks/shared/dynamo"
 	"webhooks/shared/dynamo/dynamotest"
 )
 
@@ -136,35 +135,13 @@ func eachStore(t *testing.T, test func(t *testing.T, p place)) {
 	t.Run("dynamodb", func(t *testing.T) { test(t, onDynamoDB(t, dynamotest.Endpoint(t))) })
 }
 
-// onDynamoDB returns a place at an endpoint, which may be a proxy of DynamoDB Local. The table, which the
-// test creates, is deleted after the test.
+// onDynamoDB returns a place at an endpoint, which may be a proxy of DynamoDB Local, with table names of
+// its own.
 func onDynamoDB(t *testing.T, endpoint string) place {
 	t.Helper()
-	prefix := "ctl-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + "-" +
-		time.Now().Format("150405.000000") + "-"
-	t.Cleanup(func() { dropTable(t, dynamo.SubscriptionsTable(prefix)) })
 	return place{
 		dir:   t.TempDir(),
-		flags: []string{"--store", "dynamodb", "--dynamodb-endpoint", endpoint, "--table-prefix", prefix},
-	}
-}
-
-func dropTable(t *testing.T, table string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	client := dynamo.NewClient(dynamo.Config{
-		Endpoint:    dynamotest.Endpoint(t),
-		Region:      "us-east-1",
-		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
-	})
-	unprotected := false
-	_, err := client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &table, DeletionProtectionEnabled: &unprotected})
-	if err == nil {
-		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table})
-	}
-	if err != nil {
-		t.Errorf("deleting %s: %v", table, err)
+		flags: []string{"--store", "dynamodb", "--dynamodb-endpoint", endpoint, "--table-prefix", "ctl-" + rand.Text() + "-"},
 	}
 }
 
@@ -299,28 +276,12 @@ func (s *service) beginRequest(t *testing.T, key, body string) (net.Conn, *bufio
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.addr+"/webhooks", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var head strings.Builder
-	r.Header.Set("Authorization", "Bearer "+key)
-	r.Header.Set("Expect", "100-continue")
-	if err := r.Write(&head); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(conn, strings.TrimSuffix(head.String(), body)); err != nil {
-		t.Fatal(err)
-	}
+	fmt.Fprintf(conn, "POST /webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", key, len(body))
 	responses := bufio.NewReader(conn)
-	if line, err := responses.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
-		t.Fatalf("got %q and %v, want the server to ask for the body", line, err)
-	}
-	if _, err := responses.ReadString('\n'); err != nil {
-		t.Fatal(err)
+	const want = "HTTP/1.1 100 Continue\r\n\r\n"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(responses, got); err != nil || string(got) != want {
+		t.Fatalf("got %q and %v, want the server to ask for the body", got, err)
 	}
 	return conn, responses
 }
@@ -338,7 +299,8 @@ func creation(url string) string {
 	return `{"webhook":{"name":"n","url":"` + url + `","events":["a.b"]}}`
 }
 
-// receiver listens for TLS on loopback. It returns its URL and a file with its certificate authority.
+// receiver starts a TLS server on loopback. It returns its URL and a file with its own certificate
+// authority.
 func receiver(t *testing.T) (url, caFile string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -350,22 +312,12 @@ func receiver(t *testing.T) (url, caFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{leaf}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		}
-	}()
-	return "https://" + listener.Addr().String() + "/hook", filepath.Join(dir, sandbox.AuthorityFile)
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{leaf}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL + "/hook", filepath.Join(dir, sandbox.AuthorityFile)
 }
 
 func mustRead(t *testing.T, path string) []byte {

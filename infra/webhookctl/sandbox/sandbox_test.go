@@ -44,75 +44,55 @@ func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	return s
 }
 
-// keysOf returns the company's keys.
-func keysOf(t *testing.T, store *sqlite.Store) []access.Key {
-	t.Helper()
-	keys, err := store.Keys(t.Context(), Company)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
 func TestKey(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
-	first := start(t, dir, store, io.Discard)
-	again := start(t, dir, store, io.Discard)
-	keys := keysOf(t, store)
-	if again.Key != first.Key || len(keys) != 1 || !keys[0].ExpiresAt.IsZero() {
-		t.Fatalf("after a restart: the same key: %v, keys: %v, want one that does not expire", again.Key == first.Key, keys)
-	}
-	for _, p := range access.Permissions() {
-		if !keys[0].Allows(p) {
-			t.Errorf("the key does not have the permission %s", p)
+	// restart starts a sandbox and returns its API key and the company's keys in the store.
+	restart := func(store *sqlite.Store) (string, []access.Key) {
+		t.Helper()
+		s := start(t, dir, store, io.Discard)
+		keys, err := store.Keys(t.Context(), Company)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return s.Key, keys
 	}
-
-	empty := newStore(t)
-	if other := start(t, dir, empty, io.Discard); other.Key != first.Key || len(keysOf(t, empty)) != 1 {
-		t.Errorf("with a new store: the same key: %v, keys: %d, want true and 1", other.Key == first.Key, len(keysOf(t, empty)))
+	first, keys := restart(store)
+	if len(keys) != 1 || !keys[0].Allows(access.WebhooksRead) || !keys[0].Allows(access.WebhooksWrite) || !keys[0].ExpiresAt.IsZero() {
+		t.Fatalf("the store has the keys %+v, want one with all permissions that does not expire", keys)
 	}
-
+	if again, keys := restart(store); again != first || len(keys) != 1 {
+		t.Errorf("after a restart: the same key: %v, keys: %d, want true and 1", again == first, len(keys))
+	}
+	if other, keys := restart(newStore(t)); other != first || len(keys) != 1 {
+		t.Errorf("with a new store: the same key: %v, keys: %d, want true and 1", other == first, len(keys))
+	}
 	if err := store.RevokeKey(t.Context(), keys[0].ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	second := start(t, dir, store, io.Discard)
-	third := start(t, dir, store, io.Discard)
-	if second.Key == first.Key || third.Key != second.Key || len(keysOf(t, store)) != 2 {
-		t.Errorf("after a revocation: still the old key: %v, the new one is kept: %v", second.Key == first.Key, third.Key == second.Key)
+	second, _ := restart(store)
+	if third, keys := restart(store); second == first || third != second || len(keys) != 2 {
+		t.Errorf("after a revocation: a new key: %v, which is kept: %v, keys: %d", second != first, third == second, len(keys))
 	}
 }
 
-func TestKeyFileErrors(t *testing.T) {
-	for want, mode := range map[string]os.FileMode{
-		"development API key: DIR/api-key: ":                                         0o600, // no key
-		"development API key: other users can read DIR/api-key: run chmod 600 on it": 0o644,
+func TestFileErrors(t *testing.T) {
+	for want, tt := range map[string]struct {
+		file string
+		mode os.FileMode
+	}{
+		"development API key: DIR/api-key: ":                                              {keyFile, 0o600},
+		"development API key: other users can read DIR/api-key: run chmod 600 on it":      {keyFile, 0o644},
+		"certificate authority: DIR/ca-key.pem is damaged (":                              {authorityKeyFile, 0o600},
+		"certificate authority: other users can read DIR/ca-key.pem: run chmod 600 on it": {authorityKeyFile, 0o640},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, keyFile), []byte("something"), mode); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, tt.file), []byte("something"), tt.mode); err != nil {
 			t.Fatal(err)
 		}
 		_, err := Start(t.Context(), config(dir, newStore(t), io.Discard))
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir, "DIR"), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
-	}
-}
-
-func TestEventTypesKeepTheirOrder(t *testing.T) {
-	dir, store := t.TempDir(), newStore(t)
-	start(t, dir, store, io.Discard)
-	start(t, dir, store, io.Discard)
-	types, err := store.EventTypes(t.Context(), "any")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range types {
-		names = append(names, e.Name)
-	}
-	if got := strings.Join(names, " "); got != "RecurringPayments.charge.paid RecurringPayments.charge.failed" {
-		t.Errorf("got %s", got)
 	}
 }
 
