@@ -6,94 +6,57 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"webhooks/shared/access"
 )
 
-// rows returns a table's rows without the heading, with one space between columns.
-func rows(t *testing.T, table, heading string) []string {
-	t.Helper()
-	lines := strings.Split(strings.TrimSuffix(table, "\n"), "\n")
-	for i, line := range lines {
-		lines[i] = strings.Join(strings.Fields(line), " ")
-	}
-	if lines[0] != heading {
-		t.Fatalf("heading: got %q, want %q", lines[0], heading)
-	}
-	return lines[1:]
-}
-
-// wantRows compares rows with one pattern for each.
-func wantRows(t *testing.T, what string, got []string, want ...string) {
-	t.Helper()
-	if !regexp.MustCompile(`^` + strings.Join(want, `\n`) + `$`).MatchString(strings.Join(got, "\n")) {
-		t.Errorf("%s:\n%s\nwant rows like\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
+// listKeys returns the rows of "keys list" without the heading.
 func listKeys(t *testing.T, p place, company string) []string {
 	t.Helper()
 	stdout, _ := mustRun(t, newTool(t, p.dir, p.args("keys", "list", "--company", company)...))
-	return rows(t, stdout, "ID PERMISSIONS CREATED EXPIRES STATUS")
+	return strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")[1:]
 }
 
-func TestKeys(t *testing.T) {
-	eachStore(t, func(t *testing.T, p place) {
-		mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
-		if got := listKeys(t, p, "acme"); len(got) != 0 {
-			t.Errorf("before the first key: got %q", got)
-		}
-		secret, note := mustRun(t, newTool(t, p.dir, p.args("keys", "create", "--company", "acme",
-			"--permissions", "webhooks:read,webhooks:write", "--expires", "720h")...))
-		if _, err := access.HashSecret(strings.TrimSuffix(secret, "\n")); err != nil {
-			t.Errorf("keys create printed %q on stdout: %v", secret, err)
-		}
-		id := regexp.MustCompile(`key_acme_[0-9A-Z]{26}`).FindString(note)
-		if id == "" || !strings.Contains(note, "expires: 2") || strings.Contains(note, "whk_") {
-			t.Errorf("keys create noted %q", note)
-		}
-		mustRun(t, newTool(t, p.dir, p.args("keys", "create", "--company", "other", "--permissions", "webhooks:read")...))
-		mustRun(t, newTool(t, p.dir, p.args("keys", "create", "--company", "late", "--permissions", "webhooks:read", "--expires", "1ms")...))
+// TestKeysAndTypes runs commands in this order, with KEY for the ID of acme's key.
+func TestKeysAndTypes(t *testing.T) {
+	const keys, types = `ID +PERMISSIONS +CREATED +EXPIRES +STATUS\n`, `NAME +FOR +ADDED +DESCRIPTION\n`
+	steps := []struct {
+		args string // separated by spaces
+		want string // a pattern for stdout, "|" and stderr
+	}{
+		{"tables create", `.* is ready\.\n\|.*\n?`},
+		{"keys list --company acme", keys + `\|Company acme has no keys in .*\n`},
+		{"keys create --company acme --permissions webhooks:read,webhooks:write --expires 720h",
+			`whk_\S+\n\|Created key KEY for company acme in .*: webhooks:read,webhooks:write; expires: 2\S+Z\.\nThis is the only time the key itself is shown:\n`},
+		{"keys create --company other --permissions webhooks:read", `whk_\S+\n\|.*; expires: never\.\n.*\n`},
+		{"keys create --company late --permissions webhooks:read --expires 1ms", `whk_\S+\n\|[^|]*`},
+		{"keys list --company acme", keys + `KEY +webhooks:read,webhooks:write +\S+Z +2\S+Z +active\n\|`},
+		{"keys list --company late", keys + `key_late_\S+ +webhooks:read +\S+Z +2\S+Z +expired\n\|`},
+		{"keys revoke KEY", `Revoked key KEY\. Running services reject it within 60 seconds\.\n\|`},
+		{"keys list --company acme", keys + `KEY .* revoked\n\|`},
+		{"keys list --company other", keys + `key_other_\S+ +webhooks:read +\S+Z +never +active\n\|`},
 
-		wantRows(t, "the keys", listKeys(t, p, "acme"), id+` webhooks:read,webhooks:write \S+Z \S+Z active`)
-		wantRows(t, "the key of another company", listKeys(t, p, "other"), `key_other_\S+ webhooks:read \S+Z never active`)
-		wantRows(t, "an expired key", listKeys(t, p, "late"), `key_late_\S+ webhooks:read \S+Z \S+Z expired`)
-		stdout, _ := mustRun(t, newTool(t, p.dir, p.args("keys", "revoke", id)...))
-		if want := "Revoked key " + id + ". Running services reject it within 60 seconds.\n"; stdout != want {
-			t.Errorf("keys revoke: got %q, want %q", stdout, want)
-		}
-		wantRows(t, "the revoked key", listKeys(t, p, "acme"), id+` .* revoked`)
-		wantRows(t, "the key of another company", listKeys(t, p, "other"), `.* active`)
-	})
-}
-
-func TestTypes(t *testing.T) {
+		{"types list", types + `\|No event types for every company in .*: add one with .*\n`},
+		{"types add b.second", `b\.second is available to every company in .*\.\n\|`},
+		{"types add a.third --description two\nlines", `a\.third is available to every company in .*\.\n\|`},
+		{"types add own.type --company acme", `own\.type is available to company acme in .*\.\n\|`},
+		{"types remove b.second", `b\.second is no longer available to every company\. Existing webhooks keep it\.\n\|`},
+		{"types list", types + `a\.third +every company +\S+Z +two lines\n\|`},
+		{"types list --company acme", types + `a\.third .*\nown\.type +company acme +\S+Z *\n\|`},
+		{"types add b.second", `.*\n\|`},
+		{"types list", types + `a\.third .*\nb\.second .*\n\|`},
+	}
 	eachStore(t, func(t *testing.T, p place) {
-		list := func(flags ...string) []string {
-			t.Helper()
-			stdout, _ := mustRun(t, newTool(t, p.dir, p.args(append([]string{"types", "list"}, flags...)...)...))
-			return rows(t, stdout, "NAME FOR ADDED DESCRIPTION")
-		}
-		ready, _ := mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
-		for _, step := range []struct {
-			args []string
-			want string
-		}{
-			{[]string{"types", "add", "b.second"}, "b.second is available to every company in PLACE.\n"},
-			{[]string{"types", "add", "a.third", "--description", "two\nlines"}, "a.third is available to every company in PLACE.\n"},
-			{[]string{"types", "add", "own.type", "--company", "acme"}, "own.type is available to company acme in PLACE.\n"},
-			{[]string{"types", "remove", "b.second"}, "b.second is no longer available to every company. Existing webhooks keep it.\n"},
-		} {
-			want := strings.ReplaceAll(step.want, "PLACE", strings.TrimSuffix(ready, " is ready.\n"))
-			if stdout, stderr := mustRun(t, newTool(t, p.dir, p.args(step.args...)...)); stdout != want || stderr != "" {
-				t.Errorf("%v: got %q, want %q, noted %q", step.args, stdout, want, stderr)
+		id := ""
+		for _, step := range steps {
+			args := strings.Split(strings.ReplaceAll(step.args, "KEY", id), " ")
+			stdout, stderr := mustRun(t, newTool(t, p.dir, p.args(args...)...))
+			if id == "" {
+				id = regexp.MustCompile(`key_acme_[0-9A-Z]{26}`).FindString(stderr)
+			}
+			want := strings.ReplaceAll(step.want, "KEY", id)
+			if !regexp.MustCompile(`^` + want + `$`).MatchString(stdout + "|" + stderr) {
+				t.Errorf("%s: got stdout %q, stderr %q, want %s", step.args, stdout, stderr, want)
 			}
 		}
-		wantRows(t, "types", list(), `a\.third every company \S+Z two lines`)
-		wantRows(t, "types of acme", list("--company", "acme"), `a\.third every company \S+Z two lines`, `own\.type company acme \S+Z`)
-
-		mustRun(t, newTool(t, p.dir, p.args("types", "add", "b.second")...))
-		wantRows(t, "after adding a type again", list(), `a\.third .*`, `b\.second every company \S+Z`)
 	})
 }
 

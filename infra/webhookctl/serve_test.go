@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -23,7 +23,7 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 			s := startServer(t, p, "--dev", "--tls-check", "off")
 			body := creation("https://example.com/")
 			conn, responses := s.beginRequest(t, key, body)
-			s.signal(t, signal)
+			_ = s.cmd.Process.Signal(signal)
 			s.waitFor(t, "the listener to close", func() bool {
 				c, err := net.Dial("tcp", s.addr)
 				if err == nil {
@@ -52,9 +52,9 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 func TestSecondSignalStopsImmediately(t *testing.T) {
 	s := startServer(t, place{dir: t.TempDir()}, "--dev")
 	s.beginRequest(t, s.devKey(t), "{}")
-	s.signal(t, syscall.SIGTERM)
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.waitFor(t, "the first signal to work", func() bool { return strings.Contains(s.stderr.String(), "stopping") })
-	s.signal(t, syscall.SIGTERM)
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.waitFor(t, "the exit", s.hasExited) // which would take 30 s
 	if state := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !state.Signaled() {
 		t.Errorf("it exited with %v, want it killed by the signal", s.cmd.ProcessState)
@@ -147,24 +147,33 @@ func TestNoAuthorities(t *testing.T) {
 	}
 }
 
-// TestHealthWaits has a service that becomes healthy at the fourth check.
-func TestHealthWaits(t *testing.T) {
-	var checks atomic.Int32
-	starting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if checks.Add(1) < 4 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
+// TestHealth has a service that returns one status after another.
+func TestHealth(t *testing.T) {
+	var statuses chan int
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/")
+		w.WriteHeader(<-statuses)
 	}))
-	defer starting.Close()
-	addr := starting.Listener.Addr().String()
-	mustRefuse(t, newTool(t, t.TempDir(), "health", "--addr", addr), "the service on "+addr+" is running, but its database does not respond: see its log")
-	if got := checks.Load(); got != 1 {
-		t.Fatalf("without --wait it checked %d times", got)
+	addr := strings.TrimPrefix(service.URL, "http://")
+	check := func(want string, flags ...string) {
+		t.Helper()
+		var stdout strings.Builder
+		err := run(t.Context(), append([]string{"health", "--addr", addr}, flags...), &stdout, io.Discard)
+		if got := strings.TrimSpace(stdout.String() + fmt.Sprint(err)); !strings.HasPrefix(got, strings.ReplaceAll(want, "ADDR", addr)) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
-	stdout, _ := mustRun(t, newTool(t, t.TempDir(), "health", "--addr", addr, "--wait", "50s"))
-	if got := checks.Load(); got != 4 || stdout != "The service on "+addr+" is healthy.\n" {
-		t.Errorf("it checked %d times, want 4, and printed %q", got, stdout)
+	statuses = make(chan int, 10)
+	for _, status := range []int{200, 302, 503, 404, 503, 503, 200} {
+		statuses <- status
 	}
-	starting.Close()
-	mustRefuse(t, newTool(t, t.TempDir(), "health", "--addr", addr, "--wait", "300ms"), "the service on "+addr+" does not respond: …")
+	check("The service on ADDR is healthy.")
+	check("the server on ADDR is not this service, it returned status 302: check --addr")
+	check("the service on ADDR is running, but its database does not respond: see its log")
+	check("The service on ADDR is healthy.", "--wait", "50s")
+	if len(statuses) != 0 {
+		t.Errorf("--wait left %d statuses", len(statuses))
+	}
+	service.Close()
+	check("the service on ADDR does not respond: check that it is running, and --addr: ", "--wait", "300ms")
 }

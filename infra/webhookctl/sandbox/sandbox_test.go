@@ -98,29 +98,24 @@ func TestFileErrors(t *testing.T) {
 
 func TestReceiverPort(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
-	wantKept := func(s *Sandbox) {
+	var log bytes.Buffer
+	// startOn starts a sandbox and checks that it saves its port.
+	startOn := func() *Sandbox {
 		t.Helper()
-		port, err := os.ReadFile(filepath.Join(dir, portFile))
-		if err != nil || "https://127.0.0.1:"+string(port) != s.ReceiverURL+"\n" {
+		log.Reset()
+		s := start(t, dir, store, &log)
+		if port, err := os.ReadFile(filepath.Join(dir, portFile)); err != nil || "https://127.0.0.1:"+string(port) != s.ReceiverURL+"\n" {
 			t.Errorf("%s contains %q, %v, want the port of %s", portFile, port, err, s.ReceiverURL)
 		}
+		return s
 	}
-	first := start(t, dir, store, io.Discard)
-	wantKept(first)
-	var log bytes.Buffer
-	second := start(t, dir, store, &log)
+	first := startOn()
+	second := startOn()
 	if second.ReceiverURL == first.ReceiverURL || !strings.Contains(log.String(), "level=WARN") {
 		t.Errorf("with the port in use: %s and %s, logged %q", first.ReceiverURL, second.ReceiverURL, &log)
 	}
-	wantKept(second)
-	for _, s := range []*Sandbox{first, second} {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	log.Reset()
-	again := start(t, dir, store, &log)
-	if again.ReceiverURL != second.ReceiverURL || log.Len() > 0 {
+	_ = second.Close()
+	if again := startOn(); again.ReceiverURL != second.ReceiverURL || log.Len() > 0 {
 		t.Errorf("after a restart: %s, want %s again, logged %q", again.ReceiverURL, second.ReceiverURL, &log)
 	}
 }

@@ -88,37 +88,10 @@ func TestConnectionsAreLimited(t *testing.T) {
 	defer (<-accepted).Close()
 }
 
-func TestCheckHealth(t *testing.T) {
-	var status int
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Location", "/")
-		w.WriteHeader(status)
-	}))
-	port := strings.TrimPrefix(service.URL, "http://127.0.0.1")
-	for code, want := range map[int]string{
-		200: "",
-		503: "the service on 127.0.0.1" + port + " is running, but its database does not respond: see its log",
-		302: "the server on 127.0.0.1" + port + " is not this service, it returned status 302: check --addr",
-	} {
-		status = code
-		got := ""
-		if err := CheckHealth(t.Context(), port); err != nil { // an address without a host
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("status %d: got %q, want %q", code, got, want)
-		}
-	}
-	service.Close()
-	if err := CheckHealth(t.Context(), port); err == nil || !strings.Contains(err.Error(), "does not respond") {
-		t.Errorf("without a service: got %v", err)
-	}
+func TestReachable(t *testing.T) {
 	for addr, want := range map[string]string{
-		"0.0.0.0:3000":     "127.0.0.1:3000",
-		"[::]:3000":        "[::1]:3000",
-		"[::ffff:0:0]:80":  "127.0.0.1:80",
-		"10.1.2.3:3000":    "10.1.2.3:3000",
-		"example.com:3000": "example.com:3000",
+		":3000": "127.0.0.1:3000", "0.0.0.0:3000": "127.0.0.1:3000", "[::ffff:0:0]:80": "127.0.0.1:80",
+		"[::]:3000": "[::1]:3000", "10.1.2.3:3000": "10.1.2.3:3000", "example.com:3000": "example.com:3000",
 	} {
 		if got := reachable(addr); got != want {
 			t.Errorf("%s: got %s, want %s", addr, got, want)
