@@ -36,7 +36,7 @@ type cli struct {
 		Create tablesCreateCmd `cmd:"" help:"Create the database tables if they do not exist."`
 	} `cmd:"" help:"Set up the database."`
 	Keys struct {
-		Create keysCreateCmd `cmd:"" help:"Create an API key and print it, this once."`
+		Create keysCreateCmd `cmd:"" help:"Create an API key and print it."`
 		List   keysListCmd   `cmd:"" help:"List a company's API keys."`
 		Revoke keysRevokeCmd `cmd:"" help:"Revoke an API key."`
 	} `cmd:"" help:"Manage API keys."`

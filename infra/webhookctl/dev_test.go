@@ -85,7 +85,7 @@ func TestDevRestart(t *testing.T) {
 	dev := filepath.Join(p.dir, ".webhooks", "dev")
 	port := string(mustRead(t, filepath.Join(dev, "receiver-port")))
 	if url+"\n" != "https://127.0.0.1:"+port || string(mustRead(t, filepath.Join(dev, "api-key"))) != key+"\n" {
-		t.Errorf("saved the port %q for %s, or another key than it shows", port, url)
+		t.Errorf("saved the port %q for %s, or a key that it does not show", port, url)
 	}
 	if !strings.Contains(s.stderr.String(), "BACK IT UP") {
 		t.Errorf("no warning about the new token key\nstderr: %s", &s.stderr)
@@ -103,7 +103,7 @@ func TestDevRestart(t *testing.T) {
 	}
 	s = startServer(t, p, "--dev")
 	if s.devKey(t) != key || s.shown(t, `Receiver +(https://\S+)\n`) != url {
-		t.Errorf("a restart shows another key, or another receiver than %s:\n%s", url, &s.stdout)
+		t.Errorf("the restarted service shows a different key, or not the receiver %s:\n%s", url, &s.stdout)
 	}
 	if strings.Contains(s.stderr.String(), "BACK IT UP") || string(mustRead(t, p.keyFile())) != tokenKey {
 		t.Errorf("a restart created a new token key\nstderr: %s", &s.stderr)
