@@ -8,11 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-
-	"webhooks/shared/dynamo/dynamotest"
 )
 
 func TestSignalLetsRequestsFinish(t *testing.T) {
@@ -61,54 +58,36 @@ func TestSecondSignalStopsImmediately(t *testing.T) {
 	}
 }
 
-// TestSignalBeforeReady stops serve while its database does not respond, which it waits 10 s for.
-func TestSignalBeforeReady(t *testing.T) {
+// TestSignalWhileDatabaseHangs checks that a signal stops the wait, and that no partial export is left.
+func TestSignalWhileDatabaseHangs(t *testing.T) {
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hanging.Close()
-	tool := newTool(t, t.TempDir(), "serve", "--addr", "127.0.0.1:0", "--store", "dynamodb", "--dynamodb-endpoint", "http://"+hanging.Addr().String())
-	wait := startTool(t, tool)
-	conn, err := hanging.Accept()
-	if err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"serve --addr 127.0.0.1:0", 0, `"level":"INFO","msg":"stopped by a signal before the service was ready"`},
+		{"export --company acme --output acme.jsonl", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
+	} {
+		tool := newTool(t, t.TempDir(), append(strings.Fields(tt.args), "--store", "dynamodb", "--dynamodb-endpoint", "http://"+hanging.Addr().String())...)
+		wait := startTool(t, tool)
+		conn, err := hanging.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = tool.Process.Signal(syscall.SIGINT)
+		if got := wait(); got.code != tt.code || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, tt.want) {
+			t.Errorf("%s: got exit code %d, stderr %q, want %d and one line with %q", tt.args, got.code, got.stderr, tt.code, tt.want)
+		}
+		if files, err := os.ReadDir(tool.Dir); err != nil || len(files) != 0 {
+			t.Errorf("%s left %v, %v", tt.args, files, err)
+		}
 	}
-	defer conn.Close()
-	if err := tool.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if got := wait(); got.code != 0 || strings.Count(got.stderr, "\n") != 1 ||
-		!strings.Contains(got.stderr, `"level":"INFO","msg":"stopped by a signal before the service was ready"`) {
-		t.Errorf("got exit code %d, stderr %q, want 0 and one line", got.code, got.stderr)
-	}
-}
-
-// TestSignalDuringExport checks that no partial file is left.
-func TestSignalDuringExport(t *testing.T) {
-	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
-	p := onDynamoDB(t, proxy.URL)
-	mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
-	newKey(t, p)
-	tool := newTool(t, p.dir, p.args("export", "--company", "acme", "--output", "acme.jsonl")...)
-	var interrupt sync.Once
-	started := make(chan struct{})
-	proxy.Every(func(dynamotest.Call) dynamotest.Fault {
-		interrupt.Do(func() {
-			<-started
-			_ = tool.Process.Signal(syscall.SIGINT)
-		})
-		return dynamotest.Reset()
-	})
-	wait := startTool(t, tool)
-	close(started)
-	if got, want := wait(), "webhookctl: interrupted by a signal before it was done: run it again\n"; got.code != 1 || got.stderr != want {
-		t.Errorf("got exit code %d, stderr %q, want 1 and %q", got.code, got.stderr, want)
-	}
-	if files, err := os.ReadDir(p.dir); err != nil || len(files) != 0 {
-		t.Errorf("it left %v, %v", files, err)
-	}
-	proxy.Every(nil)
 }
 
 func TestTLSCheckSettings(t *testing.T) {
