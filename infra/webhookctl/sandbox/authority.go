@@ -15,8 +15,6 @@ import (
 	"net"
 	"path/filepath"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // AuthorityFile is the name of the file with the authority's certificate, for example for curl --cacert.
@@ -133,7 +131,7 @@ func (a *Authority) save(dir string) error {
 		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := renameio.WriteFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), 0o600); err != nil {
+	if err := replaceFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), 0o600); err != nil {
 		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	return a.publish(dir)
@@ -141,7 +139,7 @@ func (a *Authority) save(dir string) error {
 
 // publish writes the certificate for other programs to read.
 func (a *Authority) publish(dir string) error {
-	if err := renameio.WriteFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644); err != nil {
+	if err := replaceFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644); err != nil {
 		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	return nil

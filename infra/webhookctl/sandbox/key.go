@@ -52,7 +52,7 @@ func (k apiKey) loadOrCreate(ctx context.Context, dir string) (secret string, er
 	if secret, err = access.NewSecret(k.random); err != nil {
 		return "", err
 	}
-	if err := renameio.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+	if err := replaceFile(path, []byte(secret+"\n"), 0o600); err != nil {
 		return "", err
 	}
 	_, err = k.ensure(ctx, secret)
@@ -95,4 +95,9 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("other users can read %s: run chmod 600 on it", path)
 	}
 	return os.ReadFile(path)
+}
+
+// replaceFile replaces a file atomically. The temporary file is next to it, where only this user can look.
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
+	return renameio.WriteFile(path, data, mode, renameio.WithTempDir(filepath.Dir(path)))
 }

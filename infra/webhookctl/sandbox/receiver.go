@@ -15,8 +15,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/google/renameio/v2"
-
 	"webhooks/infra/webhookctl/redact"
 )
 
@@ -43,7 +41,7 @@ func listen(dir string, log *slog.Logger) (net.Listener, error) {
 		return nil, err
 	}
 	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-	if err := renameio.WriteFile(path, []byte(port+"\n"), 0o644); err != nil {
+	if err := replaceFile(path, []byte(port+"\n"), 0o644); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
