@@ -152,7 +152,7 @@ func TestDatabaseOfAnotherUser(t *testing.T) {
 		}
 		mustChmod(t, filepath.Join(dir, closed), 0)
 		t.Cleanup(func() { mustChmod(t, filepath.Join(dir, closed), 0o700) }) // so that it can be deleted
-		for _, args := range []string{"types add a.b", "types list", "backup b.db", "export --company acme", "serve --addr 127.0.0.1:0"} {
+		for _, args := range []string{"types add a.b", "types list", "backup b.db", "export --company acme --export-key-file acme.key", "serve --addr 127.0.0.1:0"} {
 			t.Run(closed+" "+args, func(t *testing.T) {
 				tool := newTool(t, dir, append(strings.Fields(args), "--data", "data")...)
 				tool.Path = program

@@ -39,7 +39,7 @@ func TestMoveToKMSAndBack(t *testing.T) {
 	first, key, tokens := newMoved(t)
 	second, third := onDynamoDB(t, dynamotest.Endpoint(t)), place{dir: t.TempDir()}
 	mustRun(t, newTool(t, second.dir, second.args("tables", "create")...))
-	importOf(t, second, exportOf(t, first), append(underKMS, "--source-token-key-file", first.keyFile())...)
+	importOf(t, second, exportOf(t, first), first, underKMS...)
 	if _, err := os.Stat(second.keyFile()); err == nil {
 		t.Error("a token key file was created in addition to a KMS key")
 	}
@@ -55,11 +55,10 @@ func TestMoveToKMSAndBack(t *testing.T) {
 	_, token, _ := strings.Cut(body, `"token":"`)
 	tokens[id[:29]] = strings.TrimSuffix(token, `"}`)
 
-	back := exportOf(t, second, append(underKMS, "--target-token-key-file", first.keyFile())...)
-	wantTokens(t, back, first.keyFile(), tokens)
-	copyFile(t, first.keyFile(), third.keyFile())
-	importOf(t, third, back)
-	wantTokens(t, exportOf(t, third), third.keyFile(), tokens)
+	back := exportOf(t, second, underKMS...)
+	wantTokens(t, second, back, tokens)
+	importOf(t, third, back, second)
+	wantTokens(t, third, exportOf(t, third), tokens)
 }
 
 func TestUnusableKMSKey(t *testing.T) {
@@ -67,5 +66,5 @@ func TestUnusableKMSKey(t *testing.T) {
 	p := onDynamoDB(t, dynamotest.Endpoint(t))
 	mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
 	underKMS[1] = "00000000-0000-0000-0000-000000000000"
-	mustRefuse(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, underKMS...)...)...), "the KMS key cannot be used…")
+	mustRefuse(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, underKMS...)...)...), "cannot use the KMS key…")
 }

@@ -25,7 +25,7 @@ type serveCmd struct {
 	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Listen address for HTTP. Port 0 picks a free port; an empty host means all addresses of this machine."`
 	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" help:"Maximum number of webhooks per company."`
-	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_made=, created if it does not exist, unless the store has webhooks"`
+	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created=, created if it does not exist, unless the store has webhooks"`
 	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Whether to check the address and certificate of a new webhook's host: enforce or off. off is for local development only: it requires a loopback --addr, and --dev or a local --dynamodb-endpoint."`
 	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check, in addition to the system's."`
 	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may reach although they are not public. Can be repeated."`
