@@ -1,25 +1,25 @@
 package transfer
 
 import (
+	"cmp"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"webhooks/shared/access"
 	"webhooks/shared/webhook"
 )
 
-// formatName and formatVersion are in the header. A change that an older program would not
-// understand raises the version.
+// The format in the header. A change that an older program would not understand raises the version.
 const (
 	formatName    = "webhooks-export"
-	formatVersion = 1
+	formatVersion = 2
 )
 
-// What a line can be.
+// The kinds of lines.
 const (
 	kindHeader    = "header"
 	kindEventType = "event_type"
@@ -35,7 +35,7 @@ type headerLine struct {
 	Company string `json:"company"`
 }
 
-// Who may use an event type.
+// The levels of event types.
 const (
 	levelPlatform = "platform"
 	levelCompany  = "company"
@@ -54,7 +54,7 @@ type apiKeyLine struct {
 	Kind        string              `json:"kind"`
 	ID          string              `json:"id"`
 	Permissions []access.Permission `json:"permissions"`
-	Hash        string              `json:"hash"` // SHA-256, in hexadecimal
+	Hash        string              `json:"hash"` // SHA-256 in hexadecimal
 	CreatedAt   time.Time           `json:"created_at"`
 	ExpiresAt   time.Time           `json:"expires_at,omitzero"`
 	RevokedAt   time.Time           `json:"revoked_at,omitzero"`
@@ -77,26 +77,25 @@ type endLine struct {
 	Counts
 }
 
-// Counts says how many there are of each kind.
+// Counts are numbers of items by kind.
 type Counts struct {
 	EventTypes int `json:"event_types"`
 	APIKeys    int `json:"api_keys"`
 	Webhooks   int `json:"webhooks"`
 }
 
-// String gives the counts in words.
+// String returns the counts in words.
 func (c Counts) String() string {
+	number := func(n int, what string) string {
+		if n == 1 {
+			return "1 " + what
+		}
+		return fmt.Sprintf("%d %ss", n, what)
+	}
 	return fmt.Sprintf("%s, %s and %s", number(c.Webhooks, "webhook"), number(c.EventTypes, "event type"), number(c.APIKeys, "API key"))
 }
 
-func number(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// Total is all of them.
+// Total returns the sum of all kinds.
 func (c Counts) Total() int { return c.EventTypes + c.APIKeys + c.Webhooks }
 
 func newEventTypeLine(t webhook.EventType) eventTypeLine {
@@ -123,33 +122,26 @@ func newWebhookLine(w webhook.Webhook) webhookLine {
 	}
 }
 
-// eventType gives what the line describes, of a company.
+// eventType validates the line and returns its event type.
 func (l eventTypeLine) eventType(company string) (webhook.EventType, error) {
-	switch l.Level {
-	case levelPlatform:
+	if l.Level == levelPlatform {
 		company = ""
-	case levelCompany:
-	default:
-		return webhook.EventType{}, fmt.Errorf("the level must be %q or %q", levelPlatform, levelCompany)
+	} else if l.Level != levelCompany {
+		return webhook.EventType{}, fmt.Errorf("level must be %q or %q", levelPlatform, levelCompany)
 	}
 	if !webhook.ValidEventTypeName(l.Name) {
-		return webhook.EventType{}, errors.New("the name can be no event type's")
+		return webhook.EventType{}, errors.New("name is not a valid event type name")
 	}
-	if err := validTexts(text{"description", l.Description, webhook.MaxDescriptionLength}); err != nil {
-		return webhook.EventType{}, err
-	}
-	if err := validTimes(l.AddedAt); err != nil {
-		return webhook.EventType{}, err
-	}
+	err := cmp.Or(checkLength("description", l.Description, webhook.MaxDescriptionLength), checkTimes("added_at", l.AddedAt))
 	return webhook.EventType{
 		Name: l.Name, Company: company, Description: l.Description, AddedAt: l.AddedAt.UTC(), Hidden: l.Hidden,
-	}, nil
+	}, err
 }
 
-// key gives what the line describes, of a company.
+// key validates the line and returns its API key.
 func (l apiKeyLine) key(company string) (access.Key, error) {
 	if owner, ok := access.KeyCompany(l.ID); !ok || owner != company {
-		return access.Key{}, errors.New("the id is none of an API key of the company")
+		return access.Key{}, errors.New("id is not the ID of an API key of the company")
 	}
 	names := make([]string, len(l.Permissions))
 	for i, p := range l.Permissions {
@@ -161,49 +153,58 @@ func (l apiKeyLine) key(company string) (access.Key, error) {
 	}
 	hash, err := hex.DecodeString(l.Hash)
 	if err != nil || len(hash) != len(access.Hash{}) {
-		return access.Key{}, errors.New("the hash is no SHA-256 in hexadecimal")
-	}
-	if err := validTimes(l.CreatedAt, l.ExpiresAt, l.RevokedAt); err != nil {
-		return access.Key{}, err
+		return access.Key{}, errors.New("hash is not a SHA-256 in hexadecimal")
 	}
 	return access.Key{
 		ID: l.ID, Company: company, Permissions: permissions, Hash: access.Hash(hash),
 		CreatedAt: l.CreatedAt.UTC(), ExpiresAt: l.ExpiresAt.UTC(), RevokedAt: l.RevokedAt.UTC(),
-	}, nil
+	}, checkTimes("created_at", l.CreatedAt, l.ExpiresAt, l.RevokedAt)
 }
 
-// webhook gives what the line describes, of a company. What a customer may send today is not asked:
-// an older version may have allowed more, and a webhook must not be lost for it.
+// webhook validates the line and returns its webhook. It accepts what stores can keep, and not only what the API accepts
+// today: an older version may have accepted more, and the webhook must not be lost.
 func (l webhookLine) webhook(company string) (webhook.Webhook, error) {
 	if !webhook.ValidID(l.ID) {
-		return webhook.Webhook{}, errors.New("the id is none of a webhook")
-	}
-	if err := validEvents(l.Events); err != nil {
-		return webhook.Webhook{}, err
+		return webhook.Webhook{}, errors.New("id is not a webhook ID")
 	}
 	if l.Name == "" || l.URL == "" || len(l.SealedToken) == 0 || l.Version < 1 {
-		return webhook.Webhook{}, errors.New("name, url, sealed_token and version must be there")
+		return webhook.Webhook{}, errors.New("name, url, sealed_token and version are required")
 	}
-	err := validTexts(
-		text{"name", l.Name, webhook.MaxNameLength},
-		text{"description", l.Description, webhook.MaxDescriptionLength},
-		text{"url", l.URL, webhook.MaxURLLength},
-	)
-	if err != nil {
-		return webhook.Webhook{}, err
+	if len(l.Events) == 0 || len(l.Events) > webhook.MaxEvents {
+		return webhook.Webhook{}, fmt.Errorf("events must have 1 to %d entries", webhook.MaxEvents)
 	}
-	if err := validTimes(l.CreatedAt); err != nil {
-		return webhook.Webhook{}, err
+	for i, event := range l.Events {
+		if event == "" || utf8.RuneCountInString(event) > webhook.MaxEventLength || slices.Contains(l.Events[:i], event) {
+			return webhook.Webhook{}, fmt.Errorf("events must be unique and have 1 to %d characters", webhook.MaxEventLength)
+		}
 	}
 	return webhook.Webhook{
-		ID: l.ID, Company: company, Name: l.Name, Description: l.Description, URL: l.URL, Events: l.Events,
-		SealedToken: l.SealedToken, Version: l.Version, CreatedAt: l.CreatedAt.UTC(),
-	}, nil
+			ID: l.ID, Company: company, Name: l.Name, Description: l.Description, URL: l.URL, Events: l.Events,
+			SealedToken: l.SealedToken, Version: l.Version, CreatedAt: l.CreatedAt.UTC(),
+		}, cmp.Or(
+			checkLength("name", l.Name, webhook.MaxNameLength),
+			checkLength("description", l.Description, webhook.MaxDescriptionLength),
+			checkLength("url", l.URL, webhook.MaxURLLength),
+			checkTimes("created_at", l.CreatedAt),
+		)
 }
 
-// newEncoder writes lines as they are meant to be read by people too.
-func newEncoder(out io.Writer) *json.Encoder {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	return encoder
+func checkLength(field, value string, limit int) error {
+	if utf8.RuneCountInString(value) > limit {
+		return fmt.Errorf("%s must not exceed %d characters", field, limit)
+	}
+	return nil
+}
+
+// checkTimes requires the first time, and all in whole milliseconds, which is what stores keep.
+func checkTimes(field string, first time.Time, optional ...time.Time) error {
+	if first.IsZero() {
+		return fmt.Errorf("%s is required", field)
+	}
+	for _, t := range append(optional, first) {
+		if !t.Equal(t.Truncate(time.Millisecond)) {
+			return errors.New("times must be in whole milliseconds")
+		}
+	}
+	return nil
 }
