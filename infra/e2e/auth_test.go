@@ -103,7 +103,9 @@ func testAuthentication(t *testing.T, s *suite) {
 	})
 	s.rejects(t,
 		row{"key in the query", s.get("/webhooks?access_token=" + key).as(""), 401, invalidToken},
-		row{"key in another header", s.get("/webhooks").as("").with("X-Api-Key", key), 401, invalidToken},
+		row{"X-Api-Key", s.get("/webhooks").as("").with("X-Api-Key", key), 401, invalidToken},
+		row{"Proxy-Authorization", s.get("/webhooks").as("").with("Proxy-Authorization", "Bearer "+key).on(serve), 401, invalidToken},
+		row{"X-Amzn-Remapped-Authorization", s.get("/webhooks").as("").with("X-Amzn-Remapped-Authorization", "Bearer "+key), 401, invalidToken},
 		row{"non-ASCII", s.get("/webhooks").as("").with("Authorization", "Bearer \xff").on(serve), 401, invalidToken},
 		row{"after an empty header", s.get("/webhooks").as("").with("Authorization", "", "Bearer "+key).on(serve), 401, invalidToken},
 	)

@@ -99,7 +99,7 @@ func testUnknownPaths(t *testing.T, s *suite) {
 		return path == "/" || strings.ContainsAny(path, "%;") || strings.Contains(path, "/.") || strings.Contains(path, "//")
 	}
 	for _, path := range []string{
-		"/", "//", "/nothing", "/Webhooks", "/webhook/" + unknownID, "/webhooks/", "/webhooks/types/", "/webhooks/types/x", "/webhooks/x/y",
+		"/", "//", "/nothing", "/Webhooks", "/webhook/", "/webhook/" + unknownID, "/webhooks/", "/webhooks/types/", "/webhooks/types/x", "/webhooks/x/y",
 		"/webhooks/" + unknownID + "/", "/v1/webhooks", "//webhooks", "/webhooks//types", "/x/../webhooks", "/./webhooks",
 		"/webhooks/x/../types", "/webhooks.json", "/webhooks;x", "/webhooks%2Ftypes", "/%2Fwebhooks", "/webhooks%20", "/webhooks%00",
 		"/" + strings.Repeat("a/", 2000),
@@ -187,8 +187,10 @@ func testHead(t *testing.T, s *suite) {
 			if head.status != row.status || get.status != row.status || len(head.body) != 0 {
 				t.Errorf("%s\n%s\nwant %d, and no body for HEAD", get, head, row.status)
 			}
-			if got, want := head.header.Get("Content-Length"), get.header.Get("Content-Length"); got != want {
-				t.Errorf("%s with Content-Length %q, want %q", head, got, want)
+			for name := range get.header {
+				if got, want := head.header.Get(name), get.header.Get(name); got != want && name != "Date" && name != "X-Request-Id" {
+					t.Errorf("%s with %s %q, want %q", head, name, got, want)
+				}
 			}
 		})
 	}
