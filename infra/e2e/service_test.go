@@ -29,13 +29,17 @@ const (
 type service struct {
 	*process
 	binary, store string
+	directory     string // contains .webhooks, as the repository's root does
 	environment   []string
 	receivers     *receivers
 }
 
-// buildWebhookctl builds the binary under test.
+// buildWebhookctl builds the binary under test. It skips the test if the environment names a service to test instead.
 func buildWebhookctl(t *testing.T) string {
 	t.Helper()
+	if os.Getenv("WEBHOOKS_E2E_URL") != "" {
+		t.Skip("WEBHOOKS_E2E_URL is set, so only that service is tested")
+	}
 	// go test reuses a result until a file or directory that the test has opened changes.
 	for _, directory := range []string{"../../shared", "../webhookctl"} {
 		if err := filepath.WalkDir(directory, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
@@ -72,13 +76,13 @@ func startTarget(t *testing.T, binary, store string) target {
 // newService returns a service that is not running, with an empty database in a store, "sqlite" or "dynamodb".
 func newService(t *testing.T, binary, store string) *service {
 	t.Helper()
-	o := &service{binary: binary, store: store}
+	o := &service{binary: binary, store: store, directory: t.TempDir()}
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "WEBHOOKS_") && !strings.HasPrefix(variable, "AWS_") && !strings.HasPrefix(variable, "SSL_CERT_") {
 			o.environment = append(o.environment, variable)
 		}
 	}
-	o.environment = append(o.environment, "WEBHOOKS_STORE="+store, "WEBHOOKS_DATA="+filepath.Join(t.TempDir(), ".webhooks"))
+	o.environment = append(o.environment, "WEBHOOKS_STORE="+store, "WEBHOOKS_DATA="+filepath.Join(o.directory, ".webhooks"))
 	if store == "dynamodb" {
 		const variable = "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"
 		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+need(t, os.Getenv(variable), variable),
