@@ -111,7 +111,7 @@ func TestKeyFileErrors(t *testing.T) {
 		want string
 	}{
 		{"no key", "something", 0o600,
-			"development API key: DIR/api-key: it is no API key: those begin with whk_ and have 58 more characters: remove the file and start again"},
+			"development API key: DIR/api-key: not an API key: it must be whk_ and 58 more characters: remove the file and start again"},
 		{"others may read it", "something", 0o644,
 			"development API key: DIR/api-key may be read by others: run chmod 600 on it"},
 	}

@@ -67,7 +67,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"a type's description", change(eventType, `best`, strings.Repeat("x", 1024)), `line 2: event type: the description has more than 1024 characters`},
 		{"a type's time", change(eventType, `"added_at":"2030-01-02T03:04:05.678Z",`, ``), `line 2: event type: the time of its making must be there`},
 		{"a key of another company", change(apiKey, `key_acme`, `key_other`), `line 5: API key: the id is none of an API key of the company`},
-		{"a permission", change(apiKey, `webhooks:read`, `webhooks:all`), `line 5: API key: unknown permission "webhooks:all": there are webhooks:read and webhooks:write`},
+		{"a permission", change(apiKey, `webhooks:read`, `webhooks:all`), `line 5: API key: unknown permission "webhooks:all": use webhooks:read or webhooks:write`},
 		{"a hash", change(apiKey, `"hash":"`, `"hash":"00`), `line 5: API key: the hash is no SHA-256 in hexadecimal`},
 		{"a key's time", change(apiKey, `04:04:05.678Z`, `04:04:05.6781Z`), `line 5: API key: a time is not in whole milliseconds`},
 		{"cut off", set(end, strings.TrimSpace(lines[6])), `line 8: the export is cut off after it: export it anew`},
