@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	secretPrefix  = "whk_"
-	secretBytes   = 32
-	secretLength  = 58 // characters after the prefix
-	keyIDPrefix   = "key_"
-	ulidLength    = 26
+	secretPrefix = "whk_"
+	secretBytes  = 32
+	secretLength = 58 // characters after the prefix
+	keyIDPrefix  = "key_"
+	ulidLength   = 26
 )
 
 // Hash is the SHA-256 hash of a secret's text, which is stored instead of the secret. A secret has 256 random bits, so a fast
