@@ -6,55 +6,18 @@ import (
 	"testing"
 )
 
-// testURL sends URLs that are rejected before the host is looked up.
+// testURL sends URLs that are rejected before the host is looked up. Their hosts need no DNS query, should one happen.
 func testURL(t *testing.T, s *suite) {
-	const host = "localhost" // no DNS query, should one happen
-	rows := map[string]string{
-		"http":                  "http://" + host + "/",
-		"ftp":                   "ftp://" + host + "/",
-		"data":                  "data:text/plain,x",
-		"javascript":            "javascript:alert(1)",
-		"no scheme":             host + "/webhooks",
-		"scheme-relative":       "//" + host + "/webhooks",
-		"path":                  "/webhooks",
-		"word":                  "webhooks",
-		"query":                 "?a=b",
-		"scheme only":           "https:",
-		"scheme and slashes":    "https://",
-		"opaque":                "https:" + host,
-		"one slash":             "https:/" + host + "/",
-		"backslashes":           `https:\\` + host + `\`,
-		"no host":               "https:///webhooks",
-		"no host, query":        "https://?a=b",
-		"no host, port":         "https://:443/",
-		"user":                  "https://me@" + host + "/",
-		"user and password":     "https://me:secret@" + host + "/",
-		"empty user":            "https://@" + host + "/",
-		"empty user, password":  "https://:@" + host + "/",
-		"host as user":          "https://example.com@" + host + "/",
-		"fragment":              "https://" + host + "/#part",
-		"empty fragment":        "https://" + host + "/#",
-		"fragment after query":  "https://" + host + "/?a=b#part",
-		"port 0":                "https://" + host + ":0/",
-		"port 65536":            "https://" + host + ":65536/",
-		"long port":             "https://" + host + ":99999999999999999999/",
-		"negative port":         "https://" + host + ":-443/",
-		"word as port":          "https://" + host + ":https/",
-		"two ports":             "https://" + host + ":443:443/",
-		"space before":          " https://" + host + "/",
-		"space after":           "https://" + host + "/ ",
-		"space in host":         "https://local host/",
-		"line end":              "https://" + host + "/\r\nX-Injected: 1",
-		"NUL":                   "https://" + host + "/\x00",
-		"malformed escape":      "https://" + host + "/%zz",
-		"empty label":           "https://localhost..localdomain/",
-		"leading dot":           "https://.localhost/",
-		"long label":            "https://" + strings.Repeat("a", 64) + ".localhost/",
-		"long host":             "https://" + strings.Repeat("a.", 127) + "localhost/",
-		"comma":                 "https://local,host/",
-		"name in brackets":      "https://[localhost]/",
-		"open bracket":          "https://[::1/",
-		"IPv6 without brackets": "https://::1/",
+	urls := []string{
+		"http://localhost/", "ftp://localhost/", "data:text/plain,x", "javascript:alert(1)", "localhost/x", "//localhost/x", "/webhooks",
+		"webhooks", "?a=b", "https:", "https://", "https:localhost", "https:/localhost/", `https:\\localhost\`, "https:///webhooks",
+		"https://?a=b", "https://:443/", "https://me@localhost/", "https://me:secret@localhost/", "https://@localhost/",
+		"https://:@localhost/", "https://example.com@localhost/", "https://localhost/#part", "https://localhost/#",
+		"https://localhost/?a=b#part", "https://localhost:0/", "https://localhost:65536/", "https://localhost:99999999999999999999/",
+		"https://localhost:-443/", "https://localhost:https/", "https://localhost:443:443/", " https://localhost/", "https://localhost/ ",
+		"https://local host/", "https://localhost/\r\nX-Injected: 1", "https://localhost/\x00", "https://localhost/%zz",
+		"https://localhost..localdomain/", "https://.localhost/", "https://" + strings.Repeat("a", 64) + ".localhost/",
+		"https://" + strings.Repeat("a.", 127) + "localhost/", "https://local,host/", "https://[localhost]/", "https://[::1/", "https://::1/",
 	}
 	// The bad ports of the Fetch standard, section "Port blocking".
 	for _, port := range []int{
@@ -63,10 +26,10 @@ func testURL(t *testing.T, s *suite) {
 		563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667,
 		6668, 6669, 6679, 6697, 10080,
 	} {
-		rows[fmt.Sprint("bad port ", port)] = fmt.Sprintf("https://%s:%d/", host, port)
+		urls = append(urls, fmt.Sprintf("https://localhost:%d/", port))
 	}
-	for name, url := range rows {
-		t.Run(name, func(t *testing.T) {
+	for _, url := range urls {
+		t.Run(url, func(t *testing.T) {
 			r := s.do(t, s.post(s.valid().with("url", url).body()))
 			r.wantError(t, 422, urlInvalid)
 			if strings.Contains(r.message(), "secret") {
