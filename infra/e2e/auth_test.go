@@ -76,7 +76,6 @@ func testAuthentication(t *testing.T, s *suite) {
 		{"a character changed", []string{"Bearer " + key[:len(key)-1] + last}},
 		{"upper case", []string{"Bearer " + strings.ToUpper(key)}},
 		{"key twice", []string{"Bearer " + key + " " + key}},
-		{"header twice", []string{"Bearer " + key, "Bearer " + key}},
 		{"quoted", []string{`Bearer "` + key + `"`}},
 		{"never issued", []string{"Bearer " + s.keys.neverIssued}},
 		{"malformed", []string{"Bearer x"}},
@@ -105,7 +104,8 @@ func testAuthentication(t *testing.T, s *suite) {
 		row{"key in the query", s.get("/webhooks?access_token=" + key).as(""), 401, invalidToken},
 		row{"X-Api-Key", s.get("/webhooks").as("").with("X-Api-Key", key), 401, invalidToken},
 		row{"Proxy-Authorization", s.get("/webhooks").as("").with("Proxy-Authorization", "Bearer "+key).on(serve), 401, invalidToken},
-		row{"X-Amzn-Remapped-Authorization", s.get("/webhooks").as("").with("X-Amzn-Remapped-Authorization", "Bearer "+key), 401, invalidToken},
+		row{"X-Amzn-Remapped-Authorization", s.get("/webhooks").as("").with("X-Amzn-Remapped-Authorization", "Bearer "+key).on(serve), 401, invalidToken},
+		row{"header twice", s.get("/webhooks").as("").with("Authorization", "Bearer "+key, "Bearer "+key).on(serve, gateway), 401, invalidToken},
 		row{"non-ASCII", s.get("/webhooks").as("").with("Authorization", "Bearer \xff").on(serve), 401, invalidToken},
 		row{"after an empty header", s.get("/webhooks").as("").with("Authorization", "", "Bearer "+key).on(serve), 401, invalidToken},
 	)

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// request is an HTTP request. The methods get, post, delete, as, with and on build it.
+// request is an HTTP request. It is built by the methods get, delete, post, as, with and on.
 type request struct {
 	method  string
 	path    string // escaped, with the query
@@ -22,7 +22,7 @@ type request struct {
 	header  http.Header
 	body    string
 	chunked bool   // the body's length is not declared
-	hosts   []host // that hand the request to the service unchanged; all of them if empty
+	hosts   []host // that pass the request on unchanged; all of them if empty
 }
 
 func (s *suite) get(path string) request {
@@ -157,6 +157,7 @@ type row struct {
 	message string // "…" stands for any text
 }
 
+// rejects runs every row as a subtest.
 func (s *suite) rejects(t *testing.T, rows ...row) {
 	t.Helper()
 	for _, row := range rows {

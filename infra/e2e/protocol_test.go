@@ -96,7 +96,7 @@ func testBodySize(t *testing.T, s *suite) {
 
 func testUnknownPaths(t *testing.T, s *suite) {
 	rewritten := func(path string) bool {
-		return path == "/" || strings.ContainsAny(path, "%;") || strings.Contains(path, "/.") || strings.Contains(path, "//")
+		return strings.HasSuffix(path, "/") || strings.ContainsAny(path, "%;") || strings.Contains(path, "/.") || strings.Contains(path, "//")
 	}
 	for _, path := range []string{
 		"/", "//", "/nothing", "/Webhooks", "/webhook/", "/webhook/" + unknownID, "/webhooks/", "/webhooks/types/", "/webhooks/types/x", "/webhooks/x/y",
@@ -143,8 +143,8 @@ func testWrongMethods(t *testing.T, s *suite) {
 			t.Run(method+" "+row.path, func(t *testing.T) {
 				r := request{method: method, path: row.path}
 				if s.host != serve {
-					if method == http.MethodOptions {
-						t.Skip("a gateway may respond to preflight requests")
+					if method == http.MethodOptions || method == "get" {
+						t.Skipf("%s may accept it", s.host) // as a preflight request, or as GET
 					}
 					s.rejectedByHost(t, r.as(s.keys.both))
 					return
