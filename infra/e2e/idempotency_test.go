@@ -33,7 +33,7 @@ func testIdempotency(t *testing.T, s *suite) {
 	unique := newKey()
 	for name, key := range map[string]string{
 		"255 characters": unique + strings.Repeat("k", 255-len(unique)), "every visible character": unique + visible, "list": unique + ",a,b;q=1",
-		"case of": unique + "k", "case of the same": unique + "K",
+		"lower case": unique + "k", "upper case": unique + "K",
 	} {
 		t.Run("repeated: "+name, func(t *testing.T) { s.repeats(t, create.idempotent(key)) })
 	}

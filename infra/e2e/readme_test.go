@@ -12,8 +12,8 @@ import (
 // TestReadme runs the commands of the documentation, in the order in which a reader does, against webhookctl serve --dev: every
 // sh block that follows a line "<!-- run -->". A command must exit with status 0, and curl must not get an error response.
 func TestReadme(t *testing.T) {
-	need(t, lookPath("bash"), "bash in PATH")
-	need(t, lookPath("curl"), "curl in PATH")
+	need(t, lookPath("bash"), "bash")
+	need(t, lookPath("curl"), "curl")
 	blocks := regexp.MustCompile("(?s)<!-- run -->\n```sh\n(.*?)\n```\n")
 	files, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

@@ -84,9 +84,8 @@ func newService(t *testing.T, binary, store string) *service {
 	}
 	o.environment = append(o.environment, "WEBHOOKS_STORE="+store, "WEBHOOKS_DATA="+filepath.Join(o.directory, ".webhooks"))
 	if store == "dynamodb" {
-		const variable = "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"
-		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+need(t, os.Getenv(variable), variable),
-			"WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
+		endpoint := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
+		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+endpoint, "WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
 	}
 	o.run(t, "tables", "create")
 	return o

@@ -87,10 +87,10 @@ func targetFromEnvironment() (target, error) {
 func need(t *testing.T, value, variable string) string {
 	t.Helper()
 	if value == "" && os.Getenv("CI") != "" {
-		t.Fatalf("%s is not set, and CI must not skip tests", variable)
+		t.Fatalf("%s is missing, and CI must not skip tests", variable)
 	}
 	if value == "" {
-		t.Skipf("%s is not set", variable)
+		t.Skipf("%s is missing", variable)
 	}
 	return value
 }

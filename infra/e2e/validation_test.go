@@ -200,7 +200,7 @@ type defect struct {
 	message string
 }
 
-const keyField = "Idempotency-Key"
+const keyField = "idempotency key"
 
 // testCreateOrder creates webhooks with every two defects that can occur together: the one that is checked first is reported.
 func testCreateOrder(t *testing.T, s *suite) {
