@@ -20,8 +20,7 @@ type keyFinder interface {
 	KeyByHash(ctx context.Context, hash Hash) (Key, error)
 }
 
-// Authenticator finds the API key that a request's Authorization header contains. It is safe for concurrent use by multiple
-// goroutines.
+// Authenticator finds the API key in an Authorization header. It is safe for concurrent use by multiple goroutines.
 type Authenticator struct {
 	keys keyFinder
 	now  func() time.Time
@@ -31,7 +30,7 @@ type Authenticator struct {
 }
 
 type cachedKey struct {
-	key   Key
+	Key
 	since time.Time
 }
 
@@ -73,7 +72,7 @@ func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
 	entry, ok := a.cached[hash]
 	a.mu.Unlock()
 	if age := now.Sub(entry.since); ok && age >= 0 && age < CacheTTL {
-		return entry.key, nil
+		return entry.Key, nil
 	}
 	key, err := a.keys.KeyByHash(ctx, hash)
 	if err != nil {
@@ -84,7 +83,7 @@ func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
 	if len(a.cached) >= maxCachedKeys {
 		clear(a.cached) // rare, and costs one read per key
 	}
-	a.cached[hash] = cachedKey{key: key, since: now}
+	a.cached[hash] = cachedKey{key, now}
 	return key, nil
 }
 

@@ -23,8 +23,7 @@ const (
 	ulidLength   = 26
 )
 
-// Hash is the SHA-256 hash of a secret's text, which is stored instead of the secret. A secret has 256 random bits, so a fast
-// hash is enough.
+// Hash is the SHA-256 hash of a secret, stored instead of it. A secret has 256 random bits, so a fast hash is enough.
 type Hash [sha256.Size]byte
 
 // Key is an API key as it is stored: everything except the secret.
@@ -35,8 +34,7 @@ type Key struct {
 	Company     string
 	Permissions []Permission
 	Hash        Hash
-	// ExpiresAt is zero if the key does not expire, RevokedAt if it was not revoked. All times are in UTC, with millisecond
-	// precision.
+	// ExpiresAt is zero if the key does not expire, RevokedAt if it is not revoked. Times are in UTC, in milliseconds.
 	CreatedAt, ExpiresAt, RevokedAt time.Time
 }
 
