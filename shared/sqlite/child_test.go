@@ -15,10 +15,11 @@ import (
 
 // What the child process is told by environment variables, and what it works on.
 const (
-	childFrom    = "SQLITE_TEST_CHILD_FROM"  // the number before the first of each writer, by commas
-	childLimit   = "SQLITE_TEST_CHILD_LIMIT" // the last number, 0 for no end
-	childCompany = "co_child"
-	childWriters = 4
+	childFrom     = "SQLITE_TEST_CHILD_FROM"     // the number before the first of each writer, by commas
+	childLimit    = "SQLITE_TEST_CHILD_LIMIT"    // the last number, 0 for no end
+	childRestores = "SQLITE_TEST_CHILD_RESTORES" // the backup that it restores instead of writing
+	childCompany  = "co_child"
+	childWriters  = 4
 )
 
 // writeAsChild creates and deletes webhooks and tells on its standard output, a line each, what was

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,6 +25,12 @@ func TestMain(m *testing.M) {
 		do := writeAsChild
 		if os.Getenv(childOpens) != "" {
 			do = openAsChild
+		}
+		if backup := os.Getenv(childRestores); backup != "" {
+			do = func(path string) error {
+				_, err := Restore(context.Background(), backup, path, true, time.Now())
+				return err
+			}
 		}
 		if err := do(path); err != nil {
 			fmt.Println("error", err)

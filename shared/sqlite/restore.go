@@ -2,108 +2,144 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
-// ErrExists is why a backup is not restored where replacing was not asked for.
-var ErrExists = errors.New("there is a database file already")
+// ErrExists means that a database exists and replacing it was not requested.
+var ErrExists = errors.New("a database file already exists")
 
-// Restored is what [Restore] did.
+// Restored is the result of [Restore].
 type Restored struct {
 	Summary
-	// Kept is where the database is that was replaced, as a file that can be restored in its turn; of
-	// a damaged one the write-ahead log may be beside it. It is empty where none was.
+	// Kept is the path of the safety copy of the replaced database, which can be restored as well. It is empty if there was
+	// no database.
 	Kept string
 }
 
-// Restore puts a copy of a backup, verified as [Verify] does, where [Open] then finds it: at path, as a
-// whole or not at all. A database that is there is replaced if that is asked for ([ErrExists]), and
-// a copy of it is kept; none that any process has open is ([ErrInUse]). This process must not have
-// it open itself.
+// Restore verifies a backup as [Verify] does and writes its contents to the database at path, creating the file if it does
+// not exist. An existing database is only replaced if requested (otherwise the error is [ErrExists]), and after a safety
+// copy next to it. It may be open in other processes: they see either the old contents or the new ones. The tables are
+// then updated as in [Open].
 //
-// A process that is killed meanwhile leaves the database that was there, the restored one, or a file
-// that Open refuses, with the copy beside it: never a part of what was there. The next Restore
-// removes what else it left.
+// Replacing is one transaction. If the process is killed or the disk is full, the database keeps its old contents. An
+// existing file that is not a readable database is renamed to the safety copy instead.
 func Restore(ctx context.Context, backup, path string, replace bool, now time.Time) (Restored, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return Restored{}, fmt.Errorf("finding the database file: %w", err)
 	}
-	// SQLite follows a link, and has the logs beside what it leads to.
+	if backup, err = filepath.Abs(backup); err != nil {
+		return Restored{}, fmt.Errorf("finding the backup: %w", err)
+	}
+	// SQLite follows a link and keeps its other files next to the target.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if _, err := os.Lstat(path); err == nil && !replace {
-		return Restored{}, ErrExists
-	}
-	copied, summary, err := verifiedCopy(ctx, backup, path)
+	summary, err := Verify(ctx, backup)
 	if err != nil {
 		return Restored{}, err
 	}
-	kept, err := replaceFile(ctx, path, copied, replace, now)
-	if err != nil {
-		return Restored{}, err
+	restored := Restored{Summary: summary}
+	exists := false
+	if info, err := os.Lstat(path); err == nil {
+		if !replace {
+			return Restored{}, ErrExists
+		}
+		exists = true
+		if info.Size() > 0 {
+			restored.Kept = path + ".replaced-" + now.UTC().Format("20060102T150405Z")
+			if exists, err = keep(ctx, path, restored.Kept); err != nil {
+				return Restored{}, fmt.Errorf("keeping a copy of the existing database: %w", err)
+			}
+		}
 	}
-	return Restored{Summary: summary, Kept: kept}, nil
+	if exists {
+		err = overwrite(ctx, path, backup)
+	} else {
+		err = place(ctx, path, backup)
+	}
+	if err == nil {
+		err = migrate(ctx, path, migrations)
+	}
+	if err != nil {
+		return Restored{}, fmt.Errorf("restoring %s: %w", backup, err)
+	}
+	return restored, nil
 }
 
-// copyPrefix is what the names of the copies begin with that are made to take the place of a database.
-func copyPrefix(path string) string { return "." + filepath.Base(path) + ".restore-" }
-
-// verifiedCopy makes a copy of a backup beside the place that it is for, and verifies the copy, so
-// that nothing else than what was verified is put in place.
-func verifiedCopy(ctx context.Context, backup, place string) (path string, summary Summary, err error) {
-	if err := checkBackupFile(backup); err != nil {
-		return "", Summary{}, fmt.Errorf("verifying %s: %w", backup, err)
+// place copies a backup to path, where no file must exist. The file appears there complete or not at all.
+func place(ctx context.Context, path, backup string) error {
+	temporary := fmt.Sprintf("%s.restoring-%d", path, os.Getpid())
+	if err := copyDatabase(ctx, frozenSource(backup), temporary); err != nil {
+		return err
 	}
-	from, err := os.Open(backup)
-	if err != nil {
-		return "", Summary{}, fmt.Errorf("reading the backup: %w", err)
+	// SQLite would apply what is left of a database that is gone to the new one.
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, os.Remove(temporary))
+		}
 	}
-	defer from.Close()
-	to, err := os.CreateTemp(filepath.Dir(place), copyPrefix(place)+"*") // made with mode 0600
-	if err != nil {
-		return "", Summary{}, fmt.Errorf("copying the backup: %w", err)
+	err := os.Link(temporary, path)
+	if errors.Is(err, fs.ErrExist) {
+		err = ErrExists
 	}
-	_, err = io.Copy(to, from)
-	if err = errors.Join(err, to.Sync(), to.Close()); err != nil {
-		return "", Summary{}, withoutFile(fmt.Errorf("copying the backup: %w", err), to.Name())
-	}
-	if summary, err = verify(ctx, to.Name(), migrations); err != nil {
-		return "", Summary{}, withoutFile(fmt.Errorf("verifying %s: %w", backup, err), to.Name())
-	}
-	return to.Name(), summary, nil
+	return errors.Join(err, os.Remove(temporary), syncPath(filepath.Dir(path)))
 }
 
-// withoutFile is an error after which a copy is of no use and removed. Where the copy has gone before,
-// another process that restores has removed it.
-func withoutFile(err error, path string) error {
-	gone := os.Remove(path)
-	if errors.Is(gone, fs.ErrNotExist) {
-		return ErrInUse
+// keep copies the existing database to a new file. If it is damaged or not a database, keep renames it instead, with the
+// files next to it, and reports that it no longer exists.
+func keep(ctx context.Context, path, kept string) (exists bool, err error) {
+	err = copyDatabase(ctx, dataSource(path, busyTimeout), kept)
+	switch code(err) & primaryCode {
+	case codes.SQLITE_OK:
+		return err == nil, err
+	case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
+	default:
+		return false, err
 	}
-	return errors.Join(err, gone)
+	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
+		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
-// BackupFile is [Store.Backup] of a file that this process has not opened, which another one may be
-// writing to. It leaves the file's tables at their version, whereas [Open] would bring them up to date.
-func BackupFile(ctx context.Context, path, dest string) (Summary, error) {
-	path, err := filepath.Abs(path)
+// overwrite replaces the contents of a database with those of a backup, in one transaction.
+func overwrite(ctx context.Context, path, backup string) error {
+	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
 	if err != nil {
-		return Summary{}, fmt.Errorf("finding the database file: %w", err)
+		return err
 	}
-	if err := (&Store{path: path}).Backup(ctx, dest); err != nil {
-		return Summary{}, err
-	}
-	summary, err := Verify(ctx, dest)
+	defer db.Close()
+	conn, err := db.Conn(ctx)
 	if err != nil {
-		return Summary{}, errors.Join(fmt.Errorf("the backup is of no use: %w", err), os.Remove(dest))
+		return err
 	}
-	return summary, nil
+	defer conn.Close()
+	return translate(retryBusy(ctx, func() error {
+		return conn.Raw(func(c any) error {
+			online, ok := c.(interface {
+				NewRestore(source string) (*driver.Backup, error)
+			})
+			if !ok {
+				return errors.New("the SQLite driver does not support online backups")
+			}
+			restore, err := online.NewRestore(frozenSource(backup))
+			if err != nil {
+				return err
+			}
+			_, err = restore.Step(-1) // all pages
+			return errors.Join(err, restore.Finish())
+		})
+	}))
 }

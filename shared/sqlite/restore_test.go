@@ -13,13 +13,9 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// restoreTime is when the tests restore, and keptSuffix what a database that was replaced then has
-// behind its name.
 var restoreTime = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-const keptSuffix = ".replaced-20300102T030405Z"
-
-// newBackup makes a backup with one webhook of a company.
+// newBackup returns a backup with one webhook.
 func newBackup(t *testing.T) (path string, w webhook.Webhook) {
 	t.Helper()
 	source := newPath(t)
@@ -27,18 +23,18 @@ func newBackup(t *testing.T) (path string, w webhook.Webhook) {
 	w = newWebhook("co_1")
 	create(t, store, w)
 	path = filepath.Join(t.TempDir(), "backup.db")
-	summary, err := BackupFile(t.Context(), source, path)
+	summary, err := Backup(t.Context(), source, path)
 	if err != nil {
-		t.Fatalf("BackupFile: %v", err)
+		t.Fatalf("Backup: %v", err)
 	}
 	if summary.Webhooks != 1 || summary.Companies != 1 || summary.Schema != 1 || summary.Size == 0 {
-		t.Errorf("BackupFile = %+v, want a webhook of a company", summary)
+		t.Errorf("Backup = %+v, want one webhook", summary)
 	}
 	return path, w
 }
 
-// newOld makes a database as a process leaves it that was killed, with much of it in its log, and
-// gives what that process acknowledged.
+// newOld creates a database as a killed process leaves it, with much of it in the write-ahead log, and returns what that
+// process had acknowledged.
 func newOld(t *testing.T, path string) *ledger {
 	t.Helper()
 	seen := newLedger()
@@ -46,7 +42,7 @@ func newOld(t *testing.T, path string) *ledger {
 	child.killAfter(100, 0)
 	child.report(t, seen)
 	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
-		t.Fatalf("the log: %v, %v, want one with something in it", info, err)
+		t.Fatalf("the write-ahead log: %v, %v, want it not to be empty", info, err)
 	}
 	return seen
 }
@@ -54,49 +50,57 @@ func newOld(t *testing.T, path string) *ledger {
 func TestRestore(t *testing.T) {
 	tests := []struct {
 		name    string
-		before  func(t *testing.T, path string) // what is there
+		before  func(t *testing.T, path string) *ledger // creates the existing database, if any
 		replace bool
 		kept    bool
 	}{
-		{"into an empty directory", func(*testing.T, string) {}, false, false},
-		{"into an empty directory, replacing", func(*testing.T, string) {}, true, false},
-		{"over what is left beside a lost database", func(t *testing.T, path string) {
+		{"new", func(*testing.T, string) *ledger { return nil }, false, false},
+		{"new, with what is left of a lost database", func(t *testing.T, path string) *ledger {
 			newOld(t, path)
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
-		}, false, false},
-		{"over a database", func(t *testing.T, path string) { newOld(t, path) }, true, true},
-		{"over a damaged database", func(t *testing.T, path string) { writeFile(t, path, "ruins", 0o644) }, true, true},
-		{"over an empty file", func(t *testing.T, path string) { writeFile(t, path, "", 0o600) }, true, false},
+			return nil
+		}, true, false},
+		{"existing", newOld, true, true},
+		{"damaged", func(t *testing.T, path string) *ledger { writeFile(t, path, "ruins", 0o600); return nil }, true, true},
+		{"empty file", func(t *testing.T, path string) *ledger { writeFile(t, path, "", 0o600); return nil }, true, false},
+		{"link", func(t *testing.T, path string) *ledger {
+			target := newPath(t)
+			if err := os.Symlink(target, path); err != nil {
+				t.Fatal(err)
+			}
+			return newOld(t, target)
+		}, true, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			backup, w := newBackup(t)
 			path := newPath(t)
-			test.before(t, path)
+			seen := test.before(t, path)
+			if _, err := os.Lstat(path); err == nil {
+				if _, err := Restore(t.Context(), backup, path, false, restoreTime); !errors.Is(err, ErrExists) {
+					t.Errorf("without replacing: error %v, want %v", err, ErrExists)
+				}
+			}
 			restored, err := Restore(t.Context(), backup, path, test.replace, restoreTime)
 			if err != nil {
 				t.Fatalf("Restore: %v", err)
 			}
-			want := ""
-			if test.kept {
-				want = path + keptSuffix
-			}
-			if restored.Kept != want || restored.Webhooks != 1 {
-				t.Errorf("Restore = %+v, want a webhook, and the old database kept at %q", restored, want)
-			}
-			for _, file := range filesIn(t, filepath.Dir(path)) {
-				if file != "webhooks.db" && file != "webhooks.db"+keptSuffix {
-					t.Errorf("%s is left in the directory", file)
-				}
-				if info, err := os.Stat(filepath.Join(filepath.Dir(path), file)); err != nil || info.Mode().Perm() != 0o600 {
-					t.Errorf("%s: %v, %v, want mode 600", file, info, err)
-				}
+			if restored.Webhooks != 1 || (restored.Kept != "") != test.kept {
+				t.Errorf("Restore = %+v, want one webhook, safety copy %v", restored, test.kept)
 			}
 			store := openStore(t, path)
 			wantIDs(t, store, "co_1", w.ID)
 			wantIDs(t, store, childCompany)
+			if seen != nil {
+				seen.compare(t, openStore(t, restored.Kept))
+			}
+			for _, file := range filesIn(t, filepath.Dir(path)) {
+				if strings.Contains(file, "restoring") {
+					t.Errorf("%s is left in the directory", file)
+				}
+			}
 		})
 	}
 }
@@ -113,56 +117,59 @@ func filesIn(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestRestoreWhileInUse has another process hold the file, at rest and at work.
-func TestRestoreWhileInUse(t *testing.T) {
+// A process that has the database open keeps working during a restore, and then sees the restored data.
+func TestRestoreWhileServing(t *testing.T) {
 	backup, w := newBackup(t)
 	path := newPath(t)
+	store := openStore(t, path) // reads
 	busy := startChild(t, path, nil, 0)
 	if !busy.lines.Scan() {
-		t.Fatal("the process says nothing")
+		t.Fatal("the other process wrote nothing")
 	}
-	ended := inBackground(1, func(int) { busy.report(t, newLedger()) })
-	for range 20 { // at different moments of its writing
-		if _, err := Restore(t.Context(), backup, path, true, restoreTime); !errors.Is(err, ErrInUse) {
-			t.Fatalf("Restore: got error %v, want %v", err, ErrInUse)
+	finished := inBackground(1, func(int) { busy.report(t, newLedger()) }) // fails the test on an error of the process
+	for i := range 5 {
+		if _, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Fatalf("Restore: %v", err)
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	if _, err := Restore(t.Context(), backup, path, false, restoreTime); !errors.Is(err, ErrExists) {
-		t.Errorf("Restore without replacing: got error %v, want %v", err, ErrExists)
-	}
-	for _, file := range filesIn(t, filepath.Dir(path)) {
-		if strings.HasPrefix(file, ".") || strings.Contains(file, "replaced") {
-			t.Errorf("%s is left in the directory", file)
-		}
+		wantIDs(t, store, "co_1", w.ID)
 	}
 	busy.kill()
-	ended()
-	if _, err := Restore(t.Context(), backup, path, true, restoreTime); err != nil {
-		t.Fatalf("Restore after the process has ended: %v", err)
-	}
-	wantIDs(t, openStore(t, path), "co_1", w.ID)
+	finished()
+	wantConsistent(t, store)
 }
 
-// TestRestoreEndsTheOldFile checks that a process that opened the old file in the last moment finds
-// no database in it.
-func TestRestoreEndsTheOldFile(t *testing.T) {
-	backup, _ := newBackup(t)
-	path := newPath(t)
-	newOld(t, path)
-	late := filepath.Join(t.TempDir(), "late.db") // leads to the old file, as an open one would
-	if err := os.Link(path, late); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Restore(t.Context(), backup, path, true, restoreTime); err != nil {
-		t.Fatalf("Restore: %v", err)
-	}
-	if _, err := Open(t.Context(), late, time.Now); err == nil || !strings.Contains(err.Error(), errNoFile.Error()) {
-		t.Errorf("opening the old file: got error %v, want %v", err, errNoFile)
+// A restore that is killed leaves the old database or the new one.
+func TestRestoreKilled(t *testing.T) {
+	backup, w := newBackup(t)
+	for round := range 12 {
+		path := newPath(t)
+		seen := newOld(t, path)
+		child := childCommand(t, path, childRestores+"="+backup)
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(round*4) * time.Millisecond)
+		_ = child.Process.Kill()
+		_ = child.Wait()
+		store := openStore(t, path)
+		if count := firstPage(t, store, "co_1").Count; count == 1 {
+			wantIDs(t, store, "co_1", w.ID)
+			wantIDs(t, store, childCompany)
+			kept, err := filepath.Glob(path + ".replaced-*")
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("round %d: safety copies %v, %v", round, kept, err)
+			}
+			seen.compare(t, openStore(t, kept[0]))
+		} else {
+			seen.compare(t, store)
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
 	}
 }
 
-func TestRestoreRefuses(t *testing.T) {
+func TestRestoreInvalidBackups(t *testing.T) {
 	change := func(t *testing.T, backup string, do func([]byte) []byte) {
 		t.Helper()
 		text, err := os.ReadFile(backup)
@@ -217,19 +224,5 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 			wantFiles(t, filepath.Dir(path))
 		})
-	}
-}
-
-func TestBackupFileLeavesTheSchemaAlone(t *testing.T) {
-	path := newPath(t)
-	raw(t, path, "CREATE TABLE notes (text TEXT)")
-	dest := filepath.Join(t.TempDir(), "backup.db")
-	if _, err := BackupFile(t.Context(), path, dest); err == nil || !strings.Contains(err.Error(), errNotOurs.Error()) {
-		t.Errorf("BackupFile of another program's database: got error %v, want %v", err, errNotOurs)
-	}
-	wantFiles(t, filepath.Dir(dest))
-	var tables int
-	if err := openRaw(t, path).QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
-		t.Errorf("the file has %d tables, %v, want 1", tables, err)
 	}
 }

@@ -14,25 +14,25 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// Summary is what a database file that was read as a whole is and has.
+// Summary describes a database file that was read completely.
 type Summary struct {
-	// Schema is the version of its tables.
+	// Schema is the version of the tables.
 	Schema int
-	// Size is the file's, in bytes.
+	// Size is the size of the file in bytes.
 	Size int64
-	// Webhooks are those of all Companies that have any.
+	// Webhooks is the number of webhooks in total, Companies the number of companies that have any.
 	Webhooks, Companies int
 }
 
-// What else can be wrong with a file that should be a backup.
+// Reasons why a file is not accepted as a backup.
 var (
-	errOpenElsewhere = errors.New("there is a write-ahead log beside it, so it is a database in use and no backup: make a backup of it")
+	errOpenElsewhere = errors.New("it has a write-ahead log, so it is a database in use and not a backup: use \"webhookctl backup\"")
 	errDamaged       = errors.New("the file is damaged: use another backup")
 )
 
-// Verify reads a whole database file that nothing writes to, such as a backup, without changing
-// anything. It refuses one that is damaged or without the tables of its version, of a newer version
-// of this program, or another program's.
+// Verify reads a database file that nothing writes to, such as a backup, completely and without changing anything. It
+// returns an error if the file is damaged, lacks tables of its version, or belongs to a newer version of this program or to
+// another program.
 func Verify(ctx context.Context, path string) (Summary, error) {
 	summary, err := verify(ctx, path, migrations)
 	if err != nil {
@@ -62,7 +62,7 @@ func verify(ctx context.Context, path string, steps fs.FS) (Summary, error) {
 	return summary, errors.Join(damage(err), db.Close())
 }
 
-// checkBackupFile refuses what is no file that nothing writes to.
+// checkBackupFile rejects anything except a file that nothing writes to.
 func checkBackupFile(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func checkBackupFile(path string) error {
 		return errNoFile
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // SQLite follows a link, too, and has the log beside what it leads to
+		path = real // SQLite follows a link and keeps the log next to the target
 	}
 	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
 		return errOpenElsewhere
@@ -80,7 +80,7 @@ func checkBackupFile(path string) error {
 	return nil
 }
 
-// frozenSource names a file that nothing writes to. SQLite makes no files beside it.
+// frozenSource names a file that nothing writes to. SQLite creates no files next to it.
 func frozenSource(path string) string {
 	return (&url.URL{
 		Scheme:   "file",
@@ -89,13 +89,13 @@ func frozenSource(path string) string {
 		RawQuery: url.Values{
 			"mode":      {"ro"},
 			"immutable": {"1"},
-			"_pragma":   {"query_only(1)", "trusted_schema(0)", "cell_size_check(1)"},
+			"_pragma":   {"trusted_schema(0)", "cell_size_check(1)"},
 			"_error_rc": {"1"},
 		}.Encode(),
 	}).String()
 }
 
-// inspect checks and counts. A damaged file may fail at any of these.
+// inspect checks and counts. If the file is damaged, any of its steps may fail.
 func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err error) {
 	names, err := stepNames(steps)
 	if err != nil {
@@ -126,8 +126,8 @@ func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err
 	return summary, conn.QueryRowContext(ctx, totals).Scan(&summary.Webhooks, &summary.Companies)
 }
 
-// checkTables refuses a file without any of the tables, columns and indexes that the steps make which
-// it says were applied. What else is in it does no harm.
+// checkTables checks that the file has all tables, columns and indexes of the migrations that it claims to have. Anything
+// else in it does no harm.
 func checkTables(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string) error {
 	got, err := tables(ctx, conn)
 	if err != nil {
@@ -158,7 +158,7 @@ func checkTables(ctx context.Context, conn *sql.Conn, steps fs.FS, names []strin
 	return nil
 }
 
-// tables gives every table and index of a database, and every column of the tables.
+// tables returns every table and index of a database, and every column of the tables.
 func tables(ctx context.Context, conn *sql.Conn) (parts []string, err error) {
 	rows, err := conn.QueryContext(ctx, `SELECT concat_ws(' ', m.type, m.name, c.name, c.type)
 		FROM sqlite_schema AS m LEFT JOIN pragma_table_info(m.name) AS c ON true`)
@@ -176,7 +176,7 @@ func tables(ctx context.Context, conn *sql.Conn) (parts []string, err error) {
 	return parts, rows.Err()
 }
 
-// damage says in our words what SQLite says of a file that is no whole database.
+// damage translates the errors of SQLite for a file that is not an intact database.
 func damage(err error) error {
 	switch code(err) & primaryCode {
 	case codes.SQLITE_NOTADB:
@@ -187,7 +187,7 @@ func damage(err error) error {
 	return err
 }
 
-// withoutPath leaves out of an error of a file what a sentence around it names.
+// withoutPath returns the cause of a file error, for messages that already contain the path.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
