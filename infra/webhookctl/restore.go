@@ -13,18 +13,18 @@ import (
 
 // restoreCmd is "webhookctl restore".
 type restoreCmd struct {
-	File string `arg:"" help:"Backup that \"backup\" made."`
-	// Replace has no variable: it is asked for each time, and not by what a shell was left with.
-	Replace bool `help:"Replace the database that is there. A copy of it is kept beside it."`
+	File string `arg:"" help:"Backup to restore."`
+	// Replace has no environment variable, so that it must be requested every time.
+	Replace bool `help:"Replace the existing database. A copy is kept next to it."`
 }
 
 // Help is the end of "webhookctl restore --help".
 func (*restoreCmd) Help() string {
-	return `The backup is copied and checked before anything else happens; a damaged one, or one of a newer version of this program, is refused. The service must not be running. Run it as the user that the service runs as.
+	return `The backup is checked before anything else happens. A damaged one, or one of a newer version of this program, is rejected. The service may be running: it sees the restored data at once, except that it may use an API key for up to a minute that the backup does not have. Run the command as the user that the service runs as.
 
-Everything is then as it was at the backup. API keys that were revoked since work again: revoke them once more.
+Everything is as it was at the time of the backup. API keys that have been revoked since then work again: revoke them again.
 
-The token key file must be the one that the backed up service had.
+The token key file must belong to the backup.
 
 Examples:
 
@@ -47,9 +47,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 		restored, err := sqlite.Restore(ctx, cmd.File, storage.databaseFile(), cmd.Replace, c.now())
 		switch {
 		case errors.Is(err, sqlite.ErrExists):
-			return fmt.Errorf("there is a %s already: give another --data, or --replace to put the backup in its place", storage.databaseFile())
-		case errors.Is(err, sqlite.ErrInUse):
-			return fmt.Errorf("%s is open in another process: stop the service, then run this again", storage.databaseFile())
+			return fmt.Errorf("%s already exists: use another --data, or --replace to replace it with the backup", storage.databaseFile())
 		case err != nil:
 			return storeError(err)
 		}
@@ -57,12 +55,12 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 	})
 }
 
-// validate refuses what can be no backup before anything is made. The rest is for the verification.
+// validate rejects some files that are not backups before anything is created. The verification does the rest.
 func (cmd *restoreCmd) validate() error {
 	info, err := os.Stat(cmd.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no %s: check the path of the backup", cmd.File)
+		return fmt.Errorf("%s does not exist: check the path of the backup", cmd.File)
 	case err == nil && !info.Mode().IsRegular(): // opening a pipe would wait for a writer
 		return nil
 	}
@@ -72,20 +70,20 @@ func (cmd *restoreCmd) validate() error {
 	}
 	defer file.Close()
 	if _, err := transfer.NewReader(file); err == nil {
-		return fmt.Errorf("%s is no backup: what export wrote goes to \"webhookctl import\"", cmd.File)
+		return fmt.Errorf("%s is an export and not a backup: use \"webhookctl import\"", cmd.File)
 	}
 	return nil
 }
 
 func (cmd *restoreCmd) report(c *console, storage *storageFlags, restored sqlite.Restored) error {
-	fmt.Fprintf(c.out, "%s is restored to %s: %s.\n", cmd.File, storage.databaseFile(), contents(restored.Summary))
+	fmt.Fprintf(c.out, "Restored %s to %s: %s.\n", cmd.File, storage.databaseFile(), contents(restored.Summary))
 	if restored.Kept != "" {
-		fmt.Fprintf(c.out, "The database that was there is kept as %s.\n", restored.Kept)
+		fmt.Fprintf(c.out, "The replaced database was kept as %s.\n", restored.Kept)
 	}
-	fmt.Fprintln(c.out, "Everything is as it was at the backup: API keys revoked since then work again; look at \"webhookctl keys list\".")
+	fmt.Fprintln(c.out, "API keys that have been revoked since the backup work again: check \"webhookctl keys list\".")
 	file := (&tokenKeyFlags{}).file(storage)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(c.err, "There is no %s: put the token key file there that belongs to the backup, before you start the service (or name it with --token-key-file).\n", file)
+		fmt.Fprintf(c.err, "%s does not exist: copy the token key file of the backup there before you start the service, or pass its path with --token-key-file.\n", file)
 	}
 	return nil
 }

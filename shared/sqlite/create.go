@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// selectState gives one row: the company's count, and the earlier creation if it is live.
+	// selectState returns one row: the company's count, and the earlier creation if it is live.
 	selectState = `
 SELECT coalesce((SELECT webhooks FROM counters WHERE company = ?1), 0), earlier.body_hash, earlier.webhook_id
 FROM (SELECT 1) LEFT JOIN idempotency_records AS earlier
@@ -39,7 +39,7 @@ INSERT INTO subscriptions (company, event_type, webhook_id) SELECT ?1, value, ?2
 REPLACE INTO idempotency_records (company, key, body_hash, webhook_id, expires_at)
 VALUES (?1, ?2, ?3, ?4, ?5)`
 
-	// deleteExpired is run with every record that is added, so that it keeps up with two.
+	// deleteExpired runs for every record that is added, so deleting two is enough to keep up.
 	deleteExpired = `
 DELETE FROM idempotency_records WHERE (company, key) IN
 (SELECT company, key FROM idempotency_records WHERE expires_at <= ?1 ORDER BY expires_at LIMIT 2)`
@@ -73,8 +73,7 @@ func (s *Store) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (w
 	return state, nil
 }
 
-// creation is what a creation stores, in the form of the columns. It shares no memory with what the
-// caller gave.
+// creation has the column values of a creation. It shares no memory with the caller.
 type creation struct {
 	company, id, name, description, url, events string
 	sealedToken                                 []byte
@@ -121,12 +120,12 @@ func (s *Store) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook
 		return row.remember(ctx, tx, now)
 	})
 	if err != nil {
-		return nil, err // and earlier may still be written to
+		return nil, err // the writer may still write to earlier
 	}
 	return earlier, nil
 }
 
-// earlier gives the live creation under the same idempotency key, or nil.
+// earlier returns the live creation under the same idempotency key, or nil.
 func (c *creation) earlier(ctx context.Context, tx *session) (*webhook.EarlierCreation, error) {
 	if c.key == nil {
 		return nil, nil
@@ -158,8 +157,8 @@ func (c *creation) store(ctx context.Context, tx *session) error {
 	return tx.exec(ctx, insertSubscriptions, c.company, c.id, c.events)
 }
 
-// remember stores the idempotency record, in the place of one that has expired, and throws away a
-// few others that have by the clock of this machine.
+// remember stores the idempotency record, replacing an expired one, and deletes a few others that have expired by this
+// machine's clock.
 func (c *creation) remember(ctx context.Context, tx *session, now time.Time) error {
 	if err := tx.exec(ctx, replaceRecord, c.company, c.key, c.bodyHash, c.id, c.expiresAt); err != nil {
 		return err

@@ -11,15 +11,14 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// errClosed is the cause of the failure of a call after [Store.Close].
+// errClosed is the cause of errors after [Store.Close].
 var errClosed = errors.New("the database file has been closed")
 
-// primaryCode is the part of a result code that says what kind of failure it is; the rest tells
-// where it happened.
+// primaryCode masks the part of a result code that is the kind of error. The rest says where it happened.
 const primaryCode = 0xff
 
-// translate turns an error of the driver or of database/sql into one of the domain. Errors of the
-// domain pass as they are.
+// translate turns an error of the driver or of database/sql into an error of the domain. It returns errors of the domain
+// unchanged.
 func translate(err error) error {
 	if err == nil {
 		return nil
@@ -30,15 +29,15 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return webhook.ErrNotFound
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), mayPass(err):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), isTemporary(err):
 		return webhook.Unavailable(err)
 	}
 	return &webhook.Error{Kind: webhook.KindInternal, Message: "Internal error", Cause: err}
 }
 
-// mayPass reports whether an error of SQLite is of a kind that goes away without a change of the
-// program or of the file: another process has the lock, or the disk is full or failing.
-func mayPass(err error) bool {
+// isTemporary reports whether an error of SQLite can go away without a change to the program or the file: another process
+// has the lock, or the disk is full or failing.
+func isTemporary(err error) bool {
 	switch code(err) & primaryCode {
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_PROTOCOL, codes.SQLITE_INTERRUPT,
 		codes.SQLITE_FULL, codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN, codes.SQLITE_NOMEM:
@@ -47,11 +46,11 @@ func mayPass(err error) bool {
 	return false
 }
 
-// IsFull reports whether an error is SQLite's that the disk has no room left.
+// IsFull reports whether err is SQLite's error for a full disk.
 func IsFull(err error) bool { return code(err)&primaryCode == codes.SQLITE_FULL }
 
-// IsFailing reports whether an error is SQLite's that the file cannot be opened, read or written: the
-// disk fails, or has no room for the files beside it, or this user may not.
+// IsFailing reports whether err is SQLite's error for a file that cannot be opened, read or written, because the disk fails or
+// has no space for the files next to it, or this user lacks permission.
 func IsFailing(err error) bool {
 	switch code(err) & primaryCode {
 	case codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY, codes.SQLITE_PERM:
@@ -60,10 +59,10 @@ func IsFailing(err error) bool {
 	return false
 }
 
-// IsBusy reports whether an error is SQLite's that another process or connection has the lock.
+// IsBusy reports whether err is SQLite's error for a lock held by another process or connection.
 func IsBusy(err error) bool { return code(err)&primaryCode == codes.SQLITE_BUSY }
 
-// code gives SQLite's result code, or zero where err is not SQLite's.
+// code returns SQLite's result code, or zero if err is not an error of SQLite.
 func code(err error) int {
 	if e, ok := errors.AsType[*driver.Error](err); ok {
 		return e.Code()

@@ -15,12 +15,12 @@ import (
 // driverName is what modernc.org/sqlite registers itself as.
 const driverName = "sqlite"
 
-// fileMode is that of the database file; SQLite gives the files beside it the same.
+// fileMode is the mode of the database file. SQLite creates the files next to it with the same mode.
 const fileMode = 0o600
 
-// prepareFile makes the database file where there is none, takes it from everybody else where
-// others may open it, and gives its absolute path. It must not open a file that is there: closing
-// it again would drop the locks that SQLite has on it in this process.
+// prepareFile creates the database file if it does not exist, makes it private if other users can open it, and returns its
+// absolute path. It must not open an existing file, because closing it would drop the locks that SQLite holds on it in this
+// process.
 func prepareFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -31,7 +31,7 @@ func prepareFile(path string) (string, error) {
 		return path, file.Close()
 	}
 	if !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("making the database file: %w", err)
+		return "", fmt.Errorf("creating the database file: %w", err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := makePrivate(path + suffix); err != nil {
@@ -41,16 +41,16 @@ func prepareFile(path string) (string, error) {
 	return path, nil
 }
 
-// makePrivate takes a file from everybody but its owner. A file that does not exist is well.
+// makePrivate restricts a file to its owner. It is not an error if the file does not exist.
 func makePrivate(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("looking at the database file: %w", err)
+		return fmt.Errorf("checking the database file: %w", err)
 	case info.IsDir():
-		return fmt.Errorf("%s is a directory: give the path of a file in it", path)
+		return fmt.Errorf("%s is a directory: use the path of a file in it", path)
 	case info.Mode().Perm()&^fileMode == 0:
 		return nil
 	}
@@ -60,24 +60,24 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// busyTimeout is how long a connection waits where another one is in the way. Reads are in nobody's
-// way, but for the moments when the write-ahead log is made or put right after a crash.
+// busyTimeout is how long a connection waits for another one. Reads only have to wait while the write-ahead log is created or
+// recovered after a crash.
 const busyTimeout = 5 * time.Second
 
-// dataSource names the file to database/sql, with the settings of every connection and more.
+// dataSource returns the name of the file for database/sql, with the settings of every connection and additional ones.
 func dataSource(path string, timeout time.Duration, pragmas ...string) string {
 	return (&url.URL{
 		Scheme:   "file",
 		OmitHost: true,
 		Path:     path,
 		RawQuery: url.Values{
-			"mode": {"rw"}, // a file that vanished is an error, not an empty database
+			"mode": {"rw"}, // a missing file is an error, not an empty database
 			"_pragma": append([]string{
 				fmt.Sprintf("busy_timeout(%d)", timeout.Milliseconds()),
 				"synchronous(FULL)", // a commit is on the disk before it returns
-				"fullfsync(1)",      // on macOS too, where fsync alone does not do that
+				"fullfsync(1)",      // also on macOS, where fsync is not enough
 				"checkpoint_fullfsync(1)",
-				"journal_size_limit(67108864)", // give back what a burst made the log grow to
+				"journal_size_limit(67108864)", // shrink the log after a burst
 				"trusted_schema(0)",
 			}, pragmas...),
 			"_defensive": {"1"},

@@ -73,7 +73,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
-// scanKey reads a row of the columns that selectKeyByHash and selectKeys name.
+// scanKey reads a row with the columns of selectKeyByHash and selectKeys.
 func scanKey(row scanner) (access.Key, error) {
 	var key access.Key
 	var hash, permissions []byte
@@ -92,7 +92,7 @@ func scanKey(row scanner) (access.Key, error) {
 	return key, nil
 }
 
-// optional is the column of a time that may be zero.
+// optional returns the column value of a time that may be zero.
 func optional(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
 }

@@ -12,29 +12,28 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// migrations are the steps from an empty file to the tables of today, in the order of their names.
-// A step that was released is never edited: what changes comes as another one.
+// migrations are the steps from an empty file to the current schema, in name order. A released step is never edited; changes
+// are new steps.
 //
 //go:embed schema/*.sql
 var migrations embed.FS
 
-// applicationID marks a file as one of ours, in SQLite's header: "whks" in ASCII.
+// applicationID in SQLite's header marks a file as ours: "whks" in ASCII.
 const applicationID = 0x77686b73
 
-// openAttempts and openPause bound how long Open waits for other processes that open the same file.
+// openAttempts and openPause limit how long Open waits for other processes that open the same file.
 const (
 	openAttempts = 100
 	openPause    = 50 * time.Millisecond
 )
 
-// What can be wrong with a file that is there already.
+// Reasons why an existing file is rejected.
 var (
-	errNotOurs = errors.New("the file belongs to another program: give another path")
-	errNoFile  = errors.New("the file is not an SQLite database: give another path, or restore a backup")
+	errNotOurs = errors.New("the file belongs to another program: use another path")
+	errNoFile  = errors.New("the file is not a SQLite database: use another path, or restore a backup")
 )
 
-// migrate brings a file to the schema after all steps. Its version is SQLite's user_version: the
-// number of steps that were applied.
+// migrate updates a file to the schema after all steps. SQLite's user_version is the number of applied steps.
 func migrate(ctx context.Context, path string, steps fs.FS) error {
 	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
 	if err != nil {
@@ -54,8 +53,8 @@ func migrate(ctx context.Context, path string, steps fs.FS) error {
 	return errors.Join(err, db.Close())
 }
 
-// retryBusy repeats what other processes may be in the way of. SQLite does not wait for them by
-// itself where the journal's mode changes.
+// retryBusy repeats an operation while other processes have the lock. SQLite does not wait for it when it changes the journal
+// mode.
 func retryBusy(ctx context.Context, do func() error) error {
 	pause := time.NewTicker(openPause)
 	defer pause.Stop()
@@ -72,8 +71,8 @@ func retryBusy(ctx context.Context, do func() error) error {
 	}
 }
 
-// applyMigrations applies the steps that are missing, all or none. The lock comes first, so that of
-// several processes one applies them.
+// applyMigrations applies the missing steps in one transaction. It locks the file first, so that only one of several processes
+// applies them.
 func applyMigrations(ctx context.Context, db *sql.DB, steps fs.FS) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -88,7 +87,7 @@ func applyMigrations(ctx context.Context, db *sql.DB, steps fs.FS) error {
 		_, err = conn.ExecContext(ctx, "COMMIT")
 	}
 	if err != nil {
-		// The error that ended the transaction is the one to tell, also where this one fails too.
+		// The first error is the one to report, even if this fails, too.
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
 	return err
@@ -110,7 +109,7 @@ func applyMissing(ctx context.Context, conn *sql.Conn, steps fs.FS) error {
 	return err
 }
 
-// stepNames gives the files of the steps in their order.
+// stepNames returns the files of the steps in order.
 func stepNames(steps fs.FS) ([]string, error) { return fs.Glob(steps, "schema/*.sql") }
 
 func applySteps(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string) error {
@@ -126,8 +125,7 @@ func applySteps(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string
 	return nil
 }
 
-// checkVersion gives how many steps were applied, and refuses files that are not ours or newer. No
-// program of ours counts below zero.
+// checkVersion returns the number of applied steps. It rejects files of other programs and of newer versions.
 func checkVersion(ctx context.Context, conn *sql.Conn, known int) (version int, err error) {
 	var owner, tables int
 	query := "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)"
@@ -138,7 +136,7 @@ func checkVersion(ctx context.Context, conn *sql.Conn, known int) (version int, 
 	case version < 0, owner != applicationID && (owner != 0 || version != 0 || tables != 0):
 		return 0, errNotOurs
 	case version > known:
-		return 0, fmt.Errorf("a newer version of this program made the file (schema %d, this program knows up to %d): use that version or a newer one", version, known)
+		return 0, fmt.Errorf("a newer version of this program created the file (schema %d, this program supports up to %d): use that version or a newer one", version, known)
 	}
 	return version, nil
 }

@@ -107,30 +107,30 @@ func TestOpenRefuses(t *testing.T) {
 		{"a newer schema", func(t *testing.T, path string) {
 			store := openStore(t, path)
 			execute(t, store, "PRAGMA user_version = 7")
-		}, "opening the database file PATH: a newer version of this program made the file (schema 7, this program knows up to 1): use that version or a newer one"},
+		}, "opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 1): use that version or a newer one"},
 		{"another program's database", func(t *testing.T, path string) {
 			raw(t, path, "CREATE TABLE notes (text TEXT)")
-		}, "opening the database file PATH: the file belongs to another program: give another path"},
+		}, "opening the database file PATH: the file belongs to another program: use another path"},
 		{"another program's mark", func(t *testing.T, path string) {
 			raw(t, path, "PRAGMA application_id = 1; PRAGMA user_version = 1")
-		}, "opening the database file PATH: the file belongs to another program: give another path"},
+		}, "opening the database file PATH: the file belongs to another program: use another path"},
 		{"a version below zero", func(t *testing.T, path string) {
 			store := openStore(t, path)
 			execute(t, store, "PRAGMA user_version = -1")
-		}, "opening the database file PATH: the file belongs to another program: give another path"},
+		}, "opening the database file PATH: the file belongs to another program: use another path"},
 		{"no database", func(t *testing.T, path string) {
 			writeFile(t, path, strings.Repeat("no database ", 1000), 0o600)
-		}, "opening the database file PATH: the file is not an SQLite database: give another path, or restore a backup"},
+		}, "opening the database file PATH: the file is not a SQLite database: use another path, or restore a backup"},
 		{"a directory", func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, "PATH is a directory: give the path of a file in it"},
+		}, "PATH is a directory: use the path of a file in it"},
 		{"a directory that is not there", func(t *testing.T, path string) {
 			if err := os.Remove(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
-		}, "making the database file: open PATH: no such file or directory"},
+		}, "creating the database file: open PATH: no such file or directory"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

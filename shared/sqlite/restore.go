@@ -37,29 +37,27 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	if err != nil {
 		return Restored{}, fmt.Errorf("finding the database file: %w", err)
 	}
-	if backup, err = filepath.Abs(backup); err != nil {
-		return Restored{}, fmt.Errorf("finding the backup: %w", err)
-	}
 	// SQLite follows a link and keeps its other files next to the target.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
+	}
+	existing, err := os.Lstat(path)
+	exists := err == nil
+	if exists && !replace {
+		return Restored{}, ErrExists
 	}
 	summary, err := Verify(ctx, backup)
 	if err != nil {
 		return Restored{}, err
 	}
+	if backup, err = filepath.Abs(backup); err != nil {
+		return Restored{}, fmt.Errorf("finding the backup: %w", err)
+	}
 	restored := Restored{Summary: summary}
-	exists := false
-	if info, err := os.Lstat(path); err == nil {
-		if !replace {
-			return Restored{}, ErrExists
-		}
-		exists = true
-		if info.Size() > 0 {
-			restored.Kept = path + ".replaced-" + now.UTC().Format("20060102T150405Z")
-			if exists, err = keep(ctx, path, restored.Kept); err != nil {
-				return Restored{}, fmt.Errorf("keeping a copy of the existing database: %w", err)
-			}
+	if exists && existing.Size() > 0 {
+		restored.Kept = path + ".replaced-" + now.UTC().Format("20060102T150405Z")
+		if exists, err = keep(ctx, path, restored.Kept); err != nil {
+			return Restored{}, fmt.Errorf("keeping a copy of the existing database: %w", err)
 		}
 	}
 	if exists {

@@ -191,7 +191,7 @@ func TestRestoreInvalidBackups(t *testing.T) {
 		{"an index is missing", func(t *testing.T, backup string) { raw(t, backup, "DROP INDEX api_keys_by_company") },
 			errDamaged.Error()},
 		{"a newer schema", func(t *testing.T, backup string) { raw(t, backup, "PRAGMA user_version = 7") },
-			"a newer version of this program made the file (schema 7, this program knows up to 1): use that version or a newer one"},
+			"a newer version of this program created the file (schema 7, this program supports up to 1): use that version or a newer one"},
 		{"another program's database", func(t *testing.T, backup string) { raw(t, backup, "PRAGMA application_id = 1") },
 			errNotOurs.Error()},
 		{"an empty file", func(t *testing.T, backup string) { change(t, backup, func([]byte) []byte { return nil }) },

@@ -6,8 +6,8 @@ import (
 	"database/sql/driver"
 )
 
-// session is the writer's connection, with its statements. It connects when it is first used, and
-// again after it was abandoned.
+// session is the writer's connection with its prepared statements. It connects on first use, and again after it was
+// abandoned.
 type session struct {
 	db       *sql.DB
 	conn     *sql.Conn
@@ -39,7 +39,7 @@ func (s *session) exec(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-// changed runs a statement and tells whether it changed any row.
+// changed runs a statement and reports whether it changed any row.
 func (s *session) changed(ctx context.Context, query string, args ...any) (bool, error) {
 	stmt, err := s.statement(ctx, query)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *session) changed(ctx context.Context, query string, args ...any) (bool,
 	return n > 0, err
 }
 
-// scan runs a query and reads its first row, or gives sql.ErrNoRows.
+// scan runs a query and reads its first row, or returns sql.ErrNoRows.
 func (s *session) scan(ctx context.Context, query string, args []any, dest ...any) error {
 	stmt, err := s.statement(ctx, query)
 	if err != nil {
@@ -62,15 +62,13 @@ func (s *session) scan(ctx context.Context, query string, args []any, dest ...an
 	return stmt.QueryRowContext(ctx, args...).Scan(dest...)
 }
 
-// abandon gives up a connection whose transaction failed, and with it the transaction, so that the
-// next one starts from nothing.
+// abandon closes a connection whose transaction failed, so that the next transaction starts on a new one.
 func (s *session) abandon() {
 	s.disconnect(driver.ErrBadConn)
 }
 
-// disconnect closes the statements and gives the connection back; with driver.ErrBadConn, that is
-// how database/sql is told to close it and not to use it again. The statements must go first: the
-// driver does not survive one that is closed after its connection.
+// disconnect closes the statements and returns the connection to its pool. With driver.ErrBadConn, database/sql closes the
+// connection instead. The statements must be closed first: the driver does not survive closing one after its connection.
 func (s *session) disconnect(reason error) {
 	if s.conn == nil {
 		return

@@ -1,10 +1,10 @@
-// Package sqlite keeps webhooks, event types and API keys in one SQLite file: the same contract as
-// on DynamoDB, with no other software to run.
+// Package sqlite keeps webhooks, event types and API keys in one SQLite file. It implements the same contract as the store on
+// DynamoDB and needs no other software.
 //
-// One goroutine of the process writes, and commits everything that waits as one transaction, which
-// is on the disk before any of it is acknowledged. Reads have a pool of connections of their own
-// and never wait for the writer (SQLite's write-ahead log gives each the last committed state).
-// Several processes may use one file at once, on one machine: not over a network file system.
+// One goroutine per process writes, and commits everything that waits as one transaction, which is on the disk before any of
+// it is acknowledged. Reads have their own pool of connections and never wait for the writer: with SQLite's write-ahead log,
+// each sees the last committed state. Several processes on one machine may use the file concurrently. A network file system
+// is not supported.
 package sqlite
 
 import (
@@ -21,11 +21,11 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Store is a [webhook.Store] and an [access.KeyStore] on one SQLite file. It may be used from many
+// Store is a [webhook.Store] and an [access.KeyStore] on one SQLite file. It is safe for concurrent use by multiple
 // goroutines.
 type Store struct {
 	path   string
-	file   os.FileInfo // what is open, to be told from what may come to be at path
+	file   os.FileInfo // the open file, to notice if another one takes its place
 	now    func() time.Time
 	reads  *reader
 	writes *writer
@@ -36,15 +36,14 @@ var (
 	_ access.KeyStore = (*Store)(nil)
 )
 
-// Open opens the file at path, makes it where there is none, with mode 0600, and brings its tables
-// up to date. It refuses a file of a newer version of this program or of another program. The
-// directory must exist. The clock tells which idempotency records can be thrown away. The caller must
-// call [Store.Close].
+// Open opens the file at path, which it creates with mode 0600 if it does not exist, and updates its tables. It rejects a file
+// of a newer version of this program or of another program. The directory must exist. The clock decides which idempotency
+// records can be deleted. The caller must call [Store.Close].
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
 	return open(ctx, path, now, migrations)
 }
 
-// open is [Open] with the steps that lead to the present tables.
+// open is [Open] with the migrations as a parameter.
 func open(ctx context.Context, path string, now func() time.Time, steps fs.FS) (*Store, error) {
 	path, err := prepareFile(path)
 	if err != nil {
@@ -68,22 +67,22 @@ func open(ctx context.Context, path string, now func() time.Time, steps fs.FS) (
 	return &Store{path: path, file: file, now: now, reads: reads, writes: writes}, nil
 }
 
-// Close finishes the writes that have begun and closes the file. Calls that come later fail.
+// Close finishes pending writes and closes the file. Later calls fail.
 func (s *Store) Close() error {
 	return errors.Join(s.writes.close(), s.reads.close())
 }
 
 const ping = `SELECT EXISTS (SELECT 1 FROM counters)`
 
-// Ping implements [webhook.Store]. It fails, too, when the file that is open is no longer the one at its
-// path: what is stored in it would not be found by the next process.
+// Ping implements [webhook.Store]. It also fails if the open file is no longer the one at its path: the next process would not
+// find what is stored in it.
 func (s *Store) Ping(ctx context.Context) error {
 	var any bool
 	if err := s.reads.row(ctx, ping).Scan(&any); err != nil {
 		return translate(err)
 	}
 	if there, err := os.Stat(s.path); err != nil || !os.SameFile(s.file, there) {
-		return webhook.Unavailable(fmt.Errorf("the database file %s was moved or replaced while it was open: put it back, or start again with the new one", s.path))
+		return webhook.Unavailable(fmt.Errorf("the database file %s was moved or replaced while it was open: move it back, or restart with the new one", s.path))
 	}
 	return nil
 }
@@ -122,5 +121,5 @@ func (r *reader) rows(ctx context.Context, query string, args ...any) (*sql.Rows
 	return r.prepared[query].QueryContext(ctx, args...)
 }
 
-// close closes the statements with the connections that they belong to.
+// close closes the connections and their statements.
 func (r *reader) close() error { return r.db.Close() }

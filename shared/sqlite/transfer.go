@@ -10,7 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// What moving a company needs is run seldom, and so these are not prepared.
+// Queries for moving a company. They are rare and therefore not prepared.
 const (
 	selectAfter = `
 SELECT id, name, description, url, events, sealed_token, version, created_at

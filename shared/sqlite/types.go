@@ -19,7 +19,7 @@ WHERE company IN ('', ?1) AND NOT hidden`
 SELECT name FROM event_types
 WHERE company IN ('', ?1) AND name IN (SELECT value FROM json_each(?2)) AND NOT hidden`
 
-	// addType makes a type, or shows it again as given, or changes a visible one's description.
+	// addType adds a type, makes a hidden one visible again, or changes the description of a visible one.
 	addType = `
 INSERT INTO event_types (company, name, description, added_at, hidden) VALUES (?1, ?2, ?3, ?4, 0)
 ON CONFLICT (company, name) DO UPDATE SET
@@ -75,9 +75,9 @@ func (s *Store) RemoveEventType(ctx context.Context, company, name string) error
 	})
 }
 
-// available gives those of some names that a company can subscribe to, some of them twice.
+// available returns which of some names a company can subscribe to, possibly with duplicates.
 func (s *Store) available(ctx context.Context, company string, names []string) ([]string, error) {
-	// What can be no type's name is left out: it might not survive the way through JSON.
+	// Invalid names are left out, because JSON might not preserve them.
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !webhook.ValidEventTypeName(name) })
 	if len(names) == 0 {
 		return nil, nil

@@ -17,7 +17,7 @@ const (
 SELECT id, name, description, url, events, sealed_token, version, created_at
 FROM webhooks WHERE company = ?1 AND id = ?2`
 
-	// The number ascends with every webhook stored.
+	// number increases with every webhook stored.
 	selectNewest = `
 SELECT company, id, name, description, url, events, sealed_token, version, created_at
 FROM webhooks ORDER BY number DESC LIMIT 1`
@@ -62,7 +62,7 @@ func (s *Store) ListWebhooks(ctx context.Context, company string, page webhook.P
 	return list, translate(rows.Err())
 }
 
-// count gives how many webhooks a company has.
+// count returns the number of webhooks of a company.
 func (s *Store) count(ctx context.Context, company string) (int, error) {
 	var count int
 	err := s.reads.row(ctx, selectCount, company).Scan(&count)
@@ -81,8 +81,8 @@ func (s *Store) Webhook(ctx context.Context, company, id string) (webhook.Webhoo
 	return w, nil
 }
 
-// NewestWebhook gives the webhook that was stored last of all companies', or [webhook.ErrNotFound] when
-// there is none. It is for who starts a service, and must know whether the tokens here can be opened.
+// NewestWebhook returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none. It is for
+// checking at startup whether the stored tokens can be decrypted.
 func (s *Store) NewestWebhook(ctx context.Context) (webhook.Webhook, error) {
 	var w webhook.Webhook
 	row := afterCompany{s.reads.db.QueryRowContext(ctx, selectNewest), &w.Company}
@@ -106,10 +106,10 @@ func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	})
 }
 
-// scanner is a row, alone or of many.
+// scanner is a row of one or many.
 type scanner interface{ Scan(dest ...any) error }
 
-// afterCompany is a row with the company before the columns that [scanWebhook] reads.
+// afterCompany is a row with the company in front of the columns that [scanWebhook] reads.
 type afterCompany struct {
 	row     scanner
 	company *string
@@ -120,8 +120,8 @@ func (r afterCompany) Scan(dest ...any) error {
 	return r.row.Scan(append([]any{r.company}, dest...)...)
 }
 
-// scanWebhook reads a row of the columns that selectWebhook and selectPage name into w. It fills in
-// place, because a list would otherwise allocate every webhook twice.
+// scanWebhook reads a row with the columns of selectWebhook and selectPage into w. A result value would make a list allocate
+// every webhook twice.
 func scanWebhook(row scanner, w *webhook.Webhook) error {
 	var events string
 	var createdAt int64
@@ -136,9 +136,8 @@ func scanWebhook(row scanner, w *webhook.Webhook) error {
 	return nil
 }
 
-// decodeStrings reads a JSON array of strings as json.Marshal writes it. Names of event types hold
-// nothing that JSON escapes, and then cutting the text is all there is to do: a list of 100 webhooks
-// would take twice as long through the JSON decoder.
+// decodeStrings decodes a JSON array of strings written by json.Marshal. Names of event types contain nothing that JSON
+// escapes, so splitting the text is enough, and a list of 100 webhooks takes half as long as with the JSON decoder.
 func decodeStrings(array string) ([]string, error) {
 	if len(array) > 4 && !strings.Contains(array, `\`) {
 		return strings.Split(array[len(`["`):len(array)-len(`"]`)], `","`), nil

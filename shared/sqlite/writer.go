@@ -11,23 +11,20 @@ import (
 )
 
 const (
-	// lockTimeout is how long SQLite waits for another process's lock before the writer asks anew.
-	// SQLite looks again after 1 ms, then ever more seldom; asking anew begins with 1 ms again,
-	// and so of two busy processes neither is left behind.
+	// lockTimeout is how long SQLite waits for another process's lock before the writer tries again. SQLite polls after
+	// 1 ms and then at increasing intervals. A new try starts at 1 ms again, so neither of two busy processes starves.
 	lockTimeout = 20 * time.Millisecond
-	// lockAttempts is how often the writer asks: for 10 seconds, after which those who wait are
-	// told, if their own deadlines have not ended the wait before.
+	// lockAttempts limits the tries to 10 seconds in total. Callers' own deadlines may end the wait earlier.
 	lockAttempts = 500
-	// maxBatch bounds how much one transaction takes in, and so how long its first one waits.
+	// maxBatch limits the changes per transaction, and so how long the first one waits.
 	maxBatch = 256
 )
 
-// writer is the one goroutine that changes the file. While it commits, others queue up; then it
-// takes in all of them and commits them together. So a sync of the disk, by far the most expensive
-// part of a write, is shared by everything that waits for one.
+// writer is the goroutine that changes the file. While it commits, other changes queue up, and then it commits all of them
+// together. So everything that waits shares one sync of the disk, by far the most expensive part of a write.
 type writer struct {
 	db      *sql.DB
-	queue   chan *write // unbuffered: what is not taken in is still the caller's
+	queue   chan *write // unbuffered: a change that was not received still belongs to the caller
 	stop    chan struct{}
 	stopped chan struct{}
 	once    sync.Once
@@ -35,13 +32,13 @@ type writer struct {
 
 // write is a change that waits for the writer.
 type write struct {
-	ctx  context.Context                             // of the caller: once it has ended nobody waits
-	run  func(ctx context.Context, s *session) error // may be called again after it was undone
+	ctx  context.Context                             // of the caller, which no longer waits once it has ended
+	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
 }
 
-// startWriter starts the goroutine, which goes on after ctx has ended, until it is closed.
+// startWriter starts the goroutine, which runs until it is closed, even after ctx has ended.
 func startWriter(ctx context.Context, path string) (*writer, error) {
 	db, err := sql.Open(driverName, dataSource(path, lockTimeout))
 	if err != nil {
@@ -58,9 +55,8 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 	return w, nil
 }
 
-// change runs a change in the writer's next transaction and returns after its commit. When ctx ends
-// before, it returns at once, and the change may or may not happen. The change's values must not
-// be touched by the caller any more.
+// change runs a change in the writer's next transaction and returns after its commit. If ctx ends before, it returns
+// immediately, and the change may or may not happen, so the caller must no longer use the change's values.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
 	if err := ctx.Err(); err != nil {
 		return translate(err)
@@ -81,7 +77,7 @@ func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *se
 	}
 }
 
-// close lets the writer finish what it has taken in and ends it.
+// close waits until the writer has finished the changes it has received, and stops it.
 func (w *writer) close() error {
 	w.once.Do(func() { close(w.stop) })
 	<-w.stopped
@@ -102,7 +98,7 @@ func (w *writer) loop(ctx context.Context) {
 	}
 }
 
-// gather takes in everything that waits.
+// gather receives everything that waits.
 func (w *writer) gather(first *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
@@ -116,9 +112,9 @@ func (w *writer) gather(first *write) []*write {
 	return batch
 }
 
-// commit runs a batch in one transaction and answers everybody. Where the transaction is lost, as
-// SQLite gives up a whole one when the disk is full, so is what the changes found, for they may have
-// seen what never came to be: each is run again alone, and only those that fail then are told so.
+// commit runs a batch in one transaction and reports to all callers. If the whole transaction fails, as it does when the disk
+// is full, the results of its changes are void, because they may have seen each other. Each change then runs again on its own,
+// and only those that fail again report an error.
 func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
 	err := s.transact(ctx, batch)
 	if err != nil {
@@ -139,7 +135,7 @@ func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
 	}
 }
 
-// transact runs a batch as one transaction. A change that fails is undone alone.
+// transact runs a batch as one transaction. A change that fails is rolled back on its own.
 func (s *session) transact(ctx context.Context, batch []*write) error {
 	if err := s.lock(ctx, batch); err != nil {
 		return err
@@ -155,18 +151,18 @@ func (s *session) transact(ctx context.Context, batch []*write) error {
 	return s.exec(ctx, "COMMIT")
 }
 
-// lock begins a transaction that may write. While another process has the lock, it asks again for
-// as long as anybody in the batch waits.
+// lock begins a write transaction. While another process has the lock, it tries again as long as any caller in the batch
+// waits.
 func (s *session) lock(ctx context.Context, batch []*write) error {
 	for attempt := 1; ; attempt++ {
 		err := s.exec(ctx, "BEGIN IMMEDIATE")
-		if !IsBusy(err) || attempt == lockAttempts || !anybodyWaits(batch) {
+		if !IsBusy(err) || attempt == lockAttempts || !anyWaits(batch) {
 			return err
 		}
 	}
 }
 
-func anybodyWaits(batch []*write) bool {
+func anyWaits(batch []*write) bool {
 	for _, op := range batch {
 		if op.ctx.Err() == nil {
 			return true
@@ -175,8 +171,8 @@ func anybodyWaits(batch []*write) bool {
 	return false
 }
 
-// attempt runs one change and undoes it where it fails. An error of attempt itself means that the
-// whole transaction is lost.
+// attempt runs one change and rolls it back if it fails. An error of attempt itself means that the whole transaction has
+// failed.
 func (s *session) attempt(ctx context.Context, op *write) error {
 	if err := s.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err

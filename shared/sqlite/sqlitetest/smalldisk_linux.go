@@ -1,4 +1,4 @@
-// Package sqlitetest gives tests a disk that is soon full.
+// Package sqlitetest provides a small disk for tests.
 package sqlitetest
 
 import (
@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// mountVariable tells the test binary that it has mounts of its own, which end with it.
+// mountVariable tells the test binary that it runs in its own mount namespace.
 const mountVariable = "SQLITETEST_MOUNT"
 
-// OnSmallDisk runs the rest of a test in the directory of a file system of some size (in the words of
-// tmpfs: 2m are 2 MiB), in a process that has mounted it for itself alone. MakeRoom makes it 64 MiB.
-// Where the system lets nobody mount, the test is skipped, and in CI fails.
-func OnSmallDisk(t *testing.T, size string, test func(dir string, makeRoom func())) {
+// OnSmallDisk runs a test in the directory of a new file system, in a process with its own mount namespace. The size is in the
+// syntax of tmpfs: 2m is 2 MiB. enlarge makes it 64 MiB. If the system does not allow mounting, the test is skipped, or fails
+// in CI.
+func OnSmallDisk(t *testing.T, size string, test func(dir string, enlarge func())) {
 	t.Helper()
 	dir := os.Getenv(mountVariable)
 	if dir == "" {
@@ -31,7 +31,7 @@ func OnSmallDisk(t *testing.T, size string, test func(dir string, makeRoom func(
 	test(dir, func() { mount(syscall.MS_REMOUNT, "64m") })
 }
 
-// inOwnNamespace runs the calling test in a process that may mount.
+// inOwnNamespace runs the calling test in a process that can mount.
 func inOwnNamespace(t *testing.T) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
@@ -41,7 +41,7 @@ func inOwnNamespace(t *testing.T) {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 	}
-	// A mount must not show outside, where the parent's would otherwise be shared.
+	// Otherwise the mount would be visible outside of the process.
 	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -49,8 +49,8 @@ func inOwnNamespace(t *testing.T) {
 	case cmd.Process != nil && !strings.Contains(string(out), "mounting: operation not permitted"):
 		t.Errorf("%v\n%s", err, out)
 	case os.Getenv("CI") != "":
-		t.Fatalf("in CI nothing is left out: this system lets the test mount no small file system: %v", err)
+		t.Fatalf("this system does not allow the test to mount a file system, which CI requires: %v", err)
 	default:
-		t.Skipf("this system lets the test mount no small file system: %v", err)
+		t.Skipf("this system does not allow the test to mount a file system: %v", err)
 	}
 }
