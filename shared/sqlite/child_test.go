@@ -13,17 +13,17 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// What the child process is told by environment variables, and what it works on.
+// The environment variables of the child process, and what it works on.
 const (
-	childFrom     = "SQLITE_TEST_CHILD_FROM"     // the number before the first of each writer, by commas
-	childLimit    = "SQLITE_TEST_CHILD_LIMIT"    // the last number, 0 for no end
+	childFrom     = "SQLITE_TEST_CHILD_FROM"     // the number before the first one of each writer, separated by commas
+	childLimit    = "SQLITE_TEST_CHILD_LIMIT"    // the last number; 0 means no limit
 	childRestores = "SQLITE_TEST_CHILD_RESTORES" // the backup that it restores instead of writing
 	childCompany  = "co_child"
 	childWriters  = 4
 )
 
-// writeAsChild creates and deletes webhooks and tells on its standard output, a line each, what was
-// acknowledged: "created KEY ID", "deleting ID" before and "deleted ID" after a deletion.
+// writeAsChild creates and deletes webhooks and prints one line for each acknowledgment: "created KEY ID", "deleting ID" before
+// and "deleted ID" after a deletion.
 func writeAsChild(path string) error {
 	ctx := context.Background()
 	limit, err := strconv.Atoi(os.Getenv(childLimit))
@@ -53,7 +53,7 @@ func writeAsChild(path string) error {
 	return errors.Join(append(failures, store.Close())...)
 }
 
-// writeOne creates the webhook of a key, which may be there already, and deletes every third one.
+// writeOne creates the webhook of a key, which may already exist, and deletes every third one.
 func writeOne(ctx context.Context, store *Store, writer, number int) error {
 	key := fmt.Sprintf("%d-%d", writer, number)
 	w := newWebhook(childCompany)
@@ -74,7 +74,7 @@ func writeOne(ctx context.Context, store *Store, writer, number int) error {
 	}
 	say("deleting", id)
 	switch err := store.DeleteWebhook(ctx, childCompany, id); {
-	case errors.Is(err, webhook.ErrNotFound): // another process, or one before this, has done it
+	case errors.Is(err, webhook.ErrNotFound): // another process has done it
 		return nil
 	case err != nil:
 		return fmt.Errorf("deleting %s: %w", id, err)
@@ -83,7 +83,7 @@ func writeOne(ctx context.Context, store *Store, writer, number int) error {
 	return nil
 }
 
-// say writes a line with one system call, so that a kill cuts none in two.
+// say writes a line with one system call, so that a kill cannot truncate it.
 func say(words ...string) {
 	if _, err := os.Stdout.WriteString(strings.Join(words, " ") + "\n"); err != nil {
 		os.Exit(1)

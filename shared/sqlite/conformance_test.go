@@ -21,13 +21,13 @@ func TestKeyStore(t *testing.T) {
 	accesstest.Run(t, func(*testing.T) access.KeyStore { return store })
 }
 
-// newPath names a database file that is not there yet, in a directory that goes with the test.
+// newPath returns the path of a new database file in a temporary directory.
 func newPath(tb testing.TB) string {
 	tb.Helper()
 	return filepath.Join(tb.TempDir(), "webhooks.db")
 }
 
-// openStore opens a file for the length of a test.
+// openStore opens a file for the duration of a test.
 func openStore(tb testing.TB, path string) *Store {
 	tb.Helper()
 	store, err := Open(tb.Context(), path, time.Now)

@@ -16,8 +16,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// childVariable makes the test binary a program that writes to the file that it names, see
-// child_test.go.
+// childVariable turns the test binary into a program that works on the file it names; see child_test.go.
 const childVariable = "SQLITE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -41,14 +40,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilledAtAnyMoment kills a process that writes, over and over, and checks each time that what
-// it had acknowledged is there and that nothing is half made. Every round begins with the last
-// idempotency keys of the one before, as clients do that got no answer. Of every four processes one
-// may die before it has said anything, while it opens the file; the others first go on for so long
-// that they do something new, whatever the machine has else to do.
-func TestKilledAtAnyMoment(t *testing.T) {
+// TestKill kills a writing process repeatedly, and checks each time that everything it acknowledged is stored and nothing is
+// incomplete. Every round begins with the last idempotency keys of the previous one, like clients that got no response. One of
+// four processes may be killed while it opens the file; the others first do something new.
+func TestKill(t *testing.T) {
 	const rounds = 20
-	const repeated = 3 * childWriters // the lines of the keys that a round begins with
+	const repeated = 3 * childWriters // lines for the keys that a round begins with
 	path := newPath(t)
 	seen := newLedger()
 	for round := range rounds {
@@ -72,16 +69,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 	}
 	if len(seen.created) < rounds || len(seen.deleted) == 0 {
-		t.Errorf("only %d creations and %d deletions were acknowledged: the test proves nothing", len(seen.created), len(seen.deleted))
+		t.Errorf("only %d creations and %d deletions were acknowledged, which is too few for this test", len(seen.created), len(seen.deleted))
 	}
 	t.Logf("%d creations and %d deletions were acknowledged", len(seen.created), len(seen.deleted))
 }
 
-// TestTwoProcesses lets two processes write the same things to one file at the same time.
+// TestTwoProcesses has two processes write the same to one file concurrently.
 func TestTwoProcesses(t *testing.T) {
-	const keys = 150 // of each goroutine of each child
+	const keys = 150 // per goroutine and process
 	path := newPath(t)
-	store := openStore(t, path) // and this process reads
+	store := openStore(t, path) // this process reads
 	children := []*child{startChild(t, path, nil, keys), startChild(t, path, nil, keys)}
 	ledgers := []*ledger{newLedger(), newLedger()}
 	done := inBackground(len(children), func(i int) { children[i].report(t, ledgers[i]) })
@@ -104,7 +101,7 @@ func TestTwoProcesses(t *testing.T) {
 	both := newLedger()
 	for _, seen := range ledgers {
 		if len(seen.created) != childWriters*keys {
-			t.Errorf("a process made %d webhooks, want %d", len(seen.created), childWriters*keys)
+			t.Errorf("a process created %d webhooks, want %d", len(seen.created), childWriters*keys)
 		}
 		for key, id := range seen.created {
 			both.addCreated(t, key, id)
@@ -123,12 +120,11 @@ func TestTwoProcesses(t *testing.T) {
 type child struct {
 	cmd       *exec.Cmd
 	lines     *bufio.Scanner
-	killLines int // it is killed some time after it has said so many, if not negative
+	killLines int // if not negative, it is killed after that many lines and killDelay
 	killDelay time.Duration
 }
 
-// startChild starts a process that goes through keys, from the one after start, or up to a limit
-// if that is not zero.
+// startChild starts a process that works through keys, beginning after start, up to a limit if that is not zero.
 func startChild(t *testing.T, path string, start map[int]int, limit int) *child {
 	t.Helper()
 	from := make([]string, childWriters)
@@ -146,22 +142,22 @@ func startChild(t *testing.T, path string, start map[int]int, limit int) *child 
 	return &child{cmd: cmd, lines: bufio.NewScanner(out), killLines: -1}
 }
 
-// childCommand is the test binary as a program that works on a file.
+// childCommand returns the command for the test binary as a program that works on a file.
 func childCommand(t *testing.T, path string, environment ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+path, "GORACE=atexit_sleep_ms=0") // the race detector waits a second
+	cmd.Env = append(os.Environ(), childVariable+"="+path, "GORACE=atexit_sleep_ms=0") // otherwise the race detector waits a second
 	cmd.Env = append(cmd.Env, environment...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-// killAfter has report kill the process some time after it has said so many lines.
+// killAfter makes report kill the process some time after that many lines.
 func (c *child) killAfter(lines int, delay time.Duration) { c.killLines, c.killDelay = lines, delay }
 
-// kill ends the process as kill -9 does.
+// kill kills the process like kill -9.
 func (c *child) kill() { _ = c.cmd.Process.Kill() }
 
-// report reads what the process says until it ends.
+// report reads the output of the process until it exits.
 func (c *child) report(t *testing.T, seen *ledger) {
 	for said := 0; ; said++ {
 		if said == c.killLines {
@@ -179,17 +175,17 @@ func (c *child) report(t *testing.T, seen *ledger) {
 		case len(line) == 2 && line[0] == "deleted":
 			seen.deleted[line[1]] = true
 		default:
-			t.Errorf("a process says %q", c.lines.Text())
+			t.Errorf("a process printed %q", c.lines.Text())
 		}
 	}
-	_ = c.cmd.Wait() // that it was killed is no news
+	_ = c.cmd.Wait() // it was killed
 }
 
 // ledger is what processes have acknowledged.
 type ledger struct {
-	created  map[string]string // the id made under each key
-	deleting map[string]bool   // ids whose deletion was begun
-	deleted  map[string]bool   // ids whose deletion was acknowledged
+	created  map[string]string // the ID created with each key
+	deleting map[string]bool   // IDs whose deletion began
+	deleted  map[string]bool   // IDs whose deletion was acknowledged
 	last     map[int]int       // the last number of each writer
 }
 
@@ -199,7 +195,7 @@ func newLedger() *ledger {
 
 func (l *ledger) addCreated(t *testing.T, key, id string) {
 	if earlier, ok := l.created[key]; ok && earlier != id {
-		t.Errorf("the key %s made both %s and %s", key, earlier, id)
+		t.Errorf("key %s created both %s and %s", key, earlier, id)
 	}
 	l.created[key] = id
 	var writer, number int
@@ -209,7 +205,7 @@ func (l *ledger) addCreated(t *testing.T, key, id string) {
 	l.last[writer] = max(l.last[writer], number)
 }
 
-// compare checks a file against what was acknowledged. What was begun may have happened or not.
+// compare compares a store with what was acknowledged. Unacknowledged operations may or may not have happened.
 func (l *ledger) compare(t *testing.T, store *Store) {
 	t.Helper()
 	keyOf := map[string]string{} // by id, in the file
@@ -226,27 +222,27 @@ func (l *ledger) compare(t *testing.T, store *Store) {
 		}
 		if page.Number >= page.Last(list.Count) {
 			if list.Count != len(keyOf) {
-				t.Errorf("the count is %d, the elements are %d", list.Count, len(keyOf))
+				t.Errorf("count %d, but %d elements", list.Count, len(keyOf))
 			}
 			break
 		}
 	}
 	slices.Sort(keys)
 	if once := slices.Compact(slices.Clone(keys)); len(once) != len(keys) {
-		t.Errorf("%d webhooks have the key of another", len(keys)-len(once))
+		t.Errorf("%d webhooks share a key with another", len(keys)-len(once))
 	}
 	for key, id := range l.created {
 		_, stored := keyOf[id]
 		if !stored && !l.deleting[id] && !l.deleted[id] {
-			t.Errorf("%s was acknowledged under the key %s and is not there", id, key)
+			t.Errorf("%s was acknowledged with key %s and is missing", id, key)
 		}
 		if stored && keyOf[id] != key {
-			t.Errorf("%s is there for the key %s, want %s", id, keyOf[id], key)
+			t.Errorf("%s is stored with key %s, want %s", id, keyOf[id], key)
 		}
 	}
 	for id := range l.deleted {
 		if _, stored := keyOf[id]; stored {
-			t.Errorf("the deletion of %s was acknowledged, and it is there", id)
+			t.Errorf("the deletion of %s was acknowledged, but it still exists", id)
 		}
 	}
 	wantConsistent(t, store)

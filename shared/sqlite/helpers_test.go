@@ -12,7 +12,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// ample is a quota that no test reaches by accident.
+// ample is a quota that no test reaches.
 const ample = 1_000_000
 
 func newWebhook(company string) webhook.Webhook {
@@ -46,7 +46,7 @@ func firstPage(t *testing.T, store *Store, company string) webhook.List {
 	return list
 }
 
-// wantIDs checks which webhooks a company has, and that everything else in the file fits them.
+// wantIDs checks which webhooks a company has, and that the file is consistent.
 func wantIDs(t *testing.T, store *Store, company string, want ...string) {
 	t.Helper()
 	var got []string
@@ -54,12 +54,12 @@ func wantIDs(t *testing.T, store *Store, company string, want ...string) {
 		got = append(got, w.ID)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the company has %v, want %v", got, want)
+		t.Errorf("the company has the webhooks %v, want %v", got, want)
 	}
 	wantConsistent(t, store)
 }
 
-// wantConsistent checks the file itself, and that counters and subscriptions are those of the webhooks.
+// wantConsistent checks the integrity of the file, and that counters and subscriptions match the webhooks.
 func wantConsistent(t *testing.T, store *Store) {
 	t.Helper()
 	for _, check := range []struct{ name, query, want string }{
@@ -101,15 +101,15 @@ func value(t *testing.T, store *Store, query string) (n int) {
 	return n
 }
 
-// wantUnavailable checks that an error says "try again later".
+// wantUnavailable checks that an error is of KindUnavailable.
 func wantUnavailable(t *testing.T, what string, err error) {
 	t.Helper()
 	if webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("%s: got error %v, want one of KindUnavailable", what, err)
+		t.Errorf("%s: got error %v, want KindUnavailable", what, err)
 	}
 }
 
-// lockFile takes the lock of the file as another process would, and gives what lets go of it.
+// lockFile locks the file like another process, and returns a function that unlocks it.
 func lockFile(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	conn, err := openRaw(t, path).Conn(t.Context())

@@ -6,68 +6,33 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"webhooks/shared/webhook"
 )
 
-func TestOpenKeepsWhatIsThere(t *testing.T) {
-	path := newPath(t)
-	first, err := Open(t.Context(), path, time.Now)
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	w := newWebhook("co_1")
-	create(t, first, w)
-	if err := first.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
-	}
-	wantIDs(t, openStore(t, path), "co_1", w.ID)
-}
-
-func TestOpenPathsThatNeedEscaping(t *testing.T) {
+func TestOpenEscapedPaths(t *testing.T) {
 	for _, name := range []string{"with blank.db", "a?mode=memory.db", "a#b.db", "100%.db", "%41.db", "ü.db", "a&b=c.db"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), name)
 			store := openStore(t, path)
 			create(t, store, newWebhook("co_1"))
 			if _, err := os.Stat(path + "-wal"); err != nil {
-				t.Errorf("the file beside the database: %v", err)
+				t.Errorf("the write-ahead log: %v", err)
 			}
 		})
 	}
 }
 
-func TestOpenRelativePath(t *testing.T) {
-	t.Chdir(t.TempDir())
-	create(t, openStore(t, "here.db"), newWebhook("co_1"))
-	if _, err := os.Stat("here.db"); err != nil {
-		t.Errorf("the database: %v", err)
-	}
-}
-
-func TestOpenAtOnceByMany(t *testing.T) {
-	path := newPath(t)
-	var done sync.WaitGroup
-	for range 8 {
-		done.Go(func() { create(t, openStore(t, path), newWebhook("co_1")) })
-	}
-	done.Wait()
-	if list := firstPage(t, openStore(t, path), "co_1"); list.Count != 8 {
-		t.Errorf("the count is %d, want 8", list.Count)
-	}
-}
-
-func TestOpenMakesFilesPrivate(t *testing.T) {
+func TestOpenFileModes(t *testing.T) {
 	tests := []struct {
 		name   string
 		before func(t *testing.T, path string)
 	}{
 		{"new file", func(*testing.T, string) {}},
-		{"empty file that others may read", func(t *testing.T, path string) { writeFile(t, path, "", 0o644) }},
-		{"database that others may read", func(t *testing.T, path string) {
+		{"empty file, readable by others", func(t *testing.T, path string) { writeFile(t, path, "", 0o644) }},
+		{"database, accessible by others", func(t *testing.T, path string) {
 			store, err := Open(t.Context(), path, time.Now)
 			if err != nil {
 				t.Fatalf("Open: %v", err)
@@ -91,20 +56,20 @@ func TestOpenMakesFilesPrivate(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := info.Mode().Perm(); got != 0o600 {
-					t.Errorf("the mode of %q is %o, want 600", "webhooks.db"+suffix, got)
+					t.Errorf("mode of %q is %o, want 600", "webhooks.db"+suffix, got)
 				}
 			}
 		})
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	tests := []struct {
 		name   string
 		before func(t *testing.T, path string)
-		want   string // with PATH for the path
+		want   string // PATH stands for the path
 	}{
-		{"a newer schema", func(t *testing.T, path string) {
+		{"newer schema", func(t *testing.T, path string) {
 			store := openStore(t, path)
 			execute(t, store, "PRAGMA user_version = 7")
 		}, "opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 1): use that version or a newer one"},
@@ -114,19 +79,19 @@ func TestOpenRefuses(t *testing.T) {
 		{"another program's mark", func(t *testing.T, path string) {
 			raw(t, path, "PRAGMA application_id = 1; PRAGMA user_version = 1")
 		}, "opening the database file PATH: the file belongs to another program: use another path"},
-		{"a version below zero", func(t *testing.T, path string) {
+		{"negative version", func(t *testing.T, path string) {
 			store := openStore(t, path)
 			execute(t, store, "PRAGMA user_version = -1")
 		}, "opening the database file PATH: the file belongs to another program: use another path"},
-		{"no database", func(t *testing.T, path string) {
+		{"not a database", func(t *testing.T, path string) {
 			writeFile(t, path, strings.Repeat("no database ", 1000), 0o600)
 		}, "opening the database file PATH: the file is not a SQLite database: use another path, or restore a backup"},
-		{"a directory", func(t *testing.T, path string) {
+		{"directory", func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}, "PATH is a directory: use the path of a file in it"},
-		{"a directory that is not there", func(t *testing.T, path string) {
+		{"missing directory", func(t *testing.T, path string) {
 			if err := os.Remove(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
@@ -144,20 +109,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenLeavesARefusedFileAsItWas(t *testing.T) {
-	path := newPath(t)
-	raw(t, path, "CREATE TABLE notes (text TEXT)")
-	if _, err := Open(t.Context(), path, time.Now); err == nil {
-		t.Fatal("Open took another program's database")
-	}
-	db := openRaw(t, path)
-	var tables int
-	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil || tables != 1 {
-		t.Errorf("the file has %d tables, %v, want 1", tables, err)
-	}
-}
-
-// TestSettings checks that commits reach the disk before they return, and that readers do not wait.
+// TestSettings checks that commits are synced before they return, and that readers cannot write.
 func TestSettings(t *testing.T) {
 	store := openStore(t, newPath(t))
 	for _, test := range []struct{ pragma, want string }{
@@ -190,14 +142,14 @@ func TestCallsAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	for range 2 { // a second Close does no harm
+	for range 2 { // Close can be repeated
 		if err := store.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
 	}
 	_, err = store.CreateWebhook(t.Context(), webhook.Creation{Webhook: newWebhook("co_1"), Quota: 1})
 	if webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("CreateWebhook: got error %v, want one of KindUnavailable", err)
+		t.Errorf("CreateWebhook: got error %v, want KindUnavailable", err)
 	}
 	if err := store.Ping(t.Context()); err == nil {
 		t.Error("Ping works after Close")
@@ -211,7 +163,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// openRaw opens a file as any other program would.
+// openRaw opens a file without our settings.
 func openRaw(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open(driverName, path)
@@ -222,7 +174,7 @@ func openRaw(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// raw runs statements on a file as any other program would.
+// raw runs statements on a file without our settings.
 func raw(t *testing.T, path, statements string) {
 	t.Helper()
 	if _, err := openRaw(t, path).Exec(statements); err != nil {
@@ -230,7 +182,7 @@ func raw(t *testing.T, path, statements string) {
 	}
 }
 
-func TestPingMissesTheFile(t *testing.T) {
+func TestPingMovedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	store := openStore(t, path)
 	rename := func(from, to string) {
@@ -240,18 +192,18 @@ func TestPingMissesTheFile(t *testing.T) {
 		}
 	}
 	if err := store.Ping(t.Context()); err != nil {
-		t.Errorf("in its place: %v", err)
+		t.Errorf("before: %v", err)
 	}
 	rename(path, path+".moved")
 	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("moved away: got %v, want a webhook.Unavailable", err)
+		t.Errorf("moved: got %v, want KindUnavailable", err)
 	}
 	openStore(t, path)
 	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("with another in its place: got %v, want a webhook.Unavailable", err)
+		t.Errorf("replaced: got %v, want KindUnavailable", err)
 	}
 	rename(path+".moved", path)
 	if err := store.Ping(t.Context()); err != nil {
-		t.Errorf("back again: %v", err)
+		t.Errorf("moved back: %v", err)
 	}
 }

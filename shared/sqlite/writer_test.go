@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -16,8 +15,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestGroupCommit holds the lock until many creations wait, and then counts the transactions that
-// they take.
+// TestGroupCommit holds the lock until many creations wait, and then counts the transactions they take.
 func TestGroupCommit(t *testing.T) {
 	const creations = 100
 	path := newPath(t)
@@ -25,20 +23,20 @@ func TestGroupCommit(t *testing.T) {
 	commits := countCommits(t, store)
 	unlock := lockFile(t, path)
 	done := inBackground(creations, func(int) { create(t, store, newWebhook("co_1")) })
-	time.Sleep(100 * time.Millisecond) // for all of them to queue up
+	time.Sleep(100 * time.Millisecond) // until all are queued
 	unlock()
 	done()
-	// The first one waits for the lock alone, the others are taken in together; a few may be late.
+	// The first one waits for the lock on its own, the others are committed together, and a few may be late.
 	if got := commits(); got < 1 || got > creations/10 {
 		t.Errorf("%d creations took %d transactions, want at most %d", creations, got, creations/10)
 	}
 	if list := firstPage(t, store, "co_1"); list.Count != creations {
-		t.Errorf("the count is %d, want %d", list.Count, creations)
+		t.Errorf("count %d, want %d", list.Count, creations)
 	}
 	wantConsistent(t, store)
 }
 
-// countCommits counts the transactions that the writer's connection commits from now on.
+// countCommits returns the number of transactions that the writer's connection commits from now on.
 func countCommits(t *testing.T, store *Store) func() int {
 	t.Helper()
 	var mu sync.Mutex
@@ -64,8 +62,8 @@ func countCommits(t *testing.T, store *Store) func() int {
 	}
 }
 
-// TestOneFailureSpoilsNoOther runs changes that fail in all ways between others, in one batch.
-func TestOneFailureSpoilsNoOther(t *testing.T) {
+// TestFailuresInBatch runs changes that fail in various ways in one batch with changes that succeed.
+func TestFailuresInBatch(t *testing.T) {
 	path := newPath(t)
 	store := openStore(t, path)
 	first := newWebhook("co_1")
@@ -102,31 +100,30 @@ func TestOneFailureSpoilsNoOther(t *testing.T) {
 			}
 		}
 	})
-	time.Sleep(100 * time.Millisecond) // for all of them to queue up
+	time.Sleep(100 * time.Millisecond) // until all are queued
 	unlock()
 	done()
 	slices.Sort(stored)
 	wantIDs(t, store, "co_1", append([]string{first.ID}, stored...)...)
 }
 
-// TestLostTransaction has one change in a batch that takes the whole transaction with it: nobody else
-// notices.
-func TestLostTransaction(t *testing.T) {
+// TestFailedTransaction has changes in a batch that make the whole transaction fail. The other changes must still succeed.
+func TestFailedTransaction(t *testing.T) {
 	tests := []struct {
 		name    string
 		culprit func(ctx context.Context, tx *session) error
 		want    webhook.Kind
 	}{
-		{"ended by hand", func(ctx context.Context, tx *session) error {
+		{"rolled back", func(ctx context.Context, tx *session) error {
 			return tx.exec(ctx, "ROLLBACK")
 		}, webhook.KindInternal},
-		{"ended by SQLite, which finds no room", func(ctx context.Context, tx *session) error {
+		{"rolled back by SQLite because the disk is full", func(ctx context.Context, tx *session) error {
 			if err := tx.scan(ctx, "PRAGMA max_page_count = 1", nil, new(int)); err != nil {
 				return err
 			}
 			return tx.exec(ctx, "INSERT INTO counters (company, webhooks) VALUES (hex(zeroblob(100000)), 0)")
 		}, webhook.KindUnavailable},
-		{"with a connection that is of no use any more", func(ctx context.Context, tx *session) error {
+		{"with an unusable connection", func(ctx context.Context, tx *session) error {
 			return errors.Join(tx.exec(ctx, "ROLLBACK"), tx.exec(ctx, "PRAGMA query_only = 1"))
 		}, webhook.KindInternal},
 	}
@@ -142,14 +139,14 @@ func TestLostTransaction(t *testing.T) {
 				}
 				err := store.writes.change(t.Context(), test.culprit)
 				if err == nil || webhook.KindOf(err) != test.want {
-					t.Errorf("the culprit: got error %v, want one of kind %v", err, test.want)
+					t.Errorf("the failing change: got error %v, want kind %v", err, test.want)
 				}
 			})
-			time.Sleep(100 * time.Millisecond) // for all of them to queue up
+			time.Sleep(100 * time.Millisecond) // until all are queued
 			unlock()
 			done()
 			if count := firstPage(t, store, "co_1").Count; count != 18 {
-				t.Errorf("the count is %d, want 18", count)
+				t.Errorf("count %d, want 18", count)
 			}
 			wantConsistent(t, store)
 		})
@@ -164,7 +161,7 @@ func TestReadsDoNotWaitForTheLock(t *testing.T) {
 	create(t, store, w)
 	unlock := lockFile(t, path)
 	done := inBackground(1, func(int) { create(t, store, newWebhook("co_1")) })
-	time.Sleep(20 * time.Millisecond) // for the writer to ask for the lock
+	time.Sleep(20 * time.Millisecond) // until the writer waits for the lock
 	ctx, cancel := context.WithTimeout(t.Context(), busyTimeout*4/5)
 	defer cancel()
 	for range 10 {
@@ -182,7 +179,7 @@ func TestReadsDoNotWaitForTheLock(t *testing.T) {
 	unlock()
 	done()
 	if count := firstPage(t, store, "co_1").Count; count != 2 {
-		t.Errorf("with the lock free again the count is %d, want 2", count)
+		t.Errorf("count %d after the lock was released, want 2", count)
 	}
 }
 
@@ -194,7 +191,7 @@ func TestWaitForTheLockEndsWithTheContext(t *testing.T) {
 	defer cancel()
 	w := newWebhook("co_1")
 	start := time.Now()
-	for i := range 3 { // the first is with the writer, others wait for it
+	for i := range 3 { // the writer has the first one, the others wait
 		_, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: ample})
 		wantUnavailable(t, fmt.Sprintf("CreateWebhook %d", i), err)
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -207,49 +204,12 @@ func TestWaitForTheLockEndsWithTheContext(t *testing.T) {
 	unlock()
 	later := newWebhook("co_1")
 	create(t, store, later)
-	wantIDs(t, store, "co_1", later.ID) // the first was not taken in again after its caller had left
+	wantIDs(t, store, "co_1", later.ID) // the first was not retried after its caller had given up
 }
 
-// leaver is the context of a caller who leaves after having been looked for some times.
-type leaver struct {
-	context.Context
-	stays, looks int
-}
-
-// Err is what the writer looks at.
-func (l *leaver) Err() error {
-	l.looks++
-	if l.looks > l.stays {
-		return context.Canceled
-	}
-	return nil
-}
-
-// TestNobodyWaitsForTheLock checks that the writer asks for the lock again while one caller of a batch
-// waits, and no longer.
-func TestNobodyWaitsForTheLock(t *testing.T) {
-	const stays = 3
-	path := newPath(t)
-	defer lockFile(t, openStore(t, path).path)()
-	db, err := sql.Open(driverName, dataSource(path, time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	s := &session{db: db}
-	defer s.disconnect(nil)
-	first, last := &leaver{Context: t.Context()}, &leaver{Context: t.Context(), stays: stays}
-	if err := s.lock(t.Context(), []*write{{ctx: first}, {ctx: last}}); !IsBusy(err) {
-		t.Errorf("lock: got error %v, want that the file is locked", err)
-	}
-	if first.looks != stays+1 || last.looks != stays+1 {
-		t.Errorf("the writer asked %d and %d times, want %d", first.looks, last.looks, stays+1)
-	}
-}
-
-// TestTheLogStaysSmall writes many times what the log may hold before it is brought into the file.
-func TestTheLogStaysSmall(t *testing.T) {
-	const limit = 8 << 20 // bytes, twice of SQLite's 1,000 pages of 4 KiB
+// TestLogSize writes much more than the write-ahead log may contain before it is checkpointed.
+func TestLogSize(t *testing.T) {
+	const limit = 8 << 20 // bytes, twice SQLite's default of 1,000 pages of 4 KiB
 	path := newPath(t)
 	store := openStore(t, path)
 	execute(t, store, "CREATE TABLE filler (content BLOB)")
@@ -257,15 +217,15 @@ func TestTheLogStaysSmall(t *testing.T) {
 		execute(t, store, "INSERT INTO filler VALUES (zeroblob(1048576))")
 		firstPage(t, store, "co_1") // readers come and go
 		if info, err := os.Stat(path + "-wal"); err != nil || info.Size() > limit {
-			t.Fatalf("the log: %v, %v, want at most %d bytes", info, err, limit)
+			t.Fatalf("write-ahead log: %v, %v, want at most %d bytes", info, err, limit)
 		}
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() < limit {
-		t.Errorf("the file: %v, %v, want what was written", info, err)
+		t.Errorf("database file: %v, %v, want what was written", info, err)
 	}
 }
 
-func TestCloseFinishesWhatHasBegun(t *testing.T) {
+func TestCloseFinishesPendingWrites(t *testing.T) {
 	path := newPath(t)
 	store := openStore(t, path)
 	unlock := lockFile(t, path)
@@ -292,12 +252,12 @@ func TestCloseFinishesWhatHasBegun(t *testing.T) {
 	done()
 	closed()
 	if count := firstPage(t, openStore(t, path), "co_1").Count; count != acknowledged || count == 0 {
-		t.Errorf("%d webhooks are stored, %d were acknowledged, want the same and at least one", count, acknowledged)
+		t.Errorf("%d webhooks are stored and %d were acknowledged, want equal and at least one", count, acknowledged)
 	}
 }
 
-// TestExpiredRecordsAreThrownAway checks that idempotency records do not pile up.
-func TestExpiredRecordsAreThrownAway(t *testing.T) {
+// TestExpiredRecords checks that expired idempotency records are deleted.
+func TestExpiredRecords(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	clock := func() time.Time {
@@ -327,18 +287,18 @@ func TestExpiredRecordsAreThrownAway(t *testing.T) {
 	now = now.Add(webhook.IdempotencyTTL - time.Millisecond)
 	add("just before")
 	if got := value(t, store, records); got != 11 {
-		t.Errorf("before any has expired there are %d records, want 11", got)
+		t.Errorf("%d records before any has expired, want 11", got)
 	}
 	now = now.Add(time.Millisecond)
 	for i := range 10 {
 		add(fmt.Sprint("second ", i))
 	}
 	if got := value(t, store, records); got != 11 {
-		t.Errorf("after the first ten have expired there are %d records, want 11", got)
+		t.Errorf("%d records after the first ten have expired, want 11", got)
 	}
 }
 
-// inBackground runs n calls at once and gives what waits for them.
+// inBackground makes n concurrent calls and returns a function that waits for them.
 func inBackground(n int, call func(i int)) (wait func()) {
 	var done sync.WaitGroup
 	for i := range n {
