@@ -142,7 +142,8 @@ func TestCalls(t *testing.T) {
 	s := newStore(t, calls.record)
 	w, large := testWebhook("acme"), testWebhook("acme")
 	large.Events = manyEvents()
-	record, key := testRecord(), testKey("acme")
+	record, key, imported := testRecord(), testKey("acme"), testWebhook("acme")
+	hidden := webhook.EventType{Name: "a.b", Company: "acme", AddedAt: w.CreatedAt, Hidden: true}
 	typeName := "RecurringPayments.charge.paid"
 
 	list := func(size, number int) func(context.Context) error {
@@ -234,6 +235,17 @@ func TestCalls(t *testing.T) {
 		{"revoke a key", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1, TransactWriteItems 2", 0},
 		{"revoke it again", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1", 0},
 		{"revoke an impossible ID", func(ctx context.Context) error { return s.RevokeKey(ctx, "key_x", w.CreatedAt) }, "", webhook.KindNotFound},
+		{"import with one event", func(ctx context.Context) error { return s.ImportWebhook(ctx, imported) }, "TransactWriteItems 3", 0},
+		{"import again", func(ctx context.Context) error { return s.ImportWebhook(ctx, imported) }, "TransactWriteItems 3", webhook.KindConflict},
+		{"webhooks after an ID", func(ctx context.Context) error {
+			_, err := s.WebhooksAfter(ctx, "acme", "", 1)
+			return err
+		}, "Query 1", 0},
+		{"import a type", func(ctx context.Context) error { return s.ImportEventType(ctx, hidden) }, "TransactWriteItems 1", 0},
+		{"all types", func(ctx context.Context) error {
+			_, err := s.AllEventTypes(ctx, "acme")
+			return err
+		}, "Query 1", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			err := row.call(within(t, 10*time.Second))

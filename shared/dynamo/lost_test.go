@@ -29,6 +29,10 @@ func TestLostResponse(t *testing.T) {
 			return err
 		}, 1},
 		{"delete", func() error { return s.DeleteWebhook(within(t, 10*time.Second), "acme", w.ID) }, 0},
+		{"import", func() error { return s.ImportWebhook(within(t, 10*time.Second), w) }, 1},
+		{"import a type", func() error {
+			return s.ImportEventType(within(t, 10*time.Second), webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt})
+		}, 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			proxy.Next("TransactWriteItems", dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse())

@@ -52,11 +52,9 @@ func TestRetryable(t *testing.T) {
 		{"connection reset", errors.New("read tcp: connection reset by peer"), true},
 		{"unknown", errors.New("unknown"), false},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			if got := retryable(fmt.Errorf("operation error: %w", row.err)); got != row.want {
-				t.Errorf("retryable(%v) = %v, want %v", row.err, got, row.want)
-			}
-		})
+		if got := retryable(fmt.Errorf("operation error: %w", row.err)); got != row.want {
+			t.Errorf("%s: retryable(%v) = %v, want %v", row.name, row.err, got, row.want)
+		}
 	}
 }
 
