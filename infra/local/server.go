@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a running service.
+type server struct {
+	name, port string
+	pid        int
+	log        *os.File // deleted while open
+	stdin      io.Closer
+	done       chan struct{} // closed when the process has exited
+}
+
+// watched runs its arguments until standard input ends, as it does when the process at its other end dies.
+const watched = `exec 3<&0
+"$@" </dev/null & server=$!
+(read -r _ <&3; kill "$server") &
+wait "$server"`
+
+// startServer runs the command for a free port and returns when it responds to HTTP requests.
+func startServer(ctx context.Context, name string, command func(port string) []string) (*server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.CreateTemp("", "local-*.log")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(log.Name())
+	cmd := exec.Command("sh", append([]string{"-c", watched, "sh"}, command(port)...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C in the terminal must not reach it
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{name: name, port: port, pid: cmd.Process.Pid, log: log, stdin: stdin, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(s.done)
+	}()
+	if err := s.waitUntilReady(ctx); err != nil {
+		defer s.stop()
+		return nil, fmt.Errorf("%w: %s", err, s.output())
+	}
+	return s, nil
+}
+
+// freePort returns a port below those that Linux and macOS choose for outgoing connections.
+func freePort() (string, error) {
+	for range 100 {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		if listener, err := net.Listen("tcp", ":"+port); err == nil {
+			return port, listener.Close()
+		}
+	}
+	return "", errors.New("no free port between 20000 and 29999")
+}
+
+func (s *server) waitUntilReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("did not start within 2 minutes"))
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+s.port, nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // without a proxy
+	for !s.exited() {
+		if response, err := client.Do(request); err == nil {
+			return response.Body.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return errors.New("exited while starting")
+}
+
+func (s *server) exited() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *server) stop() {
+	_ = s.stdin.Close()
+	select {
+	case <-s.done:
+	case <-time.After(20 * time.Second):
+		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
+		<-s.done
+	}
+	_ = s.log.Close()
+}
+
+// output returns the last lines that the server printed.
+func (s *server) output() string {
+	text, _ := io.ReadAll(io.NewSectionReader(s.log, 0, 1<<20))
+	return lastLines(text, 5)
+}
+
+func lastLines(text []byte, n int) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
