@@ -24,7 +24,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -38,32 +37,19 @@ func main() {
 
 // run returns the exit status: the command's, or 1 if it could not run with its services.
 func run(args []string) (status int, err error) {
-	flags := flag.NewFlagSet("local [FLAGS] dynamodb|moto|sam|checkov... -- COMMAND...\nFlags of local", flag.ContinueOnError)
+	flags := flag.NewFlagSet("local [FLAGS] dynamodb|moto|sam|checkov... -- COMMAND...\nFlags", flag.ContinueOnError)
 	endpoint := flags.String("endpoint", "WEBHOOKS_TEST_DYNAMODB_ENDPOINT", "variable to set to DynamoDB Local's endpoint")
 	data := flags.String("data", "", "directory for DynamoDB Local's tables, which are in memory by default")
 	optional := flags.Bool("optional", false, "run the command without services that are unavailable here; no effect if CI is set")
-	if err := flags.Parse(args); err != nil {
+	end := slices.Index(append(args, "--"), "--")
+	if err := flags.Parse(args[:end]); err != nil {
 		return 1, err
 	}
-	end := slices.Index(flags.Args(), "--")
-	if end < 0 || end == flags.NArg()-1 {
+	if end >= len(args)-1 {
 		return 1, errors.New("no command: use local [FLAGS] SERVICE... -- COMMAND...")
 	}
-	names, command := flags.Args()[:end], flags.Args()[end+1:]
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var running atomic.Bool
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		for s := range signals {
-			// Ctrl-C reaches a running command from the terminal.
-			if s != os.Interrupt || !running.Load() {
-				cancel()
-			}
-		}
-	}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 
 	environment := os.Environ()
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"} {
@@ -71,31 +57,31 @@ func run(args []string) (status int, err error) {
 			environment = append(environment, name+"="+value)
 		}
 	}
+	var missing []string
 	var servers []*server
 	defer func() {
 		for _, s := range servers {
 			s.stop()
 		}
 	}()
-	var missing []string
-	for _, name := range names {
-		variable, value, s, err := start(ctx, name, *endpoint, *data)
+	for _, name := range flags.Args() {
+		variable, s, err := start(ctx, name, *endpoint, *data)
 		switch {
 		case err == nil:
-			environment = append(environment, variable+"="+value)
+			environment = append(environment, variable+"="+s.address)
+			servers = append(servers, s)
 		case *optional && os.Getenv("CI") == "" && ctx.Err() == nil:
 			missing = append(missing, fmt.Sprintf("local: running without %s: %v", name, err))
 			fmt.Fprintln(os.Stderr, missing[len(missing)-1])
 		default:
 			return 1, fmt.Errorf("%s: %w", name, err)
 		}
-		if s != nil {
-			servers = append(servers, s)
-		}
 	}
 
-	running.Store(true)
-	status, err = runCommand(ctx, command, environment)
+	if ctx.Err() != nil {
+		return 1, ctx.Err()
+	}
+	status, err = runCommand(args[end+1:], environment)
 	for _, line := range missing {
 		fmt.Fprintln(os.Stderr, line)
 	}
@@ -107,13 +93,15 @@ func run(args []string) (status int, err error) {
 	return status, err
 }
 
-// runCommand runs the command in this process's terminal, ends it with SIGTERM when ctx is canceled, and returns its status as a
-// shell does: 128 plus the number of the signal that killed it.
-func runCommand(ctx context.Context, command, environment []string) (status int, err error) {
+// runCommand runs the command and returns its status as a shell does: 128 plus the signal's number if a signal killed it. It passes
+// on SIGTERM and SIGHUP. Ctrl-C reaches the command from the terminal.
+func runCommand(command, environment []string) (status int, err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = environment
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	err = cmd.Run()
 	if cmd.ProcessState == nil {
 		return 1, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,48 +17,47 @@ import (
 	"time"
 )
 
-// server is a running service.
+// server is a running service, or a directory with programs.
 type server struct {
-	name, port string
-	pid        int
-	log        *os.File // deleted while open
-	stdin      io.Closer
-	done       chan struct{} // closed when the process has exited
+	name, address string
+	log           *os.File  // what it prints; deleted while open
+	stdin         io.Closer // the server stops when this is closed
+	done          chan struct{}
 }
 
-// watched runs its arguments until standard input ends, as it does when the process at its other end dies.
+// watched runs its arguments until standard input ends, as it does when the process at its other end dies. Then it ends its own
+// process group.
 const watched = `exec 3<&0
 "$@" </dev/null & server=$!
-(read -r _ <&3; kill "$server") &
-wait "$server"`
+(read -r _ <&3; kill "$server"; sleep 20; kill -KILL "$server") &
+wait "$server"
+kill 0`
 
-// startServer runs the command for a free port and returns when it responds to HTTP requests.
-func startServer(ctx context.Context, name string, command func(port string) []string) (*server, error) {
+// startServer runs the command for a free port and returns when it responds to HTTP requests. The port is appended to address.
+func startServer(ctx context.Context, name, address string, command func(port string) []string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.CreateTemp("", "local-*.log")
-	if err != nil {
+	s := &server{name: name, address: address + port, done: make(chan struct{})}
+	if s.log, err = os.CreateTemp("", "local-*.log"); err != nil {
 		return nil, err
 	}
-	_ = os.Remove(log.Name())
+	_ = os.Remove(s.log.Name())
 	cmd := exec.Command("sh", append([]string{"-c", watched, "sh"}, command(port)...)...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C in the terminal must not reach it
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
+	if s.stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{name: name, port: port, pid: cmd.Process.Pid, log: log, stdin: stdin, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.waitUntilReady(ctx); err != nil {
+	if err := s.waitUntilReady(ctx, port); err != nil {
 		defer s.stop()
 		return nil, fmt.Errorf("%w: %s", err, s.output())
 	}
@@ -75,25 +75,21 @@ func freePort() (string, error) {
 	return "", errors.New("no free port between 20000 and 29999")
 }
 
-func (s *server) waitUntilReady(ctx context.Context) error {
+func (s *server) waitUntilReady(ctx context.Context, port string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("did not start within 2 minutes"))
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+s.port, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port, nil)
 	if err != nil {
 		return err
 	}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // without a proxy
-	for !s.exited() {
+	client := http.Client{Timeout: 5 * time.Second}
+	for ctx.Err() == nil && !s.exited() {
 		if response, err := client.Do(request); err == nil {
 			return response.Body.Close()
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
+		time.Sleep(50 * time.Millisecond)
 	}
-	return errors.New("exited while starting")
+	return cmp.Or(context.Cause(ctx), errors.New("exited while starting"))
 }
 
 func (s *server) exited() bool {
@@ -106,14 +102,10 @@ func (s *server) exited() bool {
 }
 
 func (s *server) stop() {
-	_ = s.stdin.Close()
-	select {
-	case <-s.done:
-	case <-time.After(20 * time.Second):
-		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
+	if s.stdin != nil {
+		_ = s.stdin.Close()
 		<-s.done
 	}
-	_ = s.log.Close()
 }
 
 // output returns the last lines that the server printed.

