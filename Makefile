@@ -43,19 +43,20 @@ test: $(LOCAL) ## run all tests with the services they need; the last lines list
 	exec $(LOCAL) -optional dynamodb moto sam -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
-# The settings are described in infra/e2e/doc.go. HOST counts only on the command line, as some shells set it to the machine's name.
+# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
 E2E := URL KEY READ_KEY WRITE_KEY OTHER_KEY REVOKED_KEY EXPIRED_KEY RECEIVER QUOTA $(if $(filter command,$(origin HOST)),HOST)
+$(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
+
 .PHONY: e2e
-e2e: go ## test a running service: URL= KEY=, optionally READ_KEY= WRITE_KEY= OTHER_KEY= REVOKED_KEY= EXPIRED_KEY= RECEIVER= QUOTA= HOST=
-	$(foreach name,$(E2E),$(if $($(name)),$(eval export WEBHOOKS_E2E_$(name) := $($(name)))))
-	@if [[ -z $$WEBHOOKS_E2E_URL || -z $$WEBHOOKS_E2E_KEY ]]; then echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
+e2e: go ## test a running service: URL= KEY=, and optionally READ_KEY=, WRITE_KEY=, OTHER_KEY=, REVOKED_KEY=, EXPIRED_KEY=, RECEIVER=, QUOTA=, HOST=
+	@if [[ -z $${WEBHOOKS_E2E_URL:-} || -z $${WEBHOOKS_E2E_KEY:-} ]]; then echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
 	@$(TOOL) gotestsum --format pkgname -- -count=1 -timeout 30m -run '^TestContract$$' ./infra/e2e
 
 .PHONY: lint
 lint: go ## lint the Go code, go.mod and the shell scripts
 	@$(TOOL) golangci-lint run ./...
 	@go mod tidy -diff
-	@if [[ -n "$$CI" ]] || command -v shellcheck >/dev/null; then shellcheck $$(git grep -lE '^#!/.*sh$$'); \
+	@if [[ -n $${CI:-} ]] || command -v shellcheck >/dev/null; then shellcheck $$(git grep -lE '^#!/.*sh$$'); \
 	else echo 'The shell scripts were not checked: install shellcheck' >&2; fi
 
 .PHONY: sam-check
