@@ -74,6 +74,7 @@ func dynamoDB(ctx context.Context, data string) (func(port string) []string, err
 
 	jar, err := dynamoDBJar(ctx)
 	if err == nil {
+		fmt.Fprintln(os.Stderr, "local: DynamoDB Local listens on all addresses: on an untrusted network, block its port in the firewall")
 		java := []string{"java", "-Djava.library.path=" + jar + "/DynamoDBLocal_lib", "-jar", jar + "/DynamoDBLocal.jar"}
 		return func(port string) []string { return slices.Concat(java, arguments, []string{port}) }, nil
 	}
