@@ -20,7 +20,7 @@ func Endpoint(t testing.TB) string {
 	case os.Getenv("CI") != "":
 		t.Fatalf("%s is not set: in CI this test must run, on DynamoDB Local", EndpointVariable)
 	default:
-		t.Skipf("%s is not set: this test needs a DynamoDB Local, such as %q starts", EndpointVariable, "infra/dynamodb-local/dynamodb-local start")
+		t.Skipf("%s is not set: `make test` starts DynamoDB Local and sets it", EndpointVariable)
 	}
 	return endpoint
 }
