@@ -46,7 +46,7 @@ func run(args []string) (status int, err error) {
 		return 1, err
 	}
 	if end >= len(args)-1 {
-		return 1, errors.New("no command: use local [FLAGS] SERVICE... -- COMMAND...")
+		return 1, errors.New("no command: put it after the services and --")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
