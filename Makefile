@@ -48,8 +48,9 @@ E2E := URL KEY READ_KEY WRITE_KEY OTHER_KEY REVOKED_KEY EXPIRED_KEY RECEIVER QUO
 $(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e
-e2e: go ## test a running service: URL= KEY=, and optionally READ_KEY=, WRITE_KEY=, OTHER_KEY=, REVOKED_KEY=, EXPIRED_KEY=, RECEIVER=, QUOTA=, HOST=
-	@if [[ -z $${WEBHOOKS_E2E_URL:-} || -z $${WEBHOOKS_E2E_KEY:-} ]]; then echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
+e2e: go ## test a running service: URL=http://127.0.0.1:3000 KEY=whk_... (infra/e2e/doc.go lists more settings)
+	@if [[ -z $${WEBHOOKS_E2E_URL:-} || -z $${WEBHOOKS_E2E_KEY:-} ]]; then \
+	  echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
 	@$(TOOL) gotestsum --format pkgname -- -count=1 -timeout 30m -run '^TestContract$$' ./infra/e2e
 
 .PHONY: lint
@@ -73,14 +74,17 @@ fuzz: go ## run each fuzz test for FUZZTIME=10s
 
 .PHONY: bench
 bench: $(LOCAL) ## run the benchmarks, on SQLite and, if possible, on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, COUNT=1)
-	@packages=$$(go list -f '{{.Dir}}' $(PACKAGES) | while read -r dir; do ! grep -qs '^func Benchmark' "$$dir"/*_test.go || echo "$$dir"; done); \
-	exec $(LOCAL) -optional dynamodb moto -- go test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -benchtime $(or $(BENCHTIME),1s) \
-	  -count $(or $(COUNT),1) -timeout 60m $$packages
+	@packages=$$(go list -f '{{.Dir}}' $(PACKAGES) | while read -r dir; do \
+	  if grep -qs '^func Benchmark' "$$dir"/*_test.go; then echo "$$dir"; fi; done); \
+	if [[ -z $$packages ]]; then echo 'These packages have no benchmarks'; exit; fi; \
+	exec $(LOCAL) -optional dynamodb moto -- go test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -benchmem \
+	  -benchtime $(or $(BENCHTIME),1s) -count $(or $(COUNT),1) -timeout 60m $$packages
 
 .PHONY: vuln
 vuln: go ## report known vulnerabilities that the code calls (VULNDB=URL)
-	@out=$$($(TOOL) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1) && echo "$$out" || { status=$$?; echo "$$out" >&2; \
-	  if [[ $$out != *'fetching vulnerabilities:'* ]]; then exit $$status; fi; echo 'NOTHING WAS CHECKED: the vulnerability database is unreachable' >&2; }
+	@status=0; out=$$($(TOOL) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1) || status=$$?; echo "$$out"; \
+	if [[ $$out == *'fetching vulnerabilities:'* ]]; then \
+	  echo 'NOTHING WAS CHECKED: the vulnerability database is unreachable' >&2; else exit $$status; fi
 
 # The architecture of the functions. SAM does not pass the stack's parameters to a build, so this reads Architecture from
 # where `sam deploy` takes it, too. If samconfig.toml names two, neither is built.
@@ -137,4 +141,5 @@ clean: ## remove builds and downloads, but not the data in .webhooks
 .PHONY: go
 go:
 	@command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install' >&2; exit 1; }
-	@go list -m >/dev/null 2>&1 || { echo "Go 1.26 or newer is required, not $$(GOTOOLCHAIN=local go env GOVERSION): see https://go.dev/doc/install" >&2; exit 1; }
+	@go list -m >/dev/null 2>&1 || { echo "Go 1.26 or newer is required, not $$(GOTOOLCHAIN=local go env GOVERSION):" \
+	  'see https://go.dev/doc/install' >&2; exit 1; }
