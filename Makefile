@@ -95,7 +95,7 @@ GOARCH_x86_64 := amd64
 ARTIFACTS_DIR ?= .cache/functions/$*
 
 .PHONY: build
-build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)) ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86_64)
+build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)) ## build the Lambda functions into .cache/functions (ARCH=x86_64)
 
 # Builds functions/get-webhook as build-get-webhook or, which is what `sam build` runs, build-GetWebhookFunction; or the
 # package SOURCE. The same source and Go release give the same bytes on every machine: whatever affects them is set here and
