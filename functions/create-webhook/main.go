@@ -1,4 +1,4 @@
-// Command create-webhook is the Lambda function of POST /webhooks.
+// Command create-webhook is the Lambda function for POST /webhooks.
 package main
 
 import (

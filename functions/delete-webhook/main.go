@@ -1,4 +1,4 @@
-// Command delete-webhook is the Lambda function of DELETE /webhooks/{webhookId}, /webhook and /webhooks.
+// Command delete-webhook is the Lambda function for DELETE /webhooks/{webhookId}, /webhook and /webhooks.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command get-webhook is the Lambda function of GET /webhooks/{webhookId} and GET /webhook.
+// Command get-webhook is the Lambda function for GET /webhooks/{webhookId} and GET /webhook.
 package main
 
 import (

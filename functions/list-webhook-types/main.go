@@ -1,4 +1,4 @@
-// Command list-webhook-types is the Lambda function of GET /webhooks/types.
+// Command list-webhook-types is the Lambda function for GET /webhooks/types.
 package main
 
 import (

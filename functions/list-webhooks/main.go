@@ -1,4 +1,4 @@
-// Command list-webhooks is the Lambda function of GET /webhooks.
+// Command list-webhooks is the Lambda function for GET /webhooks.
 package main
 
 import (

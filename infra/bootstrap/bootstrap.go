@@ -1,5 +1,5 @@
-// Package bootstrap builds the Lambda functions, each a program named bootstrap, by the script that
-// also builds them for SAM.
+// Package bootstrap builds the Lambda functions for tests and benchmarks, by the Makefile target that
+// `sam build` also runs.
 package bootstrap
 
 import (
@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// The processors that Lambda has, as it names them.
+// The architectures of Lambda functions, as Lambda names them.
 const (
 	ARM64 = "arm64"
 	X8664 = "x86_64"
 )
 
-// Native is the processor of this machine.
+// Native returns the architecture of this machine.
 func Native() string {
 	if runtime.GOARCH == "amd64" {
 		return X8664
@@ -26,7 +26,7 @@ func Native() string {
 	return ARM64
 }
 
-// Functions gives the names of all functions: those of the folders under functions/.
+// Functions returns the names of all functions, which are their directories under functions/.
 func Functions(ctx context.Context) ([]string, error) {
 	root, err := root(ctx)
 	if err != nil {
@@ -40,30 +40,34 @@ func Functions(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Build builds a function, or the folder of the repository that a path names, for a processor into a
-// folder, and gives the program's path.
-func Build(ctx context.Context, function, processor, folder string) (string, error) {
+// Build builds a function, or the package in the given directory of the repository if the name has a
+// slash, and returns the path of the program: dir/bootstrap.
+func Build(ctx context.Context, function, architecture, dir string) (string, error) {
 	root, err := root(ctx)
 	if err != nil {
 		return "", err
 	}
-	return buildIn(ctx, root, function, processor, folder)
+	return buildIn(ctx, root, function, architecture, dir)
 }
 
-func buildIn(ctx context.Context, root, function, processor, folder string) (string, error) {
-	build := exec.CommandContext(ctx, filepath.Join(root, "infra", "bootstrap", "build"), function, folder)
-	build.Env = append(os.Environ(), "ARCH="+processor)
+func buildIn(ctx context.Context, root, function, architecture, dir string) (string, error) {
+	arguments := []string{"-C", root, "build-" + filepath.Base(function), "ARTIFACTS_DIR=" + dir, "ARCH=" + architecture}
+	if strings.Contains(function, "/") {
+		arguments = append(arguments, "SOURCE=./"+function)
+	}
+	build := exec.CommandContext(ctx, "make", arguments...)
+	build.Env = append(os.Environ(), "MAKEFLAGS=") // not those of the make that runs the tests
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", function, err, out)
 	}
-	return filepath.Join(folder, "bootstrap"), nil
+	return filepath.Join(dir, "bootstrap"), nil
 }
 
-// root is the folder of the module.
+// root returns the directory of the module.
 func root(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
-		return "", fmt.Errorf("looking for the module: %w", err)
+		return "", fmt.Errorf("finding the module: %w", err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -3,213 +3,186 @@ package e2e
 import (
 	"crypto/rand"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 )
 
-// newIdempotencyKey makes a key that no run used.
-func newIdempotencyKey() string { return "e2e-" + rand.Text() }
+// idempotent returns the request with an Idempotency-Key, sent as one header per value.
+func (r request) idempotent(keys ...string) request { return r.with("Idempotency-Key", keys...) }
 
-// visible are the visible ASCII characters.
-func visible() string {
-	var all strings.Builder
-	for c := byte('!'); c <= '~'; c++ {
-		all.WriteByte(c)
-	}
-	return all.String()
-}
+// newKey returns an idempotency key that has not been used.
+func newKey() string { return "e2e-" + rand.Text() }
 
-// testIdempotencyKey checks which keys there are and what a key belongs to.
-func testIdempotencyKey(t *testing.T, s *suite) {
+func testIdempotency(t *testing.T, s *suite) {
 	body := s.valid().body()
+	create := s.post(body)
 	for name, key := range map[string]string{
-		"a blank": "a b", "256 characters": strings.Repeat("k", 256), "4000 characters": strings.Repeat("k", 4000),
+		"space": "a b", "256 characters": strings.Repeat("k", 256), "4000 characters": strings.Repeat("k", 4000),
 	} {
-		t.Run("not allowed: "+name, func(t *testing.T) {
-			s.do(t, s.wrongCreation(body).withHeader("Idempotency-Key", key)).wantErrorNaming(t, http.StatusBadRequest)
-		})
+		s.rejects(t, row{"malformed: " + name, create.idempotent(key), 400, badKey})
 	}
-	for name, key := range map[string]string{"empty": "", "a tab": "a\tb", "a letter with an accent": "caf\u00e9", "a byte above ASCII": "caf\xe9"} {
-		t.Run("not allowed: "+name, func(t *testing.T) {
-			s.onlyOn(t, "gateways change or drop such headers", hostServe)
-			s.do(t, s.wrongCreation(body).withHeader("Idempotency-Key", key)).wantErrorNaming(t, http.StatusBadRequest)
-		})
+	for name, key := range map[string][]string{
+		"empty": {""}, "tab": {"a\tb"}, "non-ASCII": {"caf\u00e9"}, "not UTF-8": {"caf\xe9"}, "two that are too long": {strings.Repeat("k", 128), strings.Repeat("k", 127)},
+	} {
+		s.rejects(t, row{"malformed: " + name, create.idempotent(key...).on(serve), 400, badKey})
 	}
-	unique := newIdempotencyKey()
+	visible := ""
+	for c := '!'; c <= '~'; c++ {
+		visible += string(c)
+	}
+	unique := newKey()
 	for name, key := range map[string]string{
-		"255 characters":              unique + strings.Repeat("k", 255-len(unique)),
-		"every visible character":     unique + visible(),
-		"looks like a list of values": unique + ",a,b;q=1",
+		"255 characters": unique + strings.Repeat("k", 255-len(unique)), "every visible character": unique + visible, "list": unique + ",a,b;q=1",
+		"lower case": unique + "k", "upper case": unique + "K",
 	} {
-		t.Run("allowed: "+name, func(t *testing.T) {
-			create := s.creation(body).withHeader("Idempotency-Key", key)
-			first := s.do(t, create)
-			s.created(t, first)
-			s.do(t, create).wantSame(t, first)
-		})
+		t.Run("repeated: "+name, func(t *testing.T) { s.repeats(t, create.idempotent(key)) })
 	}
 	t.Run("one character", func(t *testing.T) {
-		s.onlyOwn(t) // elsewhere somebody may have used it
-		s.created(t, s.do(t, s.creation(body).withHeader("Idempotency-Key", "k")))
+		s.needOwn(t) // it may have been used elsewhere
+		s.repeats(t, create.idempotent("k"))
 	})
-	t.Run("case matters", func(t *testing.T) {
-		lower := s.created(t, s.do(t, s.creation(body).withHeader("Idempotency-Key", unique+"k")))
-		upper := s.created(t, s.do(t, s.creation(body).withHeader("Idempotency-Key", unique+"K")))
-		if lower.ID == upper.ID {
-			t.Error("two keys made one webhook")
-		}
-	})
-	t.Run("it belongs to the company, not to the API key", func(t *testing.T) {
-		write := need(t, s.keys.write, "WEBHOOKS_E2E_WRITE_KEY")
-		create := s.creation(body).withHeader("Idempotency-Key", newIdempotencyKey())
-		first := s.do(t, create)
+	t.Run("sent twice", func(t *testing.T) {
+		key := newKey()
+		first := s.do(t, create.idempotent(key, "b").on(serve))
 		s.created(t, first)
-		s.do(t, create.withKey(write)).wantSame(t, first)
+		s.do(t, create.idempotent(key+",b")).wantSame(t, first)
 	})
-	t.Run("another company has its own", func(t *testing.T) {
-		other := need(t, s.keys.other, "WEBHOOKS_E2E_OTHER_KEY")
-		create := s.creation(body).withHeader("Idempotency-Key", newIdempotencyKey())
-		first := s.created(t, s.do(t, create))
-		second := s.created(t, s.do(t, create.withKey(other)))
-		if first.ID == second.ID || first.Token == second.Token {
-			t.Error("another company got the same answer")
-		}
+	t.Run("the key belongs to the company, not to the API key", func(t *testing.T) {
+		r := create.idempotent(newKey())
+		first := s.do(t, r)
+		s.created(t, first)
+		s.do(t, r.as(need(t, s.keys.write, "WEBHOOKS_E2E_WRITE_KEY"))).wantSame(t, first)
 	})
-}
-
-// testIdempotencyRepeat checks what a key that was used answers.
-func testIdempotencyRepeat(t *testing.T, s *suite) {
-	body := s.valid().body()
-	t.Run("the same bytes", func(t *testing.T) {
-		before := s.count(t)
-		create := s.creation(body).withHeader("Idempotency-Key", newIdempotencyKey())
-		first := s.do(t, create)
-		w := s.created(t, first)
-		for range 3 {
-			again := s.do(t, create)
-			again.wantSame(t, first)
-			s.created(t, again)
+	t.Run("another company's key", func(t *testing.T) {
+		r := create.idempotent(newKey())
+		mine := s.created(t, s.do(t, r))
+		theirs := s.created(t, s.do(t, r.as(need(t, s.keys.other, "WEBHOOKS_E2E_OTHER_KEY"))))
+		if mine.ID == theirs.ID || mine.Token == theirs.Token {
+			t.Error("two companies got the same webhook")
 		}
-		if after := s.count(t); after != before+1 {
-			t.Errorf("the count is %d and was %d before four equal requests", after, before)
-		}
-		s.get(t, w.ID).wantBody(t, http.StatusOK, w.redacted().json())
 	})
 	for name, other := range map[string]string{
-		"another name":    s.valid().with("name", "Other").body(),
-		"a blank more":    body + " ",
-		"an escape":       strings.Replace(body, "Billing", `\u0042illing`, 1),
-		"one field moved": strings.Replace(body, "{", `{"ignored":1,`, 1),
+		"another name": s.valid().with("name", "Other").body(), "a space more": body + " ",
+		"an escape": strings.Replace(body, "Billing", `\u0042illing`, 1), "an ignored field": strings.Replace(body, "{", `{"ignored":1,`, 1),
 	} {
-		t.Run("other bytes: "+name, func(t *testing.T) {
-			create := s.creation(body).withHeader("Idempotency-Key", newIdempotencyKey())
-			first := s.do(t, create)
+		t.Run("another body: "+name, func(t *testing.T) {
+			key := newKey()
+			first := s.do(t, create.idempotent(key))
 			s.created(t, first)
-			changed := create
-			changed.body = other
-			before := s.count(t)
-			s.do(t, changed).wantErrorNaming(t, http.StatusConflict)
-			if after := s.count(t); after != before {
-				t.Errorf("the count is %d and was %d before a conflict", after, before)
-			}
-			s.do(t, create).wantSame(t, first)
+			s.grows(t, 0, func() { s.do(t, s.post(other).idempotent(key)).wantError(t, 409, usedKey) })
+			s.do(t, create.idempotent(key)).wantSame(t, first)
 		})
 	}
 	t.Run("deleted since", func(t *testing.T) {
-		create := s.creation(body).withHeader("Idempotency-Key", newIdempotencyKey())
-		w := s.created(t, s.do(t, create))
-		s.delete(t, w.ID).wantBody(t, http.StatusOK, `{"id":"`+w.ID+`","deleted":true}`)
-		s.do(t, create).wantErrorNaming(t, http.StatusConflict, "deleted")
-		create.body += " "
-		s.do(t, create).wantErrorNaming(t, http.StatusConflict)
+		key := newKey()
+		s.remove(t, s.created(t, s.do(t, create.idempotent(key))))
+		s.do(t, create.idempotent(key)).wantError(t, 409, deletedSince)
+		s.do(t, s.post(body+" ").idempotent(key)).wantError(t, 409, usedKey)
 	})
-	t.Run("only successes are kept", func(t *testing.T) {
-		create := s.creation(s.valid().with("events", "no.such.event").body()).withHeader("Idempotency-Key", newIdempotencyKey())
-		s.do(t, create).wantError(t, http.StatusUnprocessableEntity, notAvailable)
-		s.do(t, create).wantError(t, http.StatusUnprocessableEntity, notAvailable)
-		create.body = body
-		s.created(t, s.do(t, create))
+	t.Run("errors are not remembered", func(t *testing.T) {
+		key := newKey()
+		for range 2 {
+			s.do(t, s.post(s.valid().with("events", "no.such.event").body()).idempotent(key)).wantError(t, 422, notAvailable)
+		}
+		s.created(t, s.do(t, create.idempotent(key)))
 	})
-	t.Run("no second TLS check", func(t *testing.T) { s.repeatWithoutTLS(t) })
-	t.Run("a failed TLS check is not kept", func(t *testing.T) { s.repeatAfterTLS(t) })
+	t.Run("TLS errors are not remembered", func(t *testing.T) {
+		s.needOwn(t)
+		receiver := startReceiver(t, "127.0.0.1", s.own.receivers.good.server.TLS)
+		receiver.hangUp.Store(true)
+		r := s.post(s.valid().with("url", receiver.url).body()).idempotent(newKey())
+		s.do(t, r).wantError(t, 400, notReached)
+		receiver.hangUp.Store(false)
+		s.repeats(t, r)
+		if n := receiver.connections.Load(); n != 2 {
+			t.Errorf("got %d connections for an error, a creation and its repeats, want 2", n)
+		}
+	})
+	t.Run("event type removed since", func(t *testing.T) {
+		s.needOwn(t)
+		s.own.addTypes(t, mainCompany, "removed.later")
+		r := s.post(s.valid().with("events", "removed.later").body()).idempotent(newKey())
+		first := s.do(t, r)
+		s.created(t, first)
+		s.own.changeType(t, "remove", mainCompany, "removed.later")
+		s.do(t, r).wantSame(t, first)
+	})
 }
 
-func (s *suite) repeatWithoutTLS(t *testing.T) {
-	s.onlyOwn(t)
-	receiver := s.own.receivers.start(t)
-	create := s.creation(s.valid().with("url", receiver.url).body()).withHeader("Idempotency-Key", newIdempotencyKey())
-	first := s.do(t, create)
-	s.created(t, first)
-	s.do(t, create).wantSame(t, first)
-	if n := receiver.connections(); n != 1 {
-		t.Errorf("there were %d connections for two equal requests, want 1", n)
-	}
-	receiver.stop()
-	s.do(t, create).wantSame(t, first)
+// repeats checks that a request that is sent four times creates one webhook and always gets the same response.
+func (s *suite) repeats(t *testing.T, r request) {
+	t.Helper()
+	s.grows(t, 1, func() {
+		first := s.do(t, r)
+		w := s.created(t, first)
+		for range 3 {
+			again := s.do(t, r)
+			again.wantSame(t, first)
+			s.created(t, again)
+		}
+		s.wantStored(t, w)
+	})
 }
 
-func (s *suite) repeatAfterTLS(t *testing.T) {
-	s.onlyOwn(t)
-	receiver := s.own.receivers.start(t)
-	receiver.refuse.Store(true)
-	create := s.creation(s.valid().with("url", receiver.url).body()).withHeader("Idempotency-Key", newIdempotencyKey())
-	s.do(t, create).wantError(t, http.StatusBadRequest, notReached)
-	receiver.refuse.Store(false)
-	s.created(t, s.do(t, create))
-}
-
-// testIdempotencyRace checks that racing requests with one key make one webhook.
+// Racing requests with one idempotency key create at most one webhook.
 func testIdempotencyRace(t *testing.T, s *suite) {
 	const racers = 12
-	t.Run("the same bytes", func(t *testing.T) {
-		before := s.count(t)
-		create := s.creation(s.valid().body()).withHeader("Idempotency-Key", newIdempotencyKey())
-		answers := s.race(t, racers, func(int) request { return create })
-		for _, r := range answers {
-			s.created(t, r)
-			r.wantSame(t, answers[0])
-		}
-		if after := s.count(t); after != before+1 {
-			t.Errorf("the count is %d and was %d before the race", after, before)
-		}
-	})
-	t.Run("different bytes", func(t *testing.T) {
-		before := s.count(t)
-		key := newIdempotencyKey()
-		answers := s.race(t, racers, func(i int) request {
-			body := s.valid().with("name", fmt.Sprintf("Racer %d", i%2)).body()
-			return s.creation(body).withHeader("Idempotency-Key", key)
+	t.Run("the same body", func(t *testing.T) {
+		s.grows(t, 1, func() {
+			r := s.post(s.valid().body()).idempotent(newKey())
+			responses := s.race(t, racers, func(int) request { return r })
+			for _, r := range responses {
+				s.created(t, r)
+				r.wantSame(t, responses[0])
+			}
 		})
-		made := make(map[string]bool)
-		winner := -1
-		for i, r := range answers {
-			if r.status != http.StatusCreated {
-				r.wantErrorNaming(t, http.StatusConflict)
-				continue
+	})
+	t.Run("two bodies", func(t *testing.T) {
+		s.grows(t, 1, func() {
+			key := newKey()
+			responses := s.race(t, racers, func(i int) request {
+				return s.post(s.valid().with("name", fmt.Sprint("Racer ", i%2)).body()).idempotent(key)
+			})
+			winner := 0
+			if responses[0].status != 201 {
+				winner = 1
 			}
-			made[s.created(t, r).ID] = true
-			winner = i % 2
-		}
-		for i, r := range answers {
-			if won := r.status == http.StatusCreated; won != (i%2 == winner) {
-				t.Errorf("%s\nalthough body %d won", r, winner)
+			for i, r := range responses {
+				if i%2 == winner {
+					s.created(t, r)
+					r.wantSame(t, responses[winner])
+				} else {
+					r.wantError(t, 409, usedKey)
+				}
 			}
-		}
-		if after := s.count(t); len(made) != 1 || after != before+1 {
-			t.Errorf("the race made %d webhooks, and the count is %d and was %d", len(made), after, before)
-		}
+		})
 	})
 	t.Run("different keys", func(t *testing.T) {
-		before := s.count(t)
-		answers := s.race(t, racers, func(int) request {
-			return s.creation(s.valid().body()).withHeader("Idempotency-Key", newIdempotencyKey())
+		s.grows(t, racers, func() {
+			for _, r := range s.race(t, racers, func(int) request { return s.post(s.valid().body()).idempotent(newKey()) }) {
+				s.created(t, r)
+			}
 		})
-		for _, r := range answers {
-			s.created(t, r)
-		}
-		if after := s.count(t); after != before+racers {
-			t.Errorf("the count is %d and was %d before %d creations", after, before, racers)
-		}
 	})
+}
+
+// raceForLastPlace checks that racing requests with one key create one webhook if the company has room for only one. Each gets
+// that webhook, or the error of its own check of the quota.
+func (s *suite) raceForLastPlace(t *testing.T) {
+	r := s.post(s.valid().body()).idempotent(newKey())
+	var created []response
+	for _, resp := range s.race(t, 8, func(int) request { return r }) {
+		if resp.status != 201 {
+			resp.wantError(t, 409, full(s.quota))
+			continue
+		}
+		created = append(created, resp)
+		resp.wantSame(t, created[0])
+	}
+	if len(created) > 0 {
+		s.do(t, r).wantSame(t, created[0])
+	}
+	if len(created) == 0 || s.count(t) != s.quota {
+		t.Errorf("%d requests created a webhook, and the company has %d, want %d", len(created), s.count(t), s.quota)
+	}
 }

@@ -2,17 +2,16 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
 
-// webhook has the six fields of the reference.
+// webhook has the six fields of the API reference, in its order.
 type webhook struct {
 	ID          string   `json:"id"`
 	Name        string   `json:"name"`
@@ -22,35 +21,38 @@ type webhook struct {
 	Token       string   `json:"token"`
 }
 
-// json writes the webhook as the reference does: six fields in its order.
-func (w webhook) json() string {
-	events := make([]string, len(w.Events))
-	for i, event := range w.Events {
-		events[i] = quote(event)
-	}
-	return `{"id":` + quote(w.ID) + `,"name":` + quote(w.Name) + `,"description":` + quote(w.Description) +
-		`,"url":` + quote(w.URL) + `,"events":[` + strings.Join(events, ",") + `],"token":` + quote(w.Token) + `}`
-}
+func (w webhook) json() string { return encode(w) }
 
-// redacted is the webhook as every answer but its creation's shows it.
+// redacted returns the webhook as every response except that to its creation shows it.
 func (w webhook) redacted() webhook {
 	w.Token = "redacted"
 	return w
 }
 
-func (w webhook) equal(other webhook) bool { return w.json() == other.json() }
-
-func idPattern() *regexp.Regexp { return regexp.MustCompile(`^wh_[0-7][0-9A-HJKMNP-TV-Z]{25}$`) }
-func tokenPattern() *regexp.Regexp {
-	return regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$`)
+// encode returns a value as the service encodes it: without escapes that JSON does not require.
+func encode(value any) string {
+	var out strings.Builder
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err.Error() // never: all values are strings
+	}
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// fields are those of a creation, to be changed into wrong ones.
+// fields are the fields of a creation.
 type fields map[string]any
 
-// valid is a webhook that the target accepts.
+const (
+	defaultName        = "Billing Events"
+	defaultDescription = "Receive invoice and payment updates"
+)
+
+// valid returns the fields of a webhook that the target accepts.
 func (s *suite) valid() fields {
-	return fields{"name": "Billing Events", "description": "Receive invoice and payment updates", "url": s.receiver, "events": []string{s.event}}
+	return fields{
+		"name": defaultName, "description": defaultDescription, "url": s.receiver, "events": []string{s.event},
+	}
 }
 
 func (f fields) with(name string, value any) fields {
@@ -65,99 +67,64 @@ func (f fields) without(name string) fields {
 	return f
 }
 
-// body is the JSON of a creation.
-func (f fields) body() string {
-	var out strings.Builder
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(map[string]any{"webhook": f}); err != nil {
-		return err.Error() // never: all values are ours
-	}
-	return out.String()
-}
+func (f fields) body() string { return encode(map[string]any{"webhook": f}) }
 
-// creation is the request that creates a webhook.
-func (s *suite) creation(body string) request {
-	return request{method: http.MethodPost, path: "/webhooks", key: s.keys.both, body: body}
-}
-
-// wrongCreation is one that the description does not allow either.
-func (s *suite) wrongCreation(body string) request {
-	r := s.creation(body)
-	r.wrong = true
-	return r
-}
-
-// withHeader gives the request with a header more. A nil value takes the header away.
-func (r request) withHeader(name string, values ...string) request {
-	r.header = maps.Clone(r.header)
-	if r.header == nil {
-		r.header = make(http.Header)
-	}
-	r.header[http.CanonicalHeaderKey(name)] = values
-	return r
-}
-
-func (r request) withKey(key string) request {
-	r.key = key
-	return r
-}
-
-// create makes a webhook in the company of the key and checks all that the contract says of the answer.
+// create creates a webhook.
 func (s *suite) create(t *testing.T, f fields) webhook {
 	t.Helper()
-	return s.created(t, s.do(t, s.creation(f.body())))
+	return s.created(t, s.do(t, s.post(f.body())))
 }
 
-// created reads the answer of a creation and checks its form.
+// created returns the webhook that a response to a creation contains, and checks its form.
 func (s *suite) created(t *testing.T, r response) webhook {
 	t.Helper()
-	if r.status != http.StatusCreated {
-		t.Fatalf("%s\nwant 201", r)
+	var w webhook
+	if err := json.Unmarshal(r.body, &w); err != nil || r.status != http.StatusCreated {
+		t.Fatalf("%s\nwant 201 and a webhook", r)
 	}
-	w := decodeWebhook(t, r)
-	if !idPattern().MatchString(w.ID) {
-		t.Errorf("the id is %q, want wh_ and a ULID", w.ID)
+	r.want(t, http.StatusCreated, w.json()) // these fields, in this order, and no others
+	if !regexp.MustCompile(`^wh_[0-7][0-9A-HJKMNP-TV-Z]{25}$`).MatchString(w.ID) {
+		t.Errorf("got the ID %q, want wh_ and a ULID", w.ID)
 	}
-	if !tokenPattern().MatchString(w.Token) {
-		t.Errorf("the token has %d characters and not the form whsec_ and the base64 of 32 bytes", len(w.Token))
+	if !regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$`).MatchString(w.Token) {
+		t.Errorf("got a token of %d characters, want whsec_ and 32 bytes in base64", len(w.Token))
 	}
 	if got, want := r.header.Get("Location"), "/webhooks/"+w.ID; got != want {
-		t.Errorf("the Location is %q, want %q", got, want)
+		t.Errorf("got Location %q, want %q", got, want)
 	}
 	return w
 }
 
-// decodeWebhook reads a webhook: six fields, all there, and no others.
-func decodeWebhook(t *testing.T, r response) webhook {
+// stores sends a creation and checks that the response, a get and the list contain what was sent.
+func (s *suite) stores(t *testing.T, r request, name, description, url string, events ...string) webhook {
 	t.Helper()
-	var names map[string]any
-	var w webhook
-	if err := json.Unmarshal(r.body, &names); err != nil {
-		t.Fatalf("%s: %v", r, err)
+	w := s.created(t, s.do(t, r))
+	want := webhook{ID: w.ID, Name: name, Description: description, URL: url, Events: events, Token: w.Token}
+	if w.json() != want.json() {
+		t.Errorf("created %+v\nwant %+v", w.redacted(), want.redacted())
 	}
-	want := []string{"description", "events", "id", "name", "token", "url"}
-	if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want) {
-		t.Errorf("%s with the fields %v, want %v", r, got, want)
-	}
-	if err := json.Unmarshal(r.body, &w); err != nil {
-		t.Fatalf("%s: %v", r, err)
+	s.wantStored(t, w)
+	if got := s.newest(t); got.json() != w.redacted().json() {
+		t.Errorf("the list ends with %+v\nwant %+v", got, w.redacted())
 	}
 	return w
 }
 
-// get reads one webhook.
-func (s *suite) get(t *testing.T, id string) response {
+// wantStored checks that getting a webhook returns it.
+func (s *suite) wantStored(t *testing.T, w webhook) {
 	t.Helper()
-	return s.do(t, request{path: "/webhooks/" + id, key: s.keys.both})
+	s.do(t, s.get("/webhooks/"+w.ID)).want(t, http.StatusOK, w.redacted().json())
 }
 
-func (s *suite) delete(t *testing.T, id string) response {
+// remove deletes a webhook.
+func (s *suite) remove(t *testing.T, w webhook) {
 	t.Helper()
-	return s.do(t, request{method: http.MethodDelete, path: "/webhooks/" + id, key: s.keys.both})
+	s.do(t, s.delete("/webhooks/"+w.ID)).want(t, http.StatusOK, deleted(w.ID))
 }
 
-// page is one page of a list.
+func deleted(id string) string { return fmt.Sprintf(`{"id":"%s","deleted":true}`, id) }
+
+// page is one page of the list.
 type page struct {
 	Entities string `json:"entities"`
 	Count    int    `json:"count"`
@@ -169,47 +136,68 @@ type page struct {
 	Elements []webhook `json:"elements"`
 }
 
-// list reads a page and checks what is true of all of them.
-func (s *suite) list(t *testing.T, key string, size, number int) page {
+// page gets a page and checks what is true of every one.
+func (s *suite) page(t *testing.T, key string, size, number int) page {
 	t.Helper()
-	query := url.Values{"size": {strconv.Itoa(size)}, "page": {strconv.Itoa(number)}}
-	r := s.do(t, request{path: "/webhooks?" + query.Encode(), key: key})
-	if r.status != http.StatusOK {
-		t.Fatalf("%s\nwant 200", r)
-	}
+	r := s.do(t, s.get(fmt.Sprintf("/webhooks?size=%d&page=%d", size, number)).as(key))
 	var p page
-	if err := json.Unmarshal(r.body, &p); err != nil {
-		t.Fatalf("%s: %v", r, err)
+	if err := json.Unmarshal(r.body, &p); err != nil || r.status != http.StatusOK || p.Elements == nil {
+		t.Fatalf("%s\nwant 200 and a page", r)
 	}
-	last := max(1, (p.Count+size-1)/size)
-	elements := min(size, max(0, p.Count-(number-1)*size))
-	if p.Entities != "Webhook" || p.PerPage != size || p.Pages.Current != number || p.Pages.Max != last || len(p.Elements) != elements {
-		t.Errorf("%s\nwant per_page %d, pages %d of %d, and %d elements", r, size, number, last, elements)
-	}
-	if p.Elements == nil {
-		t.Errorf("%s\nwant elements to be an array", r)
+	want := page{Entities: "Webhook", Count: p.Count, PerPage: size, Elements: p.Elements}
+	want.Pages.Current, want.Pages.Max = number, max(1, (p.Count+size-1)/size)
+	r.want(t, http.StatusOK, encode(want))
+	if n := min(size, max(0, p.Count-(number-1)*size)); len(p.Elements) != n {
+		t.Errorf("%s\nwant %d elements", r, n)
 	}
 	for _, w := range p.Elements {
 		if w.Token != "redacted" {
-			t.Errorf("the webhook %s has a token that is not the word redacted", w.ID)
+			t.Errorf("the list shows the token of %s", w.ID)
 		}
 	}
 	return p
 }
 
-// all reads the whole list of the company in pages of a size.
-func (s *suite) all(t *testing.T, key string, size int) []webhook {
+// list gets all webhooks, in pages of a size.
+func (s *suite) list(t *testing.T, key string, size int) []webhook {
 	t.Helper()
-	first := s.list(t, key, size, 1)
+	first := s.page(t, key, size, 1)
 	elements := first.Elements
 	for number := 2; number <= first.Pages.Max; number++ {
-		elements = append(elements, s.list(t, key, size, number).Elements...)
+		elements = append(elements, s.page(t, key, size, number).Elements...)
 	}
 	return elements
 }
 
-// count is how many webhooks the suite's company has.
+// newest gets the last webhook of the list.
+func (s *suite) newest(t *testing.T) webhook {
+	t.Helper()
+	p := s.page(t, s.keys.both, 1, max(1, s.count(t)))
+	if len(p.Elements) != 1 {
+		t.Fatal("the list has no last element")
+	}
+	return p.Elements[0]
+}
+
+// count gets the number of the company's webhooks.
 func (s *suite) count(t *testing.T) int {
 	t.Helper()
-	return s.list(t, s.keys.both, 1, 1).Count
+	return s.page(t, s.keys.both, 1, 1).Count
+}
+
+// grows checks that f adds n webhooks to the company.
+func (s *suite) grows(t *testing.T, n int, f func()) {
+	t.Helper()
+	before := s.count(t)
+	f()
+	if after := s.count(t); after != before+n {
+		t.Errorf("the company has %d webhooks, want %d: %d before, %+d", after, before+n, before, n)
+	}
+}
+
+func wantList(t *testing.T, got, want []webhook) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, func(a, b webhook) bool { return a.json() == b.json() }) {
+		t.Errorf("got the list %+v\nwant %+v", got, want)
+	}
 }

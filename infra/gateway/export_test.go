@@ -1,13 +1,11 @@
 package gateway
 
-import "context"
-
-// PID is the id of an idle process of the function, or 0 where there is none.
+// PID returns the process ID of an idle process of the function, or 0 if there is none.
 func (f *Function) PID() int {
-	p, _ := f.take(context.Background())
-	defer f.put(p)
-	if p == nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.idle) == 0 {
 		return 0
 	}
-	return p.command.Process.Pid
+	return f.idle[0].command.Process.Pid
 }

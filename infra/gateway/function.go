@@ -5,106 +5,94 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
+	"sync"
 	"time"
 )
 
-// What ends an invocation without a result.
+// Reasons why an invocation ended without a result.
 var (
-	// ErrTimedOut is for one that took longer than the function's timeout.
 	ErrTimedOut = errors.New("the invocation timed out")
-	// ErrExited is for one whose process ended.
-	ErrExited = errors.New("the function's process ended")
+	ErrExited   = errors.New("the function's process exited")
 )
 
-// Config says what a function runs with.
+// Config is the configuration of a function.
 type Config struct {
-	// Name is that of the function's folder, Bootstrap the path of the built program.
+	// Name is the name of the function's directory, Bootstrap the path of the built program.
 	Name, Bootstrap string
-	// Settings are the environment variables that the template would give it.
+	// Settings are the environment variables that the template sets.
 	Settings map[string]string
-	// Timeout is the longest that an invocation may take, and also the start of a process.
+	// Timeout limits an invocation, and also the start of a process.
 	Timeout time.Duration
-	// Concurrency is how many processes there are at most; each takes one invocation at a time.
+	// Concurrency is the maximum number of processes. Each runs one invocation at a time.
 	Concurrency int
-	// Output gets what the processes print. Nil throws it away.
+	// Output receives what the processes print. Nil discards it.
 	Output io.Writer
 }
 
-// Function runs invocations in processes of a bootstrap. A process that has ended, or was ended
-// because its invocation timed out, is replaced by a new one, as in Lambda.
+// Function runs invocations in processes of a bootstrap. As in Lambda, a process that exited or timed out is replaced.
 type Function struct {
 	Config
-	idle   chan *process // started and without work
-	places chan struct{} // for processes that are not started
+	slots chan struct{} // one per running invocation
+
+	mu   sync.Mutex
+	idle []*process
 }
 
-// NewFunction makes a Function. Its first process starts with its first invocation.
+// NewFunction returns a Function. Its first process starts with its first invocation.
 func NewFunction(config Config) *Function {
-	f := &Function{
-		Config: config,
-		idle:   make(chan *process, config.Concurrency),
-		places: make(chan struct{}, config.Concurrency),
-	}
-	for range config.Concurrency {
-		f.places <- struct{}{}
-	}
-	return f
+	return &Function{Config: config, slots: make(chan struct{}, config.Concurrency)}
 }
 
-// Invoke runs the function once, in a process that is idle, or else in a new one, or else when one
-// becomes idle.
+// Invoke runs the function once: in an idle process, in a new one, or when one becomes idle.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	p, err := f.take(ctx)
-	if err != nil {
-		return nil, err
+	select {
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	defer func() { f.put(p) }()
-	if p == nil || p.hasEnded() {
-		p.stop()
+	p := f.takeIdle()
+	if p == nil {
+		var err error
 		if p, err = f.start(); err != nil {
 			return nil, err
 		}
 	}
-	// A client that goes away ends nothing: Lambda runs to the end what it has begun.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.Timeout)
-	defer cancel()
-	return p.invoke(ctx, payload)
+	// A client that disconnects does not end the invocation.
+	out, err := p.invoke(context.WithoutCancel(ctx), payload, f.Timeout)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.idle = append(f.idle, p)
+	return out, err
 }
 
-// take gives a process, or nil for the right to start one.
-func (f *Function) take(ctx context.Context) (*process, error) {
-	select {
-	case p := <-f.idle:
-		return p, nil
-	default:
+// takeIdle returns a process that waits for work, or nil.
+func (f *Function) takeIdle() *process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.idle) > 0 {
+		p := f.idle[len(f.idle)-1]
+		f.idle = f.idle[:len(f.idle)-1]
+		if p.exited.Err() == nil {
+			return p
+		}
+		p.stop()
 	}
-	select {
-	case p := <-f.idle:
-		return p, nil
-	case <-f.places:
-		return nil, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return nil
 }
 
-func (f *Function) put(p *process) {
-	if p == nil {
-		f.places <- struct{}{}
-		return
-	}
-	f.idle <- p
-}
-
-// Stop ends all processes, after the invocations that are running.
+// Stop waits for running invocations and stops all processes.
 func (f *Function) Stop() {
 	for range f.Concurrency {
-		p, _ := f.take(context.Background())
+		f.slots <- struct{}{}
+	}
+	for p := f.takeIdle(); p != nil; p = f.takeIdle() {
 		p.stop()
 	}
 	for range f.Concurrency {
-		f.put(nil)
+		<-f.slots
 	}
 }
 
@@ -112,7 +100,7 @@ func (f *Function) Stop() {
 type process struct {
 	api     *RuntimeAPI
 	command *exec.Cmd
-	ended   chan struct{}
+	exited  context.Context // canceled when the process has exited
 }
 
 // start starts a process and waits until it asks for its first invocation.
@@ -121,22 +109,23 @@ func (f *Function) start() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{api: api, ended: make(chan struct{})}
-	p.command = exec.Command(f.Bootstrap)
+	exited, exit := context.WithCancel(context.Background())
+	p := &process{api: api, command: exec.Command(f.Bootstrap), exited: exited}
 	p.command.Env = Environment(f.Name, api.Addr(), f.Settings)
 	p.command.Stdout, p.command.Stderr = f.Output, f.Output
 	if err := p.command.Start(); err != nil {
+		exit()
 		_ = api.Close()
 		return nil, fmt.Errorf("starting %s: %w", f.Name, err)
 	}
 	go func() {
 		_ = p.command.Wait()
-		close(p.ended)
+		exit()
 	}()
 	select {
 	case <-api.Ready():
 		return p, nil
-	case <-p.ended:
+	case <-exited.Done():
 		err = ErrExited
 	case <-time.After(f.Timeout):
 		err = ErrTimedOut
@@ -145,44 +134,57 @@ func (f *Function) start() (*process, error) {
 	return nil, fmt.Errorf("starting %s: %w", f.Name, err)
 }
 
-func (p *process) invoke(ctx context.Context, payload []byte) ([]byte, error) {
+// invoke runs one invocation. If it times out, the process is stopped.
+func (p *process) invoke(ctx context.Context, payload []byte, timeout time.Duration) ([]byte, error) {
+	ctx, stopTimer := context.WithTimeoutCause(ctx, timeout, ErrTimedOut)
+	defer stopTimer()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watching := make(chan struct{})
-	defer close(watching)
-	go func() {
-		select {
-		case <-p.ended:
-			cancel(ErrExited)
-		case <-watching:
-		}
-	}()
+	stopWatching := context.AfterFunc(p.exited, func() { cancel(ErrExited) })
+	defer stopWatching()
 	out, err := p.api.Invoke(ctx, payload)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	if ctx.Err() != nil {
 		p.stop()
-		return nil, ErrTimedOut
-	case errors.Is(err, context.Canceled):
 		return nil, context.Cause(ctx)
 	}
 	return out, err
 }
 
-func (p *process) hasEnded() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
+// stop kills the process, as Lambda does, and waits until it has exited.
+func (p *process) stop() {
+	_ = p.command.Process.Kill()
+	<-p.exited.Done()
+	_ = p.api.Close()
 }
 
-// stop kills the process, as Lambda does, and waits for its end. A nil process has ended.
-func (p *process) stop() {
-	if p == nil {
-		return
+// Environment returns the environment of a function's process: the variables that Lambda sets, overridden by the
+// function's settings, and nothing of this process's own environment. The credentials are dummies.
+func Environment(function, runtimeAPI string, settings map[string]string) []string {
+	variables := map[string]string{
+		"AWS_LAMBDA_RUNTIME_API":          runtimeAPI,
+		"AWS_LAMBDA_FUNCTION_NAME":        function,
+		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_FORMAT":           "JSON",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + function,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      "2026/01/02/[$LATEST]00000000000000000000000000000000",
+		"AWS_REGION":                      "eu-west-1",
+		"AWS_DEFAULT_REGION":              "eu-west-1",
+		"AWS_ACCESS_KEY_ID":               "ASIADUMMY",
+		"AWS_SECRET_ACCESS_KEY":           "dummy",
+		"AWS_SESSION_TOKEN":               "dummy",
+		"LAMBDA_TASK_ROOT":                "/var/task",
+		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"_HANDLER":                        "bootstrap",
+		"LANG":                            "en_US.UTF-8",
+		"TZ":                              ":UTC",
+		"PATH":                            "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
 	}
-	_ = p.command.Process.Kill()
-	<-p.ended
-	_ = p.api.Close()
+	maps.Copy(variables, settings)
+	environment := make([]string, 0, len(variables))
+	for name, value := range variables {
+		environment = append(environment, name+"="+value)
+	}
+	return environment
 }

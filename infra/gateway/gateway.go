@@ -1,10 +1,9 @@
-// Package gateway runs the Lambda functions outside of AWS, as the programs that are deployed: it
-// turns HTTP requests into the events that an API Gateway HTTP API makes of them (payload format
-// 2.0), and hands these to built bootstraps over a Runtime API on loopback. It is for tests, which
-// can so send the same requests to the functions that they send to webhookctl serve.
+// Package gateway emulates the parts of AWS between an HTTP client and a Lambda function, so that tests can send the
+// functions, as built for deployment, the same requests that they send to "webhookctl serve". [Gateway] is an API
+// Gateway HTTP API (payload format 2.0), [Function] a Lambda function, and [RuntimeAPI] the Lambda Runtime API that its
+// processes talk to over loopback.
 //
-// What is known of how AWS does these things is done alike; where it is not known, the comment of
-// the code says what is assumed.
+// Comments say where the behavior of AWS is assumed and not known.
 package gateway
 
 import (
@@ -20,16 +19,10 @@ import (
 	"webhooks/shared/api"
 )
 
-const (
-	// maxBody is the largest request that the gateway takes, 10 MB.
-	maxBody = 10 << 20
-	// traceID stands in for the one of each request.
-	traceID = "Root=1-00000000-000000000000000000000000"
-)
+// maxBody is the size limit of a request body at an HTTP API: 10 MB.
+const maxBody = 10 << 20
 
-func decimal(n int) string { return strconv.Itoa(n) }
-
-// Invoker runs a function once: a [Function].
+// Invoker runs a function once. [Function] implements it.
 type Invoker interface {
 	Invoke(ctx context.Context, payload []byte) ([]byte, error)
 }
@@ -41,74 +34,69 @@ type Gateway struct {
 	now       func() time.Time
 }
 
-// New makes a Gateway that leads the routes of the API to functions, which are named as their
-// folders are.
+// New returns a Gateway that routes requests as the API's route table says. The functions are named after their
+// directories.
 func New(functions map[string]Invoker, now func() time.Time) *Gateway {
 	return &Gateway{functions: functions, routes: api.Routes(), now: now}
 }
 
-// ServeHTTP answers with what the function answers. What the gateway says by itself is, as at AWS,
-// {"message":"…"}.
+// ServeHTTP invokes the function of the matching route and writes its response. Errors of the gateway itself have the
+// body that AWS sends, {"message":"…"}.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	once, twice, ok := decodedPath(r.URL.EscapedPath())
+	path, ok := decodePath(r.URL.EscapedPath())
 	if !ok {
-		refuse(w, http.StatusBadRequest, "Bad Request")
+		writeError(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	found, ok := findRoute(g.routes, r.Method, once, twice)
+	found, ok := findRoute(g.routes, r.Method, path)
 	function := g.functions[found.function]
 	if !ok || function == nil {
-		refuse(w, http.StatusNotFound, "Not Found")
+		writeError(w, http.StatusNotFound, "Not Found")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+		writeError(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	}
-	now := g.now()
-	payload, err := newEvent(r, body, found, newID(), now)
+	payload, err := json.Marshal(newEvent(r, body, found, newID(), g.now()))
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
+		writeError(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
 	out, err := function.Invoke(r.Context(), payload)
 	switch {
 	case errors.Is(err, ErrTimedOut):
-		refuse(w, http.StatusServiceUnavailable, "Service Unavailable")
+		writeError(w, http.StatusServiceUnavailable, "Service Unavailable")
 	case err != nil:
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
+		writeError(w, http.StatusInternalServerError, "Internal Server Error")
 	default:
-		answer(w, out)
+		writeResponse(w, out)
 	}
 }
 
-// refuse writes an answer of the gateway's own.
-func refuse(w http.ResponseWriter, status int, message string) {
+func writeError(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-// functionResponse is what a function answers, in payload format 2.0.
-type functionResponse struct {
-	StatusCode      int               `json:"statusCode"`
-	Headers         map[string]string `json:"headers"`
-	Cookies         []string          `json:"cookies"`
-	Body            string            `json:"body"`
-	IsBase64Encoded bool              `json:"isBase64Encoded"`
-}
-
-// answer writes a function's answer. One that makes no sense is the function's failure.
-func answer(w http.ResponseWriter, out []byte) {
-	var response functionResponse
+// writeResponse writes what a function returned. Output that is not a valid response counts as a failed function.
+func writeResponse(w http.ResponseWriter, out []byte) {
+	var response struct {
+		StatusCode      int
+		Headers         map[string]string
+		Cookies         []string
+		Body            string
+		IsBase64Encoded bool
+	}
 	err := json.Unmarshal(out, &response)
 	body := []byte(response.Body)
 	if err == nil && response.IsBase64Encoded {
 		body, err = base64.StdEncoding.DecodeString(response.Body)
 	}
 	if err != nil || response.StatusCode < 200 || response.StatusCode > 599 {
-		refuse(w, http.StatusInternalServerError, "Internal Server Error")
+		writeError(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
 	for name, value := range response.Headers {
@@ -117,7 +105,7 @@ func answer(w http.ResponseWriter, out []byte) {
 	for _, cookie := range response.Cookies {
 		w.Header().Add("Set-Cookie", cookie)
 	}
-	w.Header().Set("Content-Length", decimal(len(body)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(response.StatusCode)
 	_, _ = w.Write(body)
 }

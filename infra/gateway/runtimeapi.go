@@ -3,27 +3,23 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
 
-// runtimePath is where the Runtime API is, in the version of it that there is.
+// runtimePath is the path prefix of the Runtime API in its only version.
 const runtimePath = "/2018-06-01/runtime/"
 
-// invocation is one run of a function.
 type invocation struct {
 	id       string
 	payload  []byte
 	deadline time.Time
-	done     chan result // has room for the one result
+	done     chan result // buffered: the result never blocks
 }
 
 type result struct {
@@ -31,18 +27,17 @@ type result struct {
 	err     error
 }
 
-// FunctionError is a failure that a function reported of itself, as one does whose handler returned
-// an error or panicked.
+// FunctionError is a failure that a function reported, because its handler returned an error or panicked.
 type FunctionError struct {
 	Type    string `json:"errorType"`
 	Message string `json:"errorMessage"`
 }
 
-// Error gives what the function said.
+// Error returns what the function reported.
 func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 
-// RuntimeAPI is Lambda's side of one execution environment: the server that a bootstrap asks for
-// its next invocation and gives its results to. It listens on loopback.
+// RuntimeAPI is Lambda's side of one execution environment: the server that a bootstrap asks for its next invocation
+// and sends its results to. It listens on loopback.
 type RuntimeAPI struct {
 	name   string // of the function
 	work   chan *invocation
@@ -71,29 +66,25 @@ func NewRuntimeAPI(name string) (*RuntimeAPI, error) {
 	mux.HandleFunc("GET "+runtimePath+"invocation/next", a.next)
 	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/response", a.response)
 	mux.HandleFunc("POST "+runtimePath+"invocation/{id}/error", a.failure)
-	mux.HandleFunc("POST "+runtimePath+"init/error", a.initFailure)
+	mux.HandleFunc("POST "+runtimePath+"init/error", accept) // the bootstrap exits after this
 	a.server = &http.Server{Handler: mux}
 	go func() { _ = a.server.Serve(listener) }()
 	return a, nil
 }
 
-// Addr is host and port, for AWS_LAMBDA_RUNTIME_API.
+// Addr returns host and port, for AWS_LAMBDA_RUNTIME_API.
 func (a *RuntimeAPI) Addr() string { return a.addr }
 
-// Ready is closed when the bootstrap asks for its first invocation: it has started.
+// Ready returns a channel that is closed when the bootstrap asks for its first invocation: it has started.
 func (a *RuntimeAPI) Ready() <-chan struct{} { return a.ready }
 
-// Close ends the server and every request that waits there.
+// Close stops the server and ends every pending request.
 func (a *RuntimeAPI) Close() error { return a.server.Close() }
 
-// Invoke waits until the bootstrap takes the payload, and then for its result. It ends with ctx,
-// whose deadline the function is told. The error is a [*FunctionError] where the function reports
-// one.
+// Invoke waits until the bootstrap takes the payload, and then for its result, or until ctx ends. ctx must have a
+// deadline, which is passed on to the function. If the function reports a failure, the error is a [*FunctionError].
 func (a *RuntimeAPI) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return nil, errors.New("an invocation needs a deadline")
-	}
+	deadline, _ := ctx.Deadline()
 	run := &invocation{id: newID(), payload: payload, deadline: deadline, done: make(chan result, 1)}
 	select {
 	case a.work <- run:
@@ -108,7 +99,7 @@ func (a *RuntimeAPI) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	}
 }
 
-// next answers with an invocation as soon as there is one.
+// next responds with an invocation as soon as there is one.
 func (a *RuntimeAPI) next(w http.ResponseWriter, r *http.Request) {
 	a.once.Do(func() { close(a.ready) })
 	var run *invocation
@@ -131,7 +122,7 @@ func (a *RuntimeAPI) next(w http.ResponseWriter, r *http.Request) {
 
 func (a *RuntimeAPI) response(w http.ResponseWriter, r *http.Request) {
 	payload, err := io.ReadAll(r.Body)
-	a.finish(w, r.PathValue("id"), result{payload, err})
+	a.finish(w, r, result{payload, err})
 }
 
 func (a *RuntimeAPI) failure(w http.ResponseWriter, r *http.Request) {
@@ -139,34 +130,30 @@ func (a *RuntimeAPI) failure(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(r.Body).Decode(reported); err != nil {
 		reported.Message = err.Error()
 	}
-	a.finish(w, r.PathValue("id"), result{err: reported})
+	a.finish(w, r, result{err: reported})
 }
 
-// finish gives the running invocation its result; for any other, the bootstrap is told that there
-// is none.
-func (a *RuntimeAPI) finish(w http.ResponseWriter, id string, r result) {
+// finish hands over the result of the running invocation. The result of any other is rejected.
+func (a *RuntimeAPI) finish(w http.ResponseWriter, r *http.Request, got result) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.running == nil || a.running.id != id {
+	if a.running == nil || a.running.id != r.PathValue("id") {
 		http.Error(w, `{"errorType":"InvalidRequestID"}`, http.StatusBadRequest)
 		return
 	}
-	a.running.done <- r
+	a.running.done <- got
 	a.running = nil
+	accept(w, r)
+}
+
+func accept(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = io.WriteString(w, `{"status":"OK"}`)
 }
 
-// initFailure takes note that the bootstrap could not start; it ends by itself after that.
-func (a *RuntimeAPI) initFailure(w http.ResponseWriter, _ *http.Request) {
-	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"OK"}`)
-}
-
-// newID makes an id in the form of Lambda's.
+// newID returns a random ID in the form that Lambda uses.
 func newID() string {
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	text := hex.EncodeToString(random[:])
-	return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

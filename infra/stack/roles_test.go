@@ -1,240 +1,234 @@
 package stack
 
 import (
-	"context"
-	"crypto/rand"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"runtime"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/oklog/ulid/v2"
-
-	"webhooks/infra/bootstrap"
-	"webhooks/infra/gateway"
-	"webhooks/shared/access"
-	"webhooks/shared/dynamo"
-	"webhooks/shared/dynamo/dynamotest"
-	"webhooks/shared/webhook"
 )
 
-// motoEndpoint gives the URL of a moto server.
-func motoEndpoint(t testing.TB) string {
-	t.Helper()
-	return required(t, "WEBHOOKS_TEST_MOTO_ENDPOINT", "a moto server, such as infra/moto/moto starts")
+// statement is one of a role's policy, in the only form that the template may use: it allows actions on
+// one resource, and if the resource has a rule, for certain values of that rule's condition key.
+type statement struct {
+	sid      string
+	actions  []string
+	resource string
+	key      string
+	patterns []string
 }
 
-// Every function, built as it is deployed, does all that it can do under its role's own policies,
-// which an enforcer evaluates on each of its requests: nothing is denied, and there is no action, no
-// resource and no key in a policy that was not of use.
-func TestFunctionsUnderTheirRoles(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("functions are built for Linux, and run there alone")
-	}
-	w := newWorld(t)
-	server := httptest.NewServer(w)
-	defer server.Close()
-	w.useEverything(t, server.URL)
-	// Another process finds the data key that the first one made.
-	w.functions["create-webhook"].Stop()
-	w.call(t, server.URL, http.StatusCreated, http.MethodPost, "/webhooks", creation, "Idempotency-Key", "first")
+// grant is the smallest part of a statement that could be taken away. Without a condition, key and
+// pattern are empty.
+type grant struct{ sid, action, resource, key, pattern string }
 
-	for name, e := range w.enforcers {
-		if e.denied != nil {
-			t.Errorf("%s was denied %v", name, e.denied)
+func (s statement) grants() []grant {
+	var all []grant
+	for _, action := range s.actions {
+		for _, pattern := range s.patterns {
+			all = append(all, grant{s.sid, action, s.resource, s.key, pattern})
 		}
-		for _, s := range e.statements {
-			for _, use := range uses(s) {
-				if problem := e.tooMuch(use); problem != "" {
-					t.Errorf("the role of %s, %v: %s", name, use, problem)
+		if s.patterns == nil {
+			all = append(all, grant{sid: s.sid, action: action, resource: s.resource})
+		}
+	}
+	return all
+}
+
+// access is one thing that a request does, as IAM sees it: an action on a resource, with the values of
+// condition keys.
+type access struct {
+	action, resource string
+	context          map[string][]string
+}
+
+// allows reports whether the statement allows the access: each value must match a pattern, and there must
+// be one, or ForAllValues would be true for a request without any.
+func (s statement) allows(a access) bool {
+	if !slices.Contains(s.actions, a.action) || s.resource != a.resource {
+		return false
+	}
+	values := a.context[s.key]
+	return s.key == "" || len(values) > 0 && !slices.ContainsFunc(values, func(value string) bool {
+		return !slices.ContainsFunc(s.patterns, func(pattern string) bool { return like(pattern, value) })
+	})
+}
+
+// like is IAM's StringLike for patterns without a question mark.
+func like(pattern, value string) bool {
+	return regexp.MustCompile(`^(?s:` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `)$`).MatchString(value)
+}
+
+func TestAllows(t *testing.T) {
+	s := statement{"Read", []string{"dynamodb:GetItem"}, "table", "dynamodb:LeadingKeys", []string{"C#*", "TYPES"}}
+	for _, test := range []struct {
+		name, action, resource string
+		keys                   []string
+		want                   bool
+	}{
+		{"one key", "dynamodb:GetItem", "table", []string{"C#a#E#b/c\n"}, true},
+		{"every key", "dynamodb:GetItem", "table", []string{"C#a", "TYPES"}, true},
+		{"one key of several", "dynamodb:GetItem", "table", []string{"C#a", "K#a"}, false},
+		{"a longer key", "dynamodb:GetItem", "table", []string{"TYPES2"}, false},
+		{"no key", "dynamodb:GetItem", "table", nil, false},
+		{"another table", "dynamodb:GetItem", "other", []string{"C#a"}, false},
+		{"another action", "dynamodb:Query", "table", []string{"C#a"}, false},
+	} {
+		a := access{test.action, test.resource, map[string][]string{"dynamodb:LeadingKeys": test.keys}}
+		if got := s.allows(a); got != test.want {
+			t.Errorf("%s: allowed %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// rule says how roles may refer to a resource: by actions of a service, under one condition.
+type rule struct {
+	service, operator, key string
+	values                 []string
+}
+
+// rules are for the resources that roles can name, in addition to the function's log group.
+var rules = map[string]rule{
+	"SubscriptionsTable.Arn": {"dynamodb:", "ForAllValues:StringLike", "dynamodb:LeadingKeys", families},
+	"TokenKey.Arn":           {"kms:", "StringEquals", "kms:EncryptionContext:purpose", []string{"webhook-tokens"}},
+}
+
+// families are the kinds of partitions of the table, as patterns of IAM.
+var families = []string{"K#*", "C#*", "C#*#E#*", "C#*#I#*", "C#*#TYPES", "TYPES", "DATAKEYS"}
+
+// roleOf returns what a function's role allows. The test fails if the role has anything that is not in
+// the one form that statement describes.
+func roleOf(t testing.TB, s *template, function string) []statement {
+	t.Helper()
+	id := logicalID(function)
+	role := properties[struct {
+		AssumeRolePolicyDocument any
+		Policies                 []struct {
+			PolicyName     string
+			PolicyDocument struct {
+				Version   string
+				Statement []struct {
+					Sid, Effect, Resource string
+					Action                []string
+					Condition             map[string]map[string][]string
+				}
+			}
+		}
+	}](t, s, id+"Role")
+	same(t, "who may assume the role of "+function, role.AssumeRolePolicyDocument, `{"Version": "2012-10-17", "Statement": [
+		{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)
+	var all []statement
+	logs := 0
+	for _, policy := range role.Policies {
+		for _, st := range policy.PolicyDocument.Statement {
+			r, ok := rules[st.Resource]
+			wrongService := func(action string) bool {
+				return strings.Contains(action, "*") || !strings.HasPrefix(action, r.service)
+			}
+			values := st.Condition[r.operator][r.key]
+			writesLog := slices.Equal(st.Action, []string{"logs:CreateLogStream", "logs:PutLogEvents"})
+			switch {
+			case st.Effect != "Allow" || policy.PolicyDocument.Version != "2012-10-17":
+				t.Errorf("%s: %s is of effect %q and version %q", function, st.Sid, st.Effect, policy.PolicyDocument.Version)
+			case st.Resource == id+"Logs.Arn" && st.Condition == nil && writesLog:
+				logs++
+				continue
+			case !ok || slices.ContainsFunc(st.Action, wrongService):
+				t.Errorf("%s: %s allows %q on %s", function, st.Sid, st.Action, st.Resource)
+			case r.key == "" && st.Condition != nil,
+				r.key != "" && (len(st.Condition) != 1 || len(st.Condition[r.operator]) != 1 || len(values) == 0):
+				t.Errorf("%s: %s has the condition %v, want only %q of %q", function, st.Sid, st.Condition, r.operator, r.key)
+			}
+			for _, value := range values {
+				if !slices.Contains(r.values, value) {
+					t.Errorf("%s: %s allows %s, want values of %q", function, st.Sid, value, r.values)
+				}
+			}
+			all = append(all, statement{st.Sid, st.Action, st.Resource, r.key, values})
+		}
+	}
+	if logs != 1 {
+		t.Errorf("%s: %d statements allow writing its log, want 1", function, logs)
+	}
+	return all
+}
+
+// Each function has its own role, and nothing else in the stack grants permissions.
+func testRoles(t *testing.T, s *template) {
+	var roles []string
+	for _, name := range functions() {
+		roles = append(roles, logicalID(name)+"Role")
+		roleOf(t, s, name)
+	}
+	slices.Sort(roles)
+	if got := s.idsOf("AWS::IAM::Role"); !slices.Equal(got, roles) {
+		t.Errorf("the roles are %q, want %q", got, roles)
+	}
+	known := []string{
+		"AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::DynamoDB::Table",
+		"AWS::IAM::Role", "AWS::KMS::Alias", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Logs::LogGroup",
+	}
+	for id, r := range s.Resources {
+		if !slices.Contains(known, r.Type) {
+			t.Errorf("%s is of type %s: check what it allows to whom, then add the type here", id, r.Type)
+		}
+	}
+}
+
+// matches reports whether the grant plays a part in allowing the access, and with which values.
+func (g grant) matches(a access) (values []string, ok bool) {
+	if g.action != a.action || g.resource != a.resource {
+		return nil, false
+	}
+	for _, value := range a.context[g.key] {
+		if like(g.pattern, value) {
+			values = append(values, value)
+		}
+	}
+	return values, g.key == "" || values != nil
+}
+
+// tooMuch says why a grant should not be in its role, given the values it was used with.
+func (g grant) tooMuch(used map[grant][]string) string {
+	values, ok := used[g]
+	if !ok {
+		return "it is never used"
+	}
+	for _, narrower := range families {
+		isNarrower := narrower != g.pattern && like(g.pattern, narrower)
+		if isNarrower && !slices.ContainsFunc(values, func(v string) bool { return !like(narrower, v) }) {
+			return "it is only used for " + narrower
+		}
+	}
+	return ""
+}
+
+// TestFunctionsUnderTheirRoles runs every function, built as it is deployed, under its role: nothing that
+// it does is denied, and every grant of its role is used.
+func TestFunctionsUnderTheirRoles(t *testing.T) {
+	w := newWorld(t)
+	w.useEverything(t)
+	for name, e := range w.enforcers {
+		for _, denied := range e.denied {
+			t.Errorf("%s was denied %s", name, denied)
+		}
+		for _, st := range e.statements {
+			for _, g := range st.grants() {
+				if problem := g.tooMuch(e.used); problem != "" {
+					t.Errorf("the role of %s allows %+v: %s", name, g, problem)
 				}
 			}
 		}
 	}
 }
 
-// families are the kinds of partitions that the table has, in patterns of IAM.
-func families() []string {
-	return []string{"K#*", "C#*", "C#*#E#*", "C#*#I#*", "C#*#TYPES", "TYPES", "DATAKEYS"}
-}
-
-// tooMuch says why a use should not be in the policy as it is, or nothing.
-func (e *enforcer) tooMuch(u use) string {
-	values, ok := e.used[u]
-	switch {
-	case strings.HasPrefix(u.action, "logs:"):
-		return "" // it is Lambda that writes the logs
-	case !ok:
-		return "it is never needed"
-	case u.key == "":
-		return "nothing is asked for besides, neither leading keys nor an encryption context"
-	case u.key != "dynamodb:LeadingKeys":
-		return ""
-	case !slices.Contains(families(), u.pattern):
-		return fmt.Sprintf("the pattern is none of %q", families())
-	}
-	for _, narrower := range families() {
-		if narrower != u.pattern && like(u.pattern, narrower) && !slices.ContainsFunc(values, func(v string) bool { return !like(narrower, v) }) {
-			return "all it is needed for is " + narrower
-		}
-	}
-	return ""
-}
-
-// world is the functions behind a gateway, each with an enforcer of its role before its AWS.
-type world struct {
-	http.Handler
-	functions map[string]*gateway.Function
-	enforcers map[string]*enforcer
-	key       string // API key of the company acme
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	dynamoDB, moto := dynamotest.Endpoint(t), motoEndpoint(t)
-	stack := deploy(t, source(t), nil)
-	stack.values["AWS::StackName"] = "test-" + ulid.Make().String()
-	tokenKey := newTokenKey(t, moto)
-	stack.attribute = func(id, attribute string) any {
-		if id == "TokenKey" && attribute == "Arn" {
-			return tokenKey
-		}
-		return stack.named(id, attribute)
-	}
-	w := &world{functions: make(map[string]*gateway.Function), enforcers: make(map[string]*enforcer)}
-	store := newTable(t, stack.ref("SubscriptionsTable").(string))
-	w.key = newKey(t, store)
-	invokers := make(map[string]gateway.Invoker)
-	for name, id := range functionIDs(t, stack.template) {
-		e := newEnforcer(t, map[string]string{dynamoDBService: dynamoDB, kmsService: moto},
-			stack.role(roleOf(stack, id)).statements(), func(string) string { return "SubscriptionsTable.Arn" })
-		w.enforcers[name] = e
-		settings := stack.variables(id)
-		settings["WEBHOOKS_DYNAMODB_ENDPOINT"] = e.URL
-		if _, ok := settings["WEBHOOKS_KMS_ENDPOINT"]; ok {
-			settings["WEBHOOKS_KMS_ENDPOINT"] = e.URL
-			settings["WEBHOOKS_TLS_CHECK"] = "off" // there is no public host to create a webhook for
-		}
-		w.functions[name] = gateway.NewFunction(gateway.Config{
-			Name: name, Bootstrap: program(t, name), Settings: settings, Timeout: 15 * time.Second, Concurrency: 1, Output: io.Discard,
-		})
-		t.Cleanup(w.functions[name].Stop)
-		invokers[name] = w.functions[name]
-	}
-	w.Handler = gateway.New(invokers, time.Now)
-	return w
-}
-
-// program builds a function for this machine.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := bootstrap.Build(t.Context(), name, bootstrap.Native(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func newTokenKey(t *testing.T, endpoint string) (arn string) {
-	t.Helper()
-	client := kms.New(kms.Options{
-		Region: "eu-west-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
-	made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return *made.KeyMetadata.Arn
-}
-
-// newKey makes an API key of acme, and the event types to subscribe to, as an operator does.
-func newKey(t *testing.T, store *dynamo.Store) string {
-	t.Helper()
-	secret, err := access.NewSecret(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := access.HashSecret(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	err = store.CreateKey(t.Context(), access.Key{
-		ID: access.NewKeyID("acme", ulid.Make().String()), Company: "acme", Permissions: access.Permissions(), Hash: hash, CreatedAt: now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, company := range []string{"", "acme"} {
-		if err := store.AddEventType(t.Context(), webhook.EventType{Name: "a" + company, Company: company, AddedAt: now}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return secret
-}
-
-const creation = `{"webhook":{"name":"n","url":"https://example.com/","events":["a","aacme"]}}`
-
-// useEverything calls every route, on each of the ways that the store knows.
-func (w *world) useEverything(t *testing.T, url string) {
-	t.Helper()
-	w.call(t, url, http.StatusOK, http.MethodGet, "/webhooks/types", "")
-	first := w.call(t, url, http.StatusCreated, http.MethodPost, "/webhooks", creation, "Idempotency-Key", "first")
-	again := w.call(t, url, http.StatusCreated, http.MethodPost, "/webhooks", creation, "Idempotency-Key", "first")
-	if first != again {
-		t.Errorf("a repeated creation made %s after %s", again, first)
-	}
-	second := w.call(t, url, http.StatusCreated, http.MethodPost, "/webhooks", creation)
-	third := w.call(t, url, http.StatusCreated, http.MethodPost, "/webhooks", creation)
-	w.call(t, url, http.StatusOK, http.MethodGet, "/webhooks", "")
-	w.call(t, url, http.StatusOK, http.MethodGet, "/webhooks?size=1&page=3", "")
-	w.call(t, url, http.StatusOK, http.MethodGet, first, "")
-	w.call(t, url, http.StatusOK, http.MethodGet, "/webhook?webhookId="+second[len("/webhooks/"):], "")
-	w.call(t, url, http.StatusOK, http.MethodDelete, third, "")
-	w.call(t, url, http.StatusNotFound, http.MethodDelete, "/webhook?webhookId="+third[len("/webhooks/"):], "")
-	w.call(t, url, http.StatusOK, http.MethodDelete, "/webhooks?webhookId="+second[len("/webhooks/"):], "")
-}
-
-// call makes a request, and gives the Location of what it made.
-func (w *world) call(t *testing.T, url string, want int, method, path, body string, header ...string) (location string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+w.key)
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	said, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != want {
-		t.Fatalf("%s %s: %v %s, error %v, want %d; denied: %v", method, path, response.StatusCode, said, err, want, w.denied())
-	}
-	return response.Header.Get("Location")
-}
-
 func (w *world) denied() string {
 	var all []string
-	for name, e := range w.enforcers {
-		e.mu.Lock()
-		for _, what := range e.denied {
-			all = append(all, fmt.Sprintf("%s: %s", name, what))
-		}
-		e.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(w.enforcers)) {
+		w.enforcers[name].mu.Lock()
+		all = append(all, fmt.Sprintf("%s: %v", name, w.enforcers[name].denied))
+		w.enforcers[name].mu.Unlock()
 	}
 	return strings.Join(all, "; ")
 }

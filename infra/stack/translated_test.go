@@ -4,251 +4,287 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"webhooks/shared/api"
+	"webhooks/shared/dynamo"
 )
 
-// TestTranslated holds what CloudFormation gets, with every parameter at its default.
+// TestTranslated checks what CloudFormation gets if every parameter has its default.
 func TestTranslated(t *testing.T) {
-	stack := translated(t, nil)
-	for name, test := range map[string]func(*testing.T, *deployment){
-		"functions":   testFunctions,
-		"logs":        testLogs,
-		"permissions": testNoWildcards,
-		"roles":       testRoles,
-		"secrets":     testNoSecrets,
-		"table":       testTable,
-		"key":         testTokenKey,
-		"API":         testAPI,
-		"access log":  testAccessLog,
-		"alarms":      testAlarms,
-		"dashboard":   testDashboard,
+	s := resolved(t)
+	for name, test := range map[string]func(*testing.T, *template){
+		"functions": testFunctions, "roles": testRoles, "routes": testRoutes, "API": testAPI, "storage": testStorage,
+		"tables create": testTablesCreate, "alarms": testAlarms, "dashboard": testDashboard, "outputs": testOutputs,
 	} {
-		t.Run(name, func(t *testing.T) {
-			stack.t = t
-			test(t, stack)
-		})
+		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
 }
 
-func testFunctions(t *testing.T, stack *deployment) {
-	const gatewayTimeout = 30 * time.Second // the longest that an HTTP API waits for a function
-	ids := stack.ofType(t, "AWS::Lambda::Function")
-	roles := make(map[string]bool)
-	for _, id := range ids {
-		written := stack.Resources[id].Properties
-		worked := stack.properties(id)
-		for property, want := range map[string]any{
-			"Runtime":      "provided.al2023",
-			"Handler":      "bootstrap",
-			"FunctionName": "test-" + folder(id),
-			"MemorySize":   stack.values["MemorySize"],
-			"PackageType":  nil,
-			"VpcConfig":    nil,
-		} {
-			if worked[property] != want {
-				t.Errorf("%s: %s is %v, want %v", id, property, worked[property], want)
-			}
-		}
-		if got, want := fmt.Sprint(written["Architectures"]), "[map[Ref:Architecture]]"; got != want {
-			t.Errorf("%s: the architecture is %s, want the parameter", id, got)
-		}
-		roles[roleOf(stack, id)] = true
-		// The code ends a request in time to answer it, and the gateway waits for the answer.
-		timeout := time.Duration(worked["Timeout"].(float64)) * time.Second
-		if timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout {
-			t.Errorf("%s: the timeout is %v", id, timeout)
-		}
-	}
-	if all := stack.ofType(t, "AWS::IAM::Role"); !slices.Equal(sorted(roles), all) || len(all) != len(ids) {
-		t.Errorf("%d functions have the roles %q; all roles are %q", len(ids), sorted(roles), all)
-	}
+// environments are the variables of the functions that have more than the common ones.
+var environments = map[string]map[string]any{
+	"create-webhook": {
+		"WEBHOOKS_QUOTA": 1000, "WEBHOOKS_KMS_KEY": "TokenKey.Arn",
+		// For local runs.
+		"WEBHOOKS_KMS_ENDPOINT": "", "WEBHOOKS_TOKEN_KEY": "", "WEBHOOKS_TLS_CHECK": "", "WEBHOOKS_ALLOW_NETWORKS": "",
+		"WEBHOOKS_CA_FILE": "", "WEBHOOKS_CA_PEM": "",
+	},
 }
 
-func testLogs(t *testing.T, stack *deployment) {
-	groups := make(map[string]string) // ids by names
-	for _, id := range stack.ofType(t, "AWS::Logs::LogGroup") {
-		r, worked := stack.Resources[id], stack.properties(id)
-		groups[worked["LogGroupName"].(string)] = id
-		if worked["RetentionInDays"] != stack.values["LogRetentionDays"] || r.DeletionPolicy != "Delete" {
-			t.Errorf("%s is kept for %v days and deleted with %q", id, worked["RetentionInDays"], r.DeletionPolicy)
-		}
+func testFunctions(t *testing.T, s *template) {
+	const timeout, gatewayTimeout = 15 * time.Second, 30 * time.Second
+	if timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout {
+		t.Errorf("a timeout of %v leaves no time to respond", timeout)
 	}
-	for _, id := range stack.ofType(t, "AWS::Lambda::Function") {
-		got := stack.properties(id)["LoggingConfig"]
-		want := map[string]any{
-			"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/aws/lambda/test-" + folder(id),
-		}
-		if !maps.Equal(got.(map[string]any), want) || groups[want["LogGroup"].(string)] == "" {
-			t.Errorf("%s logs to %v, want %v; there are the groups %q", id, got, want, sorted(groups))
-		}
-		// The role writes to this group and to no other.
-		var writes []string
-		for _, s := range stack.role(roleOf(stack, id)).statements() {
-			if slices.ContainsFunc(s.Action, func(action string) bool { return strings.HasPrefix(action, "logs:") }) {
-				writes = append(writes, fmt.Sprint(s.Action, s.Resource))
-			}
-		}
-		group := groups[want["LogGroup"].(string)]
-		if want := "[logs:CreateLogStream logs:PutLogEvents] [" + group + ".Arn]"; !slices.Equal(writes, []string{want}) {
-			t.Errorf("%s may do %q with logs, want %q", id, writes, want)
-		}
-	}
-}
-
-// testNoWildcards finds asterisks in what policies allow, on what, and to whom.
-func testNoWildcards(t *testing.T, stack *deployment) {
-	known := map[string]string{
-		"TokenKey Action kms:*": "the key's policy hands all decisions to IAM, as AWS advises",
-		"TokenKey Resource *":   "in a key's policy that is the key",
-	}
-	// The stage is a wildcard in what SAM makes; the API, the method and the path are not.
-	permission := regexp.MustCompile(`^arn:aws:execute-api:eu-west-1:123456789012:Api/\*/[A-Z]+/[a-z/]+\*?$`)
-	found := make(map[string]bool)
-	for id, r := range stack.Resources {
-		for _, part := range policyParts(stack.value(r.Properties)) {
-			text := id + " " + part
-			if strings.Contains(part, "*") && !permission.MatchString(strings.TrimPrefix(part, "SourceArn ")) {
-				found[text] = true
-			}
-			if strings.HasPrefix(part, "NotAction") || strings.HasPrefix(part, "NotResource") || strings.HasPrefix(part, "NotPrincipal") {
-				t.Errorf("%s: a policy that allows all but something", text)
-			}
-		}
-	}
-	for _, text := range sorted(found) {
-		if known[text] == "" {
-			t.Errorf("%s: a wildcard in a policy", text)
-		}
-	}
-	for _, text := range sorted(known) {
-		if !found[text] {
-			t.Errorf("%s is listed here and does not occur: take it off the list", text)
-		}
-	}
-}
-
-// policyParts gives the actions, resources and principals in a resource, as "Action sts:AssumeRole".
-func policyParts(v any) []string {
-	var parts []string
-	switch v := v.(type) {
-	case []any:
-		for _, element := range v {
-			parts = append(parts, policyParts(element)...)
-		}
-	case map[string]any:
-		for name, value := range v {
-			switch name {
-			case "Action", "Resource", "Principal", "SourceArn", "NotAction", "NotResource", "NotPrincipal":
-				for _, text := range leaves(value) {
-					parts = append(parts, name+" "+text)
-				}
-			default:
-				parts = append(parts, policyParts(value)...)
-			}
-		}
-	}
-	return parts
-}
-
-// leaves gives the texts in a value.
-func leaves(v any) []string {
 	var all []string
-	switch v := v.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		for _, element := range v {
-			all = append(all, leaves(element)...)
+	for _, name := range functions() {
+		id := logicalID(name)
+		all = append(all, id+"Function")
+		environment := map[string]any{"GOMAXPROCS": "1", "WEBHOOKS_SUBSCRIPTIONS_TABLE": "SubscriptionsTable", "WEBHOOKS_DYNAMODB_ENDPOINT": ""}
+		maps.Copy(environment, environments[name])
+		variables, err := json.Marshal(environment)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case map[string]any:
-		for _, element := range v {
-			all = append(all, leaves(element)...)
-		}
+		got := maps.Clone(s.Resources[id+"Function"].Properties)
+		maps.DeleteFunc(got, func(property string, _ any) bool {
+			return slices.Contains([]string{"Code", "Description", "Tags"}, property)
+		})
+		same(t, name, got, fmt.Sprintf(`{
+			"FunctionName": "test-%s", "Role": "%[2]sRole.Arn", "Runtime": "provided.al2023", "Handler": "bootstrap",
+			"Architectures": ["arm64"], "MemorySize": 512, "Timeout": %[3]v, "Environment": {"Variables": %[4]s},
+			"LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "%[2]sLogs"}
+		}`, name, id, timeout.Seconds(), variables))
+		testLogGroup(t, s, id+"Logs", "/aws/lambda/test-"+name)
 	}
-	return all
+	slices.Sort(all)
+	if got := s.idsOf("AWS::Lambda::Function"); !slices.Equal(got, all) {
+		t.Errorf("the functions are %q, want %q", got, all)
+	}
 }
 
-// testNoSecrets holds that nothing that can be looked up in the console is a secret: the settings that
-// could hold one are empty, and the outputs are these.
-func testNoSecrets(t *testing.T, stack *deployment) {
-	for _, id := range stack.ofType(t, "AWS::Lambda::Function") {
-		var got struct{ Variables map[string]any }
-		convert(t, stack.properties(id)["Environment"], &got)
-		for name, value := range got.Variables {
-			allowed := []string{"", "1", "test-subscriptions", "TokenKey.Arn", fmt.Sprint(stack.values["WebhookQuota"])}
-			if !slices.Contains(allowed, fmt.Sprint(value)) {
-				t.Errorf("%s: %s is %v, want one of %q", id, name, value, allowed)
-			}
+func testLogGroup(t *testing.T, s *template, id, name string) {
+	t.Helper()
+	same(t, id, s.Resources[id], fmt.Sprintf(`{"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete",
+		"Properties": {"LogGroupName": "%s", "RetentionInDays": 30}}`, name))
+}
+
+// Every route of the code calls its function, which the gateway may invoke for that route, and every
+// function has a directory with its wiring and an event for one of its routes.
+func testRoutes(t *testing.T, s *template) {
+	want := make(map[string]string) // functions by routes
+	for _, r := range api.Routes() {
+		want[r.Method+" "+r.Path] = r.Function
+	}
+	byID := make(map[string]string)
+	for _, name := range functions() {
+		byID[logicalID(name)+"Function"] = name
+	}
+	var body struct {
+		Paths map[string]map[string]struct {
+			Integration struct{ URI, Type, PayloadFormatVersion string } `json:"x-amazon-apigateway-integration"`
 		}
 	}
-	want := map[string]string{
-		"ApiUrl":                 "https://Api.execute-api.eu-west-1.amazonaws.com",
-		"TablePrefix":            "test-",
-		"SubscriptionsTableName": "test-subscriptions",
-		"TokenKeyArn":            "TokenKey.Arn",
-		"DashboardUrl":           "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/test",
-	}
+	decode(t, s.Resources["Api"].Properties["Body"], &body)
 	got := make(map[string]string)
-	for name, o := range stack.Outputs {
-		if stack.holds(o.Condition) {
-			got[name] = stack.text(o.Value)
+	for path, methods := range body.Paths {
+		for method, route := range methods {
+			i := route.Integration
+			id := regexp.MustCompile(`functions/(\w+)\.Arn/invocations$`).FindStringSubmatch(i.URI)
+			if id == nil || i.Type != "aws_proxy" || i.PayloadFormatVersion != "2.0" {
+				t.Fatalf("%s %s: %+v", method, path, i)
+			}
+			got[strings.ToUpper(method)+" "+path] = byID[id[1]]
 		}
 	}
-	if !maps.Equal(got, want) {
-		t.Errorf("outputs are %v, want %v", got, want)
+	permitted := make(map[string]string)
+	for _, id := range s.idsOf("AWS::Lambda::Permission") {
+		p := properties[struct{ Action, Principal, FunctionName, SourceArn string }](t, s, id)
+		// SAM replaces a variable in the path by an asterisk.
+		source := regexp.MustCompile(`^arn:aws:execute-api:eu-west-1:123456789012:Api/\*/([A-Z]+)(/.*)$`).FindStringSubmatch(p.SourceArn)
+		if p.Action != "lambda:InvokeFunction" || p.Principal != "apigateway.amazonaws.com" || source == nil {
+			t.Fatalf("%s: %+v", id, p)
+		}
+		permitted[source[1]+" "+strings.Replace(source[2], "*", "{webhookId}", 1)] = byID[p.FunctionName]
 	}
-	for name, p := range stack.Parameters {
-		if text, ok := p.Default.(string); ok && strings.Contains(text, "resolve:") {
-			t.Errorf("parameter %s has a secret as its default", name)
+	if !maps.Equal(got, want) || !maps.Equal(permitted, want) {
+		t.Errorf("the routes are\n%v\nof which the gateway may invoke\n%v\nwant\n%v", got, permitted, want)
+	}
+	files, err := filepath.Glob("../../functions/*/*")
+	if err != nil || len(files) != 2*len(functions()) {
+		t.Errorf("functions/ has the files %q, error %v, want main.go and event.json for each of %q", files, err, functions())
+	}
+	for _, name := range functions() {
+		text, err := os.ReadFile(filepath.Join("../../functions", name, "event.json"))
+		var event struct{ Version, RouteKey string }
+		if err != nil || json.Unmarshal(text, &event) != nil || event.Version != "2.0" || want[event.RouteKey] != name {
+			t.Errorf("event.json of %s is for the route %q, error %v", name, event.RouteKey, err)
 		}
 	}
 }
 
-func testTable(t *testing.T, stack *deployment) {
-	const id = "SubscriptionsTable"
-	testKept(t, stack, id, "Retain")
-	testProperties(t, stack, id, map[string]string{
-		"BillingMode":                      `"PAY_PER_REQUEST"`,
-		"SSESpecification":                 `{"SSEEnabled":true,"SSEType":"KMS"}`,
-		"PointInTimeRecoverySpecification": `{"PointInTimeRecoveryEnabled":true}`,
-		"TimeToLiveSpecification":          `{"AttributeName":"ttl","Enabled":true}`,
-		"DeletionProtectionEnabled":        `true`,
-	})
-}
-
-func testTokenKey(t *testing.T, stack *deployment) {
-	const id = "TokenKey"
-	testKept(t, stack, id, "RetainExceptOnCreate")
-	testProperties(t, stack, id, map[string]string{
-		"EnableKeyRotation":   `true`,
-		"PendingWindowInDays": `30`,
-		"KeyPolicy": `{"Statement":[{"Action":"kms:*","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},` +
-			`"Resource":"*","Sid":"DecidedByIAM"}],"Version":"2012-10-17"}`,
-	})
-	testProperties(t, stack, "TokenKeyAlias", map[string]string{"AliasName": `"alias/test-tokens"`, "TargetKeyId": `"TokenKey"`})
-}
-
-// testKept holds that a resource outlives the stack, and its own replacement.
-func testKept(t *testing.T, stack *deployment, id, policy string) {
+// decode converts a value to a Go type, as far as that has fields for it.
+func decode(t testing.TB, from, to any) {
 	t.Helper()
-	if r := stack.Resources[id]; r.DeletionPolicy != policy || r.UpdateReplacePolicy != "Retain" {
-		t.Errorf("%s has the policies %q and %q, want %s and Retain", id, r.DeletionPolicy, r.UpdateReplacePolicy, policy)
+	encoded, err := json.Marshal(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(encoded, to); err != nil {
+		t.Fatalf("%v: %s", err, encoded)
 	}
 }
 
-// testProperties compares properties with what they should be, in JSON.
-func testProperties(t *testing.T, stack *deployment, id string, want map[string]string) {
-	t.Helper()
-	worked := stack.properties(id)
-	for property, text := range want {
-		if got, err := json.Marshal(worked[property]); err != nil || string(got) != text {
-			t.Errorf("%s: %s is %s, want %s", id, property, got, text)
+func testAPI(t *testing.T, s *template) {
+	stage := s.Resources["ApiApiGatewayDefaultStage"].Properties
+	same(t, "stage", []any{stage["StageName"], stage["AutoDeploy"]}, `["$default", true]`)
+	same(t, "limits", stage["DefaultRouteSettings"],
+		`{"ThrottlingRateLimit": 200, "ThrottlingBurstLimit": 400, "DetailedMetricsEnabled": false}`)
+	same(t, "limits of routes", stage["RouteSettings"],
+		`{"POST /webhooks": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40, "DetailedMetricsEnabled": false}}`)
+	body := s.Resources["Api"].Properties["Body"].(map[string]any)
+	if body["x-amazon-apigateway-cors"] != nil || s.idsOf("AWS::ApiGatewayV2::DomainName") != nil {
+		t.Error("CORS or a custom domain is configured without the parameters for it")
+	}
+	testLogGroup(t, s, "ApiLogs", "/aws/vendedlogs/apigateway/test")
+	// The access log is JSON, and has nothing that a client sent: a path contains the customer's webhook ID.
+	log := stage["AccessLogSettings"].(map[string]any)
+	var format map[string]string
+	if err := json.Unmarshal([]byte(log["Format"].(string)), &format); err != nil || log["DestinationArn"] != "ApiLogs.Arn" {
+		t.Fatalf("the access log has the format %s, error %v, and goes to %s", log["Format"], err, log["DestinationArn"])
+	}
+	allowed := regexp.MustCompile(`^\$context\.(requestTime|requestId|httpMethod|routeKey|status|response(Latency|Length)|integrationLatency|` +
+		`integration\.(requestId|integrationStatus)|identity\.sourceIp|error\.responseType|integrationErrorMessage)$`)
+	for name, variable := range format {
+		if !allowed.MatchString(variable) {
+			t.Errorf("the access log has %s: %s", name, variable)
+		}
+	}
+	if format["lambda_request_id"] != "$context.integration.requestId" || format["route"] != "$context.routeKey" {
+		t.Errorf("the access log does not identify the route and the function's request: %v", format)
+	}
+}
+
+// The table and the key outlive the stack, and only IAM policies grant access to them.
+func testStorage(t *testing.T, s *template) {
+	same(t, "table", s.Resources["SubscriptionsTable"], `{
+		"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain",
+		"Properties": {
+			"TableName": "test-subscriptions", "BillingMode": "PAY_PER_REQUEST",
+			"AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
+			"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+			"TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": true},
+			"SSESpecification": {"SSEEnabled": true, "SSEType": "KMS"},
+			"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true},
+			"DeletionProtectionEnabled": true
+		}}`)
+	same(t, "key", s.Resources["TokenKey"], `{
+		"Type": "AWS::KMS::Key", "DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain",
+		"Properties": {
+			"Description": "Webhook tokens of test", "EnableKeyRotation": true, "PendingWindowInDays": 30,
+			"KeyPolicy": {"Version": "2012-10-17", "Statement": [
+				{"Sid": "DecidedByIAM", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "kms:*", "Resource": "*"}
+			]}
+		}}`)
+	same(t, "alias", s.Resources["TokenKeyAlias"].Properties, `{"AliasName": "alias/test-tokens", "TargetKeyId": "TokenKey"}`)
+}
+
+// `webhookctl tables create` creates the same table as the template.
+func testTablesCreate(t *testing.T, s *template) {
+	requests := make(map[string]map[string]any) // by operation
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		var request map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			t.Error(err)
+		}
+		requests[operation] = request
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_ = json.NewEncoder(w).Encode(map[string]any{ // an operation reads what is for it
+			"Table":                 map[string]any{"TableStatus": "ACTIVE", "KeySchema": requests["CreateTable"]["KeySchema"]},
+			"TimeToLiveDescription": map[string]any{"TimeToLiveStatus": "DISABLED"},
+		})
+	}))
+	defer server.Close()
+	client := dynamo.NewClient(dynamo.Config{
+		Endpoint: server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+	if err := dynamo.New(client, dynamo.SubscriptionsTable("test-")).CreateTables(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for property, operation := range map[string]string{
+		"TableName": "CreateTable", "KeySchema": "CreateTable", "AttributeDefinitions": "CreateTable", "GlobalSecondaryIndexes": "CreateTable",
+		"BillingMode": "CreateTable", "DeletionProtectionEnabled": "CreateTable",
+		"TimeToLiveSpecification": "UpdateTimeToLive", "PointInTimeRecoverySpecification": "UpdateContinuousBackups",
+	} {
+		if got, want := requests[operation][property], s.Resources["SubscriptionsTable"].Properties[property]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %v in the code and %v in the template", property, got, want)
+		}
+	}
+}
+
+func testOutputs(t *testing.T, s *template) {
+	same(t, "outputs", s.Outputs, `{
+		"ApiUrl": {"Value": "https://Api.execute-api.eu-west-1.amazonaws.com"},
+		"TablePrefix": {"Value": "test-"},
+		"SubscriptionsTableName": {"Value": "SubscriptionsTable"},
+		"TokenKeyArn": {"Value": "TokenKey.Arn"},
+		"DashboardUrl": {"Value": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/test"}
+	}`)
+}
+
+// Parameters that have no effect by default.
+func TestTranslatedParameters(t *testing.T) {
+	const topic, certificate = "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws:acm:eu-west-1:123456789012:certificate/1"
+	s := resolved(t, "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
+		"DomainName=webhooks.example.com", "CertificateArn="+certificate)
+	for _, id := range s.idsOf("AWS::Lambda::Function") {
+		same(t, id, s.Resources[id].Properties["Architectures"], `["x86_64"]`)
+	}
+	for _, id := range s.idsOf("AWS::CloudWatch::Alarm") {
+		p := s.Resources[id].Properties
+		same(t, id, []any{p["AlarmActions"], p["OKActions"]}, fmt.Sprintf(`[["%s"], ["%[1]s"]]`, topic))
+	}
+	same(t, "CORS", s.Resources["Api"].Properties["Body"].(map[string]any)["x-amazon-apigateway-cors"], `{
+		"allowOrigins": ["https://a.example", "https://b.example:8443"], "allowMethods": ["GET", "POST", "DELETE"],
+		"allowHeaders": ["authorization", "content-type", "idempotency-key"],
+		"exposeHeaders": ["x-request-id", "location", "retry-after"], "maxAge": 3600}`)
+	same(t, "domain", s.Resources["Domain"].Properties, fmt.Sprintf(`{"DomainName": "webhooks.example.com",
+		"DomainNameConfigurations": [{"CertificateArn": "%s", "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]}`, certificate))
+	same(t, "mapping", s.Resources["DomainMapping"].Properties,
+		`{"ApiId": "Api", "DomainName": "Domain", "Stage": "ApiApiGatewayDefaultStage"}`)
+	same(t, "output", s.Outputs["DomainTarget"], `{"Value": "Domain.RegionalDomainName"}`)
+}
+
+// Every environment in samconfig.toml sets parameters that exist, and the architecture that functions are
+// built for if nothing sets it.
+func TestTranslatedEnvironments(t *testing.T) {
+	text, err := os.ReadFile("../../samconfig.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := regexp.MustCompile(`(?m)^parameter_overrides = (\[.*\])$`).FindAllStringSubmatch(string(text), -1)
+	if len(lists) != 3 {
+		t.Fatalf("samconfig.toml has %d lists of parameters", len(lists))
+	}
+	for _, list := range lists {
+		var parameters []string
+		if err := json.Unmarshal([]byte(list[1]), &parameters); err != nil {
+			t.Fatal(err)
+		}
+		if s := resolved(t, parameters...); !slices.Contains(parameters, fmt.Sprint("Architecture=", s.Parameters["Architecture"].Default)) {
+			t.Errorf("%s lacks the default Architecture", list[1])
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // newServed is a running service with one webhook of the company acme.
-func newServed(t *testing.T, p place) (s *server, key, location string) {
+func newServed(t *testing.T, p place) (s *service, key, location string) {
 	t.Helper()
 	mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
 	key = newKey(t, p)
@@ -86,7 +86,7 @@ func TestBackupErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, newTool(t, full, "types", "add", "a.b", "--company", "acme"))
-	mustRun(t, newTool(t, full, "export", "--company", "acme", "--output", filepath.Join(p.dir, "acme.jsonl")))
+	mustRun(t, newTool(t, full, "export", "--company", "acme", "--export-key-file", "acme.key", "--output", filepath.Join(p.dir, "acme.jsonl")))
 	for _, tt := range []struct {
 		name string
 		args []string

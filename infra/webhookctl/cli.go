@@ -1,19 +1,18 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
-const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that their events
-are to be sent to, and manages its database, API keys and event types.
+const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that receive their
+events, and manages its database, API keys and event types.
 
-Try it on this machine, with nothing else installed:
+Try it on this machine, without installing anything else:
 
     webhookctl serve --dev
 
@@ -23,61 +22,50 @@ Run it:
     webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
     webhookctl serve
 
-The environment variable beside a flag sets it too; lists are separated by commas.`
+Every flag can also be set with the environment variable shown next to it. Separate list items with commas.`
 
 // cli is the command line.
 type cli struct {
 	Storage   storageFlags `embed:"" group:"Storage"`
-	LogFormat string       `name:"log-format" env:"WEBHOOKS_LOG_FORMAT" default:"auto" enum:"auto,json,text" help:"How to log on stderr: json, text, or auto, which is text on a terminal and JSON elsewhere."`
+	LogFormat string       `name:"log-format" env:"WEBHOOKS_LOG_FORMAT" default:"auto" enum:"auto,json,text" help:"Log format on stderr: json, text, or auto, which is text on a terminal and JSON otherwise."`
 
-	ShowVersion versionFlag `name:"version" help:"Print the version of this program."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 
 	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP."`
 	Tables struct {
-		Create tablesCreateCmd `cmd:"" help:"Make the database's tables, where they are missing."`
+		Create tablesCreateCmd `cmd:"" help:"Create the database tables if they do not exist."`
 	} `cmd:"" help:"Set up the database."`
 	Keys struct {
-		Create keysCreateCmd `cmd:"" help:"Make an API key and print it, this once."`
+		Create keysCreateCmd `cmd:"" help:"Create an API key and print it."`
 		List   keysListCmd   `cmd:"" help:"List a company's API keys."`
-		Revoke keysRevokeCmd `cmd:"" help:"End an API key."`
+		Revoke keysRevokeCmd `cmd:"" help:"Revoke an API key."`
 	} `cmd:"" help:"Manage API keys."`
 	Types struct {
-		Add    typesAddCmd    `cmd:"" help:"Make an event type available."`
-		List   typesListCmd   `cmd:"" help:"List the event types available."`
-		Remove typesRemoveCmd `cmd:"" help:"Take an event type off the list."`
+		Add    typesAddCmd    `cmd:"" help:"Add an event type."`
+		List   typesListCmd   `cmd:"" help:"List event types."`
+		Remove typesRemoveCmd `cmd:"" help:"Remove an event type from the list."`
 	} `cmd:"" help:"Manage event types."`
 
-	Backup  backupCmd  `cmd:"" help:"Write the SQLite database to a file, while it is in use."`
-	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the SQLite database."`
-	Export  exportCmd  `cmd:"" help:"Write a company's webhooks, event types and key hashes to a file, for another store."`
-	Import  importCmd  `cmd:"" help:"Store what export wrote."`
+	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
+	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`
+	Export  exportCmd  `cmd:"" help:"Export a company's webhooks, event types and key hashes to a file, for another store."`
+	Import  importCmd  `cmd:"" help:"Import an export file."`
 
-	Health  healthCmd  `cmd:"" help:"Ask a running service whether it works."`
-	Version versionCmd `cmd:"" help:"Print the version of this program."`
+	Health  healthCmd  `cmd:"" help:"Check whether a running service is healthy."`
+	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// newParser makes the parser of a command line into flags.
-func newParser(flags *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
-	return kong.New(flags,
-		kong.Name("webhookctl"),
-		kong.Description(description),
-		kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
-		kong.ValueFormatter(helpText),
-		kong.Help(printHelp),
-	)
-}
-
-// parse gives the command that the arguments and the environment ask for, and the flags it shares
-// with all the others.
+// parse returns the command that the arguments and the environment select, and the flags that all
+// commands share. Without arguments it prints the help and exits with status 1.
 func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error) {
+	exit := os.Exit
+	if len(args) == 0 {
+		args, exit = []string{"--help"}, func(int) { os.Exit(1) }
+	}
 	flags := &cli{}
-	parser, err := newParser(flags, stdout, stderr)
+	parser, err := newParser(flags, stdout, stderr, kong.Exit(exit))
 	if err != nil {
 		return nil, nil, fmt.Errorf("command line: %w", err)
-	}
-	if len(args) == 0 {
-		return nil, nil, helpWithoutCommand(parser)
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
@@ -86,33 +74,30 @@ func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error)
 	return command, flags, nil
 }
 
-// errNoCommand is why nothing is done: nothing was asked for, and the help was printed.
-var errNoCommand = errors.New("no command is given")
-
-// helpWithoutCommand prints the help for who only typed the program's name.
-func helpWithoutCommand(parser *kong.Kong) error {
-	command, err := kong.Trace(parser, nil)
-	if err == nil {
-		err = command.PrintUsage(false)
-	}
-	if err != nil {
-		return fmt.Errorf("printing the help: %w", err)
-	}
-	return errNoCommand
+// newParser returns a parser of command lines that sets flags.
+func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(flags, append(options,
+		kong.Name("webhookctl"),
+		kong.Description(description),
+		kong.Vars{"version": versionLine()},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
+		kong.Help(printHelp),
+	)...)
 }
 
-// printHelp leaves out of a command's help the flags that are nothing to it.
+// printHelp hides the shared flags that the selected command does not use.
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	if selected := command.Selected(); selected != nil {
 		for _, flag := range command.Model.Flags {
-			flag.Hidden = flag.Hidden || slices.Contains(idleFlags(selected.Name), flag.Name)
+			flag.Hidden = flag.Hidden || slices.Contains(unusedFlags(selected.Name), flag.Name)
 		}
 	}
 	return kong.DefaultHelpPrinter(options, command)
 }
 
-// idleFlags are those flags of all commands that do nothing for one of them.
-func idleFlags(command string) []string {
+// unusedFlags returns the shared flags that a command does not use.
+func unusedFlags(command string) []string {
 	flags := []string{"version"}
 	switch command {
 	case "backup", "restore":
@@ -121,20 +106,4 @@ func idleFlags(command string) []string {
 		flags = append(flags, "log-format", "store", "data", "table-prefix", "dynamodb-endpoint", "region")
 	}
 	return flags
-}
-
-// helpText adds to a flag's help its default, where kong does not show it, and the variable that
-// sets it.
-func helpText(value *kong.Value) string {
-	var notes []string
-	if value.HasDefault && value.Tag.PlaceHolder != "" {
-		notes = append(notes, "default "+value.Default)
-	}
-	for _, env := range value.Tag.Envs {
-		notes = append(notes, "$"+env)
-	}
-	if len(notes) == 0 {
-		return value.Help
-	}
-	return value.Help + " [" + strings.Join(notes, ", ") + "]"
 }

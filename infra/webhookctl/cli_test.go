@@ -1,234 +1,174 @@
 package main
 
 import (
-	"bytes"
+	"fmt"
+	"io"
+	"net"
 	"net/netip"
-	"reflect"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/alecthomas/kong"
 )
 
-// TestEveryFlagHasHelpAndVariable walks the whole command line.
-func TestEveryFlagHasHelpAndVariable(t *testing.T) {
-	parser, err := newParser(&cli{}, new(bytes.Buffer), new(bytes.Buffer))
+// TestFlags checks that every flag has a help text and the environment variable that its name implies.
+func TestFlags(t *testing.T) {
+	parser, err := newParser(&cli{}, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags, commands := 0, 0
 	err = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
-		switch node := node.(type) {
-		case *kong.Flag:
-			flags++
-			checkFlag(t, node)
-		case *kong.Command:
-			if len(node.Children) == 0 {
-				commands++
-				checkCommand(t, node)
-			}
+		flag, ok := node.(*kong.Flag)
+		if !ok || slices.Contains([]string{"help", "version", "replace"}, flag.Name) { // requested for one run only
+			return next(nil)
+		}
+		want := "WEBHOOKS_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if flag.Name == "allow-network" {
+			want += "S" // the variable contains a list
+		}
+		if !slices.Equal(flag.Tag.Envs, []string{want}) || flag.Help == "" || strings.Contains(flag.Help, "${") {
+			t.Errorf("--%s has the variables %v and the help %q, want %s and a text", flag.Name, flag.Tag.Envs, flag.Help, want)
 		}
 		return next(nil)
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	if flags < 30 || commands != 14 {
-		t.Errorf("walked %d flags and %d commands: the rules were not checked on everything", flags, commands)
-	}
-}
-
-func checkFlag(t *testing.T, flag *kong.Flag) {
-	t.Helper()
-	if flag.Help == "" {
-		t.Errorf("--%s has no help", flag.Name)
-	}
-	if slices.Contains([]string{"help", "version", "replace"}, flag.Name) { // what is asked for once, not set
-		if len(flag.Tag.Envs) != 0 {
-			t.Errorf("--%s has the variables %v, want none", flag.Name, flag.Tag.Envs)
-		}
-		return
-	}
-	want := "WEBHOOKS_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-	if flag.Name == "allow-network" {
-		want += "S" // the variable holds a list
-	}
-	if len(flag.Tag.Envs) != 1 || flag.Tag.Envs[0] != want {
-		t.Errorf("--%s has the variables %v, want %s", flag.Name, flag.Tag.Envs, want)
-	}
-}
-
-func checkCommand(t *testing.T, command *kong.Command) {
-	t.Helper()
-	if command.Help == "" || !regexp.MustCompile(`Examples?:\n\n    webhookctl `).MatchString(command.Detail) {
-		t.Errorf("%s has no help with an example", command.FullPath())
-	}
-	for _, argument := range command.Positional {
-		if argument.Help == "" {
-			t.Errorf("the argument %s of %s has no help", argument.Name, command.FullPath())
-		}
-	}
-}
-
-func TestVariablesEqualFlags(t *testing.T) {
-	tests := []struct {
-		name    string
-		command []string
-		flags   []string
-		env     map[string]string
-		part    func(*cli) any // what the command reads
-	}{
-		{
-			name:    "serve",
-			command: []string{"serve"},
-			flags: []string{
-				"--addr=127.0.0.1:0", "--dev", "--quota=7", "--token-key-file=k", "--tls-check=off", "--ca-file=c",
-				"--allow-network=10.0.0.0/8", "--allow-network=fd00::/8",
-			},
-			env: map[string]string{
-				"WEBHOOKS_ADDR": "127.0.0.1:0", "WEBHOOKS_DEV": "true", "WEBHOOKS_QUOTA": "7",
-				"WEBHOOKS_TOKEN_KEY_FILE": "k", "WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_CA_FILE": "c",
-				"WEBHOOKS_ALLOW_NETWORKS": "10.0.0.0/8, fd00::/8",
-			},
-			part: func(f *cli) any { return f.Serve },
-		},
-		{
-			name:    "storage and log",
-			command: []string{"tables", "create"},
-			flags: []string{
-				"--store=dynamodb", "--data=d", "--table-prefix=p-", "--dynamodb-endpoint=http://127.0.0.1:1",
-				"--region=eu-west-1", "--log-format=text",
-			},
-			env: map[string]string{
-				"WEBHOOKS_STORE": "dynamodb", "WEBHOOKS_DATA": "d", "WEBHOOKS_TABLE_PREFIX": "p-",
-				"WEBHOOKS_DYNAMODB_ENDPOINT": "http://127.0.0.1:1", "WEBHOOKS_REGION": "eu-west-1",
-				"WEBHOOKS_LOG_FORMAT": "text",
-			},
-			part: func(f *cli) any { return []any{f.Storage, f.LogFormat} },
-		},
-		{
-			name:    "serve with KMS",
-			command: []string{"serve"},
-			flags:   []string{"--kms-key=alias/a", "--kms-endpoint=http://127.0.0.1:1"},
-			env:     map[string]string{"WEBHOOKS_KMS_KEY": "alias/a", "WEBHOOKS_KMS_ENDPOINT": "http://127.0.0.1:1"},
-			part:    func(f *cli) any { return f.Serve.TokenKeys },
-		},
-		{
-			name:    "export",
-			command: []string{"export"},
-			flags:   []string{"--company=acme", "--output=o", "--target-token-key-file=k", "--token-key-file=t"},
-			env: map[string]string{
-				"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_OUTPUT": "o", "WEBHOOKS_TARGET_TOKEN_KEY_FILE": "k", "WEBHOOKS_TOKEN_KEY_FILE": "t",
-			},
-			part: func(f *cli) any { return f.Export },
-		},
-		{
-			name:    "import",
-			command: []string{"import", "-"},
-			flags:   []string{"--source-token-key-file=k", "--kms-key=a"},
-			env:     map[string]string{"WEBHOOKS_SOURCE_TOKEN_KEY_FILE": "k", "WEBHOOKS_KMS_KEY": "a"},
-			part:    func(f *cli) any { return []any{f.Import.SourceTokenKeyFile, f.Import.TokenKeys} },
-		},
-		{
-			name:    "health",
-			command: []string{"health"},
-			flags:   []string{"--addr=:1", "--wait=30s"},
-			env:     map[string]string{"WEBHOOKS_ADDR": ":1", "WEBHOOKS_WAIT": "30s"},
-			part:    func(f *cli) any { return f.Health },
-		},
-		{
-			name:    "keys create",
-			command: []string{"keys", "create"},
-			flags:   []string{"--company=acme", "--permissions=webhooks:read,webhooks:write", "--expires=90m"},
-			env: map[string]string{
-				"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_PERMISSIONS": "webhooks:read,webhooks:write", "WEBHOOKS_EXPIRES": "90m",
-			},
-			part: func(f *cli) any { return f.Keys.Create },
-		},
-		{
-			name:    "types add",
-			command: []string{"types", "add", "a.b"},
-			flags:   []string{"--company=acme", "--description=text, with a comma"},
-			env:     map[string]string{"WEBHOOKS_COMPANY": "acme", "WEBHOOKS_DESCRIPTION": "text, with a comma"},
-			part:    func(f *cli) any { return f.Types.Add },
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			byFlags := tt.part(mustParse(t, append(tt.command, tt.flags...)...))
-			if reflect.DeepEqual(byFlags, tt.part(&cli{})) {
-				t.Fatal("the flags set nothing, so this compares nothing")
-			}
-			for name, value := range tt.env {
-				t.Setenv(name, value)
-			}
-			if got := tt.part(mustParse(t, tt.command...)); !reflect.DeepEqual(got, byFlags) {
-				t.Errorf("\nby flags:     %+v\nby variables: %+v", byFlags, got)
-			}
-		})
-	}
-}
-
-func mustParse(t *testing.T, args ...string) *cli {
-	t.Helper()
-	_, flags, err := parse(args, new(bytes.Buffer), new(bytes.Buffer))
-	if err != nil {
-		t.Fatalf("%v: %v", args, err)
-	}
-	return flags
 }
 
 func TestFlagsOverrideVariables(t *testing.T) {
-	t.Setenv("WEBHOOKS_STORE", "dynamodb")
-	t.Setenv("WEBHOOKS_ALLOW_NETWORKS", "10.0.0.0/8,192.168.0.0/16")
 	t.Setenv("WEBHOOKS_DEV", "true")
-	got := mustParse(t, "serve", "--store=sqlite", "--allow-network=fd00::/8", "--dev=false")
-	want := []network{network(netip.MustParsePrefix("fd00::/8"))}
-	if got.Storage.Store != "sqlite" || got.Serve.Dev || !slices.Equal(got.Serve.AllowNetworks, want) {
-		t.Errorf("got %+v", got)
+	t.Setenv("WEBHOOKS_ALLOW_NETWORKS", "10.0.0.0/8, 192.168.0.0/16")
+	for args, want := range map[string]string{
+		"serve": "true 10.0.0.0/8 192.168.0.0/16",
+		"serve --dev=false --allow-network=fd00::/8 --allow-network=fd01::/16": "false fd00::/8 fd01::/16",
+	} {
+		_, flags, err := parse(strings.Fields(args), io.Discard, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(flags.Serve.Dev)
+		for _, n := range flags.Serve.AllowNetworks {
+			got += " " + netip.Prefix(n).String()
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", args, got, want)
+		}
 	}
 }
 
-func TestHelp(t *testing.T) {
+func TestHelpAndVersion(t *testing.T) {
+	help, _ := mustRun(t, newTool(t, t.TempDir(), "--help"))
+	if got := runTool(t, newTool(t, t.TempDir())); got.code != 1 || got.stdout != help || got.stderr != "" {
+		t.Errorf("without a command: got exit code %d, stderr %q, stdout\n%s\nwant exit code 1 and the help", got.code, got.stderr, got.stdout)
+	}
+	version, _ := mustRun(t, newTool(t, t.TempDir(), "version"))
+	flag, _ := mustRun(t, newTool(t, t.TempDir(), "--version"))
+	if !regexp.MustCompile(`^webhookctl development \(go1\.\S+, \w+/\w+\)\n$`).MatchString(version) || flag != version {
+		t.Errorf("version printed %q, --version %q", version, flag)
+	}
+}
+
+// helpFor is the end of every error in the command line itself.
+func helpFor(command string) string { return `: run "webhookctl ` + command + `" for help` }
+
+// TestErrors checks the error of each command, and that commands check everything before they create a
+// database or a key that someone would have to back up.
+func TestErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	const unknownID = "key_acme_01JZ0000000000000000000000"
+	const forDynamoDB = "is set, but the store is sqlite: add --store dynamodb or remove it"
+	const newKey = "keys create --company a --permissions webhooks:read "
 	tests := []struct {
-		args []string
-		want []string
-		not  []string
+		args string // separated by spaces
+		want string
 	}{
-		{[]string{"--help"}, []string{"webhookctl serve --dev", "keys create", "types remove", "[$WEBHOOKS_LOG_FORMAT]", "--version"}, nil},
-		{[]string{"serve", "--help"}, []string{"Examples:", "[default 127.0.0.1:3000, $WEBHOOKS_ADDR]", "$WEBHOOKS_ALLOW_NETWORKS", "[default 1000,", "made when missing unless", "--region"}, []string{"--version", "${"}},
-		{[]string{"keys", "revoke", "--help"}, []string{"within 60 seconds", "[default .webhooks, $WEBHOOKS_DATA]"}, nil},
-		{[]string{"export", "--help"}, []string{"encrypts webhook tokens, needed with --target-token-key-file;", "--region"}, []string{"webhook tokens, made", "${"}},
-		{[]string{"import", "--help"}, []string{"webhook tokens, made when missing and", "--region"}, []string{"${"}},
-		{[]string{"backup", "--help"}, []string{"--data"}, []string{"DynamoDB:"}},
-		{[]string{"restore", "--help"}, []string{"--data", "--replace", "revoked since work again"}, []string{"DynamoDB:", "WEBHOOKS_REPLACE"}},
-		{[]string{"health", "--help"}, []string{"--addr", "webhookctl health --wait 30s", "[default 0s, $WEBHOOKS_WAIT]"}, []string{"DynamoDB", "--data"}},
-		{[]string{"version", "--help"}, []string{"webhookctl version"}, []string{"DynamoDB", "--data"}},
+		{"keys lst", `unexpected argument lst, did you mean "list"?` + helpFor("keys --help")},
+		{"keys create", `missing flags: --company=C, --permissions=P,...` + helpFor("keys create --help")},
+		{"serve --data=", `--data is empty: pass the directory to keep data in`},
+		{"keys create --company a.b --permissions webhooks:read", `--company "a.b" is not a valid company ID: use 1 to 64 letters, digits, _ and -`},
+		{"keys create --company a --permissions webhooks:admin", `--permissions: …`},
+		{newKey + "--expires 30d", `--expires: "30d" is not a valid duration: …`},
+		{newKey + "--expires=0s", `--expires: it must be positive, for example 720h for 30 days` + helpFor("keys create --help")},
+		{"keys revoke " + unknownID, `key ` + unknownID + ` not found in .webhooks/webhooks.db: run "webhookctl keys list --company acme" to list the keys`},
+		{"keys revoke whk_secret", `the argument is not a key ID: …`},
+		{"keys list whk_secret", `unexpected argument whk_[redacted]` + helpFor("keys list --help")},
+		{"types add a,b", `"a,b" is not a valid event type name: …`},
+		{"types add a --description " + strings.Repeat("x", 1025), `--description must be valid UTF-8 and not exceed 1024 characters`},
+		{"types remove a.b", `event type a.b for every company not found in .webhooks/webhooks.db: …`},
+		{"types remove a.b --company acme", `event type a.b for company acme not found in .webhooks/webhooks.db: …`},
+		{"types list", `.webhooks/webhooks.db does not exist: check --data, or run "webhookctl tables create" to create a new database`},
+		{"types list --dynamodb-endpoint http://localhost:8000", `--dynamodb-endpoint (or WEBHOOKS_DYNAMODB_ENDPOINT) ` + forDynamoDB},
+		{"types add a.b --table-prefix prod-", `--table-prefix (or WEBHOOKS_TABLE_PREFIX) ` + forDynamoDB},
+		{"backup b.db --region eu-west-1", `--region (or WEBHOOKS_REGION) ` + forDynamoDB},
+		{"types list --store dynamodb --dynamodb-endpoint localhost:8000", `--dynamodb-endpoint must be a URL with …`},
+		{"types list --store dynamodb", `no AWS region is set: pass --region or set AWS_REGION`},
+		{"types list --store dynamodb --region eu-west-1", `no AWS credentials found: …`},
+		{"types list --store dynamodb --dynamodb-endpoint http://127.0.0.1:1", `the database does not respond: …`},
+		{"serve --addr localhost", `--addr "localhost" is not a valid listen address: use host:port, for example 127.0.0.1:3000`},
+		{"serve --addr 127.0.0.1:65536", `--addr "127.0.0.1:65536" is not a valid listen address: …`},
+		{"serve --addr " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": address already in use: …"},
+		{"serve --addr 127.0.0.1:0 --quota 0", `--quota is 0: it must be at least 1`},
+		{"serve --addr 127.0.0.1:0 --tls-check off", `--tls-check off is for local development only: …`},
+		{"serve --addr 127.0.0.1:0 --allow-network 10.0.0.1", `--allow-network: …`},
+		{"serve --addr 127.0.0.1:0 --ca-file " + os.DevNull, `--ca-file: ` + os.DevNull + ` …`},
+		{"health --wait=-1s", `--wait is -1s: it must not be negative`},
 	}
 	for _, tt := range tests {
-		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
-			got, _ := mustRun(t, newTool(t, t.TempDir(), tt.args...))
-			unwrapped := strings.Join(strings.Fields(got), " ")
-			for _, want := range tt.want {
-				if !strings.Contains(unwrapped, want) {
-					t.Errorf("there is no %q in\n%s", want, got)
-				}
+		t.Run(tt.args[:min(len(tt.args), 80)], func(t *testing.T) {
+			dir, want := t.TempDir(), 0
+			if strings.Contains(tt.want, "not found in") {
+				mustRun(t, newTool(t, dir, "tables", "create"))
+				want = 1
 			}
-			for _, not := range tt.not {
-				if strings.Contains(unwrapped, not) {
-					t.Errorf("there is %q in\n%s", not, got)
-				}
+			mustRefuse(t, newTool(t, dir, strings.Split(tt.args, " ")...), tt.want)
+			if files, err := os.ReadDir(dir); err != nil || len(files) != want {
+				t.Errorf("it left %v, %v", files, err)
 			}
 		})
 	}
 }
 
-func TestNoCommandPrintsHelp(t *testing.T) {
-	help, _ := mustRun(t, newTool(t, t.TempDir(), "--help"))
-	got := runTool(t, newTool(t, t.TempDir()))
-	if got.code != 1 || got.stdout != help || got.stderr != "" {
-		t.Errorf("got exit code %d, stderr %q, stdout\n%s\nwant exit code 1, as for every mistake in a command line, and the help", got.code, got.stderr, got.stdout)
+// TestDatabaseOfAnotherUser runs commands as a user without access to the file or its directory.
+func TestDatabaseOfAnotherUser(t *testing.T) {
+	for _, closed := range []string{"data", "data/webhooks.db"} {
+		dir := t.TempDir()
+		mustRun(t, newTool(t, dir, "types", "add", "a.b", "--data", "data"))
+		program := filepath.Join(dir, "webhookctl")
+		if err := os.WriteFile(program, mustRead(t, newTool(t, dir).Path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o777, dir: 0o777, filepath.Join(dir, "data"): 0o755} {
+			mustChmod(t, path, mode) // created for this user only
+		}
+		mustChmod(t, filepath.Join(dir, closed), 0)
+		t.Cleanup(func() { mustChmod(t, filepath.Join(dir, closed), 0o700) }) // so that it can be deleted
+		for _, args := range []string{"types add a.b", "types list", "backup b.db", "export --company acme --export-key-file acme.key", "serve --addr 127.0.0.1:0"} {
+			t.Run(closed+" "+args, func(t *testing.T) {
+				tool := newTool(t, dir, append(strings.Fields(args), "--data", "data")...)
+				tool.Path = program
+				if os.Geteuid() == 0 { // root may do everything
+					tool.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+				}
+				mustRefuse(t, tool, "this user cannot open data/webhooks.db: run this as its owner, the user that the service runs as "+
+					"(for example sudo -u webhooks webhookctl ...)")
+			})
+		}
+	}
+}
+
+func mustChmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
 	}
 }

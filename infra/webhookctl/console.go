@@ -1,20 +1,62 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
+
+	"github.com/mattn/go-isatty"
+
+	"webhooks/shared/api"
 )
 
-// console is what a command has of the world around it, besides its flags and the store.
+// console is a command's environment, apart from its flags and the store.
 type console struct {
 	out io.Writer // results, for people and scripts
 	err io.Writer // notes, for people
 	now func() time.Time
-	// random is the source of keys and ids.
+	// random is the source of keys and IDs.
 	random io.Reader
 	log    *slog.Logger
 }
 
-// present is the time to store: UTC, in milliseconds.
-func (c *console) present() time.Time { return c.now().UTC().Truncate(time.Millisecond) }
+// timestamp returns the current time as stores keep it: UTC, in milliseconds.
+func (c *console) timestamp() time.Time { return c.now().UTC().Truncate(time.Millisecond) }
+
+// newLogger returns a logger for a format: "json", "text", or "auto", which is text if out is a
+// terminal and JSON otherwise. Lines that belong to a request include its ID.
+func newLogger(out io.Writer, format string) *slog.Logger {
+	if format == "text" || format == "auto" && isTerminal(out) {
+		return slog.New(api.NewLogHandler(slog.NewTextHandler(out, nil)))
+	}
+	return slog.New(api.NewLogHandler(slog.NewJSONHandler(out, nil)))
+}
+
+// isTerminal reports whether out is a terminal, rather than a file, a pipe or a device like /dev/null.
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}
+
+// withSignals returns a context that SIGINT and SIGTERM cancel. A second signal stops the process.
+func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, restore)
+	return ctx, restore
+}
+
+// untilSignal runs a function that has to clean up when a signal interrupts it.
+func untilSignal(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, restore := withSignals(ctx)
+	defer restore()
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted by a signal before it was done: run it again")
+	}
+	return err
+}

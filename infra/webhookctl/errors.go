@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 
@@ -15,47 +14,25 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// errorLine is what a person sees of an error: one line, without anything that looks like a secret
-// (an API key given where its id belongs, say).
+// errorLine returns an error as one line for people. It removes whatever looks like a secret, for
+// example an API key that was passed instead of its ID.
 func errorLine(err error) string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n") // errors.Join writes several
 	text := strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
 	return "webhookctl: " + redact.Secrets(text)
 }
 
-// usageError adds to a mistake on the command line where the help for it is.
+// usageError adds to a mistake on the command line how to get help.
 func usageError(err error) error {
 	command := "webhookctl"
 	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil && e.Context.Selected() != nil {
 		command = e.Context.Selected().FullPath()
-		err = withVariable(e)
 	}
 	return fmt.Errorf("%w: run %q for help", err, command+" --help")
 }
 
-// withVariable adds to a value that a flag cannot have the variable that it is from, as kong does to one
-// that it cannot read.
-func withVariable(e *kong.ParseError) error {
-	given := map[*kong.Flag]bool{}
-	for _, path := range e.Context.Path {
-		given[path.Flag] = true
-	}
-	for _, flag := range e.Context.Flags() {
-		if given[flag] || !strings.HasPrefix(e.Error(), flag.ShortSummary()+" must be one of ") {
-			continue
-		}
-		for _, variable := range flag.Tag.Envs {
-			if value, set := os.LookupEnv(variable); set {
-				return fmt.Errorf("%w (from envar %s=%q)", e, variable, value)
-			}
-		}
-	}
-	return e
-}
-
-// storeError is an error of the store for an operator, who is better told the cause than what a
-// client of the API would be told. A file is not reached or started like a server, so that of SQLite
-// there are other things to do.
+// storeError describes an error of the store for an operator: its cause, instead of what the API tells
+// its clients, and what to do about it.
 func storeError(err error) error {
 	cause, unavailable := err, false
 	if e, ok := errors.AsType[*webhook.Error](err); ok && e.Cause != nil {
@@ -63,29 +40,29 @@ func storeError(err error) error {
 	}
 	switch {
 	case sqlite.IsFull(cause):
-		return fmt.Errorf("there is no room on the disk: make some, then run this again: %w", cause)
+		return fmt.Errorf("the disk is full: free some space and run this again: %w", cause)
 	case sqlite.IsBusy(cause):
-		return fmt.Errorf("another process is using the database file: run this again, or stop that: %w", cause)
+		return fmt.Errorf("another process is using the database file: run this again, or stop that process: %w", cause)
 	case sqlite.IsFailing(cause):
-		return fmt.Errorf("the database file cannot be read or written: see whether its disk has room (df) and works (dmesg), and whether this user may write there: %w", cause)
+		return fmt.Errorf("the database file cannot be read or written: check free space (df), the disk (dmesg) and this user's permissions: %w", cause)
 	case unavailable:
-		return fmt.Errorf("the database does not answer, check that it runs and can be reached: %w", cause)
+		return fmt.Errorf("the database does not respond: check that it is running and can be reached: %w", cause)
 	}
 	return cause
 }
 
-// fileError is [storeError] of what failed with a database file that is there, perhaps since it, or its
-// folder, is another user's.
+// fileError is [storeError] for an existing database file. The file or its directory may belong to
+// another user.
 func fileError(path string, err error) error {
-	if isAnothers(path, err) {
-		return fmt.Errorf("%s cannot be opened by this user: run this as its owner, which is the user that the service runs as (such as sudo -u webhooks webhookctl ...)", path)
+	if isPermissionError(path, err) {
+		return fmt.Errorf("this user cannot open %s: run this as its owner, the user that the service runs as (for example sudo -u webhooks webhookctl ...)", path)
 	}
 	return storeError(err)
 }
 
-// isAnothers reports whether err is that this user may not read and write the file, or may not change
-// its mode, which its owner may.
-func isAnothers(path string, err error) bool {
+// isPermissionError reports whether err means that this user may not read and write the file, or not
+// change its mode, which only its owner may.
+func isPermissionError(path string, err error) bool {
 	if !errors.Is(err, fs.ErrPermission) && !sqlite.IsFailing(err) {
 		return false
 	}

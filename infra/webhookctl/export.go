@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -14,36 +13,31 @@ import (
 
 // exportCmd is "webhookctl export".
 type exportCmd struct {
-	Company            string        `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export."`
-	Output             string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Without it, stdout."`
-	TargetTokenKeyFile string        `env:"WEBHOOKS_TARGET_TOKEN_KEY_FILE" placeholder:"FILE" help:"Seal the tokens anew with this token key file, of the store that they are for. Without it they stay sealed as they are, and import may need the key of this store."`
-	TokenKeys          tokenKeyFlags `embed:"" set:"token_key_made=, needed with --target-token-key-file"`
+	Company       string        `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export."`
+	ExportKeyFile string        `required:"" env:"WEBHOOKS_EXPORT_KEY_FILE" placeholder:"FILE" help:"Key file that seals the tokens in the export. Created if it does not exist. Import needs it, too."`
+	Output        string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Default: stdout."`
+	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created="`
 }
 
 // Help is the end of "webhookctl export --help".
 func (*exportCmd) Help() string {
-	return `Text, one JSON object a line: the platform's event types and the company's, also those that were removed, the company's API keys (their SHA-256, not the keys), and its webhooks with their tokens sealed. Records of Idempotency-Keys are not in it. "webhookctl import" stores it in the same store or another one.
+	return `The export is text, one JSON object per line: the event types of the platform and of the company, including removed ones, the company's API keys (their SHA-256, not the keys), and its webhooks. Their tokens are sealed with the key in --export-key-file: anyone who has the export and this file can read the tokens. Idempotency records are not exported. "webhookctl import" imports the export into any store.
 
-The service may be running. What is made or deleted meanwhile may be in the export or not, so end the writing first when you move.
-
-Where tokens have to be sealed anew, one side needs the keys of both: import takes the token key file of this store (--source-token-key-file), or export that of the other (--target-token-key-file). The second is for tokens that are under a KMS key here.
+The service may be running. Changes made during the export may or may not be included, so stop writes before you migrate.
 
 Examples:
 
-    webhookctl export --company acme --output acme.jsonl
-    webhookctl export --company acme --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks --target-token-key-file token.key --output acme.jsonl`
+    webhookctl export --company acme --export-key-file acme.key --output acme.jsonl
+    webhookctl export --company acme --export-key-file acme.key --output acme.jsonl --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-tokens`
 }
 
 // Run writes the export.
 func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateCompany(cmd.Company); err != nil {
-		return err
-	}
-	if err := cmd.TokenKeys.validate(storage); err != nil {
+	if err := errors.Join(validateCompany(cmd.Company), cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
 	return untilSignal(ctx, func(ctx context.Context) error {
-		s, err := storage.openSoon(ctx, c, existing)
+		s, err := storage.open(ctx, c, existing)
 		if err != nil {
 			return err
 		}
@@ -53,67 +47,48 @@ func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags
 
 func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened) error {
 	exporter := transfer.Exporter{Source: s}
-	if cmd.TargetTokenKeyFile != "" {
-		var err error
-		if exporter.Reseal, err = cmd.reseal(ctx, c, storage, s); err != nil {
-			return err
-		}
-	}
-	out, finish, err := cmd.output(c)
-	if err != nil {
+	var err error
+	if exporter.From, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s); err != nil {
 		return err
 	}
+	keys, created, err := seal.LoadOrCreateKeyFile(cmd.ExportKeyFile, c.random)
+	if err != nil {
+		return fmt.Errorf("%w (--export-key-file)", err)
+	}
+	exporter.To = seal.Sealer{Keys: keys, Random: c.random}
+
+	out := c.out
+	var file *os.File
+	if cmd.Output != "" {
+		file, err = os.OpenFile(cmd.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s already exists: choose the path of a new file with --output", cmd.Output)
+		}
+		if err != nil {
+			return fmt.Errorf("--output: %w", err)
+		}
+		out = file
+	}
 	written, err := exporter.Export(ctx, cmd.Company, out)
-	if err := finish(err); err != nil {
-		return cmd.explain(err, s)
-	}
-	fmt.Fprintf(c.err, "Company %s in %s: %s written.\n", cmd.Company, s.place, written)
-	return nil
-}
-
-// reseal gives what opens the tokens of this store and what seals them for the other one.
-func (cmd *exportCmd) reseal(ctx context.Context, c *console, storage *storageFlags, s *opened) (*[2]seal.Sealer, error) {
-	to, err := fileSealer(c, "--target-token-key-file", cmd.TargetTokenKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	from, err := cmd.TokenKeys.existingSealer(ctx, c, storage, s)
-	if err != nil {
-		return nil, err
-	}
-	return &[2]seal.Sealer{from, to}, nil
-}
-
-// output opens what is written to, and gives what ends the writing: with an error it leaves no file
-// behind.
-func (cmd *exportCmd) output(c *console) (out io.Writer, finish func(error) error, err error) {
-	if cmd.Output == "" {
-		return c.out, func(err error) error { return err }, nil
-	}
-	file, err := os.OpenFile(cmd.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, nil, fmt.Errorf("%s exists already: give the path of a new file with --output", cmd.Output)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("--output: %w", err)
-	}
-	return file, func(err error) error {
+	if file != nil {
 		if err == nil {
 			err = file.Sync()
 		}
 		if err = errors.Join(err, file.Close()); err != nil {
-			return errors.Join(err, os.Remove(cmd.Output))
+			err = errors.Join(err, os.Remove(cmd.Output))
 		}
-		return nil
-	}, nil
-}
-
-func (cmd *exportCmd) explain(err error, s *opened) error {
+	}
+	if err != nil && created {
+		err = errors.Join(err, os.Remove(cmd.ExportKeyFile))
+	}
 	switch {
 	case errors.Is(err, transfer.ErrNothing):
-		return fmt.Errorf("company %s has nothing in %s: no webhooks, no API keys, no event types of its own: check --company", cmd.Company, s.place)
+		return fmt.Errorf("company %s has no webhooks, API keys or event types in %s: check --company", cmd.Company, s.place)
 	case errors.Is(err, seal.ErrUnknownKey):
-		return fmt.Errorf("%w: give the token key file of this store with --token-key-file, or its --kms-key", err)
+		return fmt.Errorf("%w: pass the token key file of this store with --token-key-file, or its --kms-key", err)
+	case err != nil:
+		return storeError(err)
 	}
-	return storeError(err)
+	fmt.Fprintf(c.err, "Exported company %s from %s: %s.\n", cmd.Company, s.place, written)
+	return nil
 }

@@ -3,35 +3,81 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"webhooks/shared/endpoint"
+	"webhooks/shared/webhook"
 )
 
 // network is an IP network in CIDR form.
 type network netip.Prefix
 
-// UnmarshalText reads what endpoint.ParseNetwork takes.
+// UnmarshalText accepts what [endpoint.ParseNetwork] does.
 func (n *network) UnmarshalText(text []byte) error {
 	prefix, err := endpoint.ParseNetwork(strings.TrimSpace(string(text)))
 	*n = network(prefix)
 	return err
 }
 
-// lifetime is how long something is to last, more than nothing.
+// lifetime is a duration of at least a millisecond.
 type lifetime time.Duration
 
-// UnmarshalText reads a duration as time.ParseDuration does.
+// UnmarshalText accepts what [time.ParseDuration] does.
 func (l *lifetime) UnmarshalText(text []byte) error {
 	d, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is no duration: write hours, minutes or seconds, such as 720h for 30 days", text)
+		return fmt.Errorf("%q is not a valid duration: use hours, minutes or seconds, for example 720h for 30 days", text)
 	}
 	if d < time.Millisecond {
-		return errors.New("it must be longer than nothing, such as 720h for 30 days")
+		return errors.New("it must be positive, for example 720h for 30 days")
 	}
 	*l = lifetime(d)
 	return nil
+}
+
+func validateCompany(company string) error {
+	if !webhook.ValidCompany(company) {
+		return fmt.Errorf("--company %q is not a valid company ID: use 1 to %d letters, digits, _ and -", company, webhook.MaxCompanyLength)
+	}
+	return nil
+}
+
+// validateEndpoint checks that endpoint is the base URL of a service.
+func validateEndpoint(flag, endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%s must be a URL with only a scheme, a host and a port, for example http://127.0.0.1:8000", flag)
+	}
+	return nil
+}
+
+// validateAddr checks the form of an address to listen on, not whether this machine has it.
+func validateAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("--addr %q is not a valid listen address: use host:port, for example 127.0.0.1:3000", addr)
+	}
+	return nil
+}
+
+// isLoopbackAddr reports whether only this machine can reach host:port.
+func isLoopbackAddr(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }

@@ -73,7 +73,7 @@ func TestFileThatCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := runTool(t, newTool(t, dir, "types", "list"))
-	const want = "webhookctl: the database file cannot be read or written: see whether its disk has room (df) and works (dmesg), and whether this user may write there: "
+	const want = "webhookctl: the database file cannot be read or written: check free space (df), the disk (dmesg) and this user's permissions: "
 	if got.code != 1 || !strings.HasPrefix(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("got exit code %d, stderr %q, want one line that begins with %q", got.code, got.stderr, want)
 	}
@@ -81,7 +81,7 @@ func TestFileThatCannotBeUsed(t *testing.T) {
 
 // fullDisk is a service whose disk has little room.
 type fullDisk struct {
-	server *server
+	server *service
 	key    string
 }
 
@@ -188,7 +188,7 @@ func (d *fullDisk) ids(t *testing.T) []string {
 // wantCommandsFail runs commands that need room. One that needs little may still find it.
 func (d *fullDisk) wantCommandsFail(t *testing.T, dir string) {
 	t.Helper()
-	const full = "webhookctl: there is no room on the disk: make some, then run this again: "
+	const full = "webhookctl: the disk is full: free some space and run this again: "
 	for n := 0; ; n++ {
 		if n == 100 {
 			t.Fatal("100 keys found room")

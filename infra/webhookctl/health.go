@@ -2,60 +2,53 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"net/http"
-	"sync"
+	"fmt"
 	"time"
 
-	"webhooks/shared/api"
+	"webhooks/infra/webhookctl/server"
 )
 
-const (
-	// healthTTL is how long an answer of the store is given again, so that asking for the health
-	// often costs it nothing.
-	healthTTL = time.Second
-	// pingTimeout is how long the store may take to answer.
-	pingTimeout = 2 * time.Second
-)
+// healthInterval is how long --wait pauses between two checks.
+const healthInterval = 200 * time.Millisecond
 
-// health knows whether the store answers. It may be used from many goroutines.
-type health struct {
-	ping func(ctx context.Context) error
-	now  func() time.Time
-	log  *slog.Logger
-
-	mu     sync.Mutex // held while the store is asked: the others wait for that answer
-	asked  time.Time
-	failed bool
+// healthCmd is "webhookctl health".
+type healthCmd struct {
+	Addr string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Address that the service listens on, as passed to serve. If it has no host, or 0.0.0.0 or ::, the check connects to loopback."`
+	Wait time.Duration `env:"WEBHOOKS_WAIT" default:"0s" help:"How long to wait for the service to become healthy, for example 30s. By default, check once."`
 }
 
-// answer gives the status and body of GET /healthz. Why the store fails is for the log alone.
-func (h *health) answer(ctx context.Context) (status int, body []byte) {
-	if h.ok(ctx) {
-		return http.StatusOK, []byte(`{"status":"ok","store":"ok"}`)
+// Help is the end of "webhookctl health --help".
+func (*healthCmd) Help() string {
+	return `Exits with status 0 if the service and its database respond, and with 1 otherwise.
+
+Examples:
+
+    webhookctl health
+    webhookctl health --addr :8080
+    webhookctl health --wait 30s`
+}
+
+// Run checks /healthz until the service is healthy or cmd.Wait is over. The last check may take longer,
+// so that the error says what is wrong with the service.
+func (cmd *healthCmd) Run(ctx context.Context, c *console) error {
+	if err := validateAddr(cmd.Addr); err != nil {
+		return err
 	}
-	return http.StatusServiceUnavailable, []byte(`{"status":"unavailable","store":"unavailable"}`)
-}
-
-func (h *health) ok(ctx context.Context) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := h.now(); h.asked.IsZero() || now.Sub(h.asked) >= healthTTL {
-		h.ask(ctx)
+	if cmd.Wait < 0 {
+		return fmt.Errorf("--wait is %v: it must not be negative", cmd.Wait)
 	}
-	return !h.failed
-}
-
-// ask does not end when the client goes away, because its answer is for others as well.
-func (h *health) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	waiting, cancel := context.WithTimeout(ctx, cmd.Wait)
 	defer cancel()
-	err := h.ping(ctx)
-	switch {
-	case err != nil && !h.failed:
-		h.log.Error("the store does not answer", "cause", api.Cause(err))
-	case err == nil && h.failed:
-		h.log.Info("the store answers again")
+	for {
+		err := server.CheckHealth(ctx, cmd.Addr)
+		if err == nil {
+			_, err = fmt.Fprintf(c.out, "The service on %s is healthy.\n", cmd.Addr)
+			return err
+		}
+		select {
+		case <-waiting.Done():
+			return err
+		case <-time.After(healthInterval):
+		}
 	}
-	h.asked, h.failed = h.now(), err != nil
 }

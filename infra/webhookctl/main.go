@@ -1,11 +1,10 @@
-// Command webhookctl is what operators run: the API itself ("serve"), and the commands that make
-// tables, API keys and event types. "webhookctl --help" tells more.
+// Command webhookctl is the operator's tool. It serves the API ("serve") and manages the database,
+// API keys and event types. Run "webhookctl --help" for details.
 package main
 
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,17 +12,13 @@ import (
 )
 
 func main() {
-	err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
-	if err == nil {
-		return
-	}
-	if !errors.Is(err, errNoCommand) { // the help says enough
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, errorLine(err))
+		os.Exit(1)
 	}
-	os.Exit(1)
 }
 
-// run does what the arguments say.
+// run runs the command that args name.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	command, flags, err := parse(args, stdout, stderr)
 	if err != nil {

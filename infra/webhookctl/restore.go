@@ -71,7 +71,7 @@ func (cmd *restoreCmd) validate() error {
 		return fmt.Errorf("reading the backup: %w", err)
 	}
 	defer file.Close()
-	if transfer.IsExport(file) {
+	if _, err := transfer.NewReader(file); err == nil {
 		return fmt.Errorf("%s is no backup: what export wrote goes to \"webhookctl import\"", cmd.File)
 	}
 	return nil

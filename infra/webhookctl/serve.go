@@ -7,29 +7,30 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
+	"net/http"
+	"net/netip"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"webhooks/infra/webhookctl/sandbox"
+	"webhooks/infra/webhookctl/server"
+	"webhooks/shared/access"
+	"webhooks/shared/api"
+	"webhooks/shared/endpoint"
 )
 
-// startTimeout is how long the database may take to answer before serve gives up.
-const startTimeout = 10 * time.Second
+const tlsCheckOff = "off"
 
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
-	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" placeholder:"HOST:PORT" help:"Where to listen for HTTP. Port 0 takes a free one, an empty host all addresses of this machine."`
-	Dev           bool          `env:"WEBHOOKS_DEV" help:"Try it out, on this machine alone: adds event types, an API key, a receiver and curl lines that work."`
-	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" placeholder:"N" help:"How many webhooks a company may have."`
-	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_made=, made when missing unless there are webhooks already"`
-	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Check of the certificate and address behind a new webhook's URL: enforce or off. Off is for trying out alone, on a loopback --addr: with --dev, or beside a local --dynamodb-endpoint."`
-	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust in that check besides the system's."`
-	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may be in although they are not public. May be given several times."`
+	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Listen address for HTTP. Port 0 picks a free port; an empty host means all addresses of this machine."`
+	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try."`
+	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" help:"Maximum number of webhooks per company."`
+	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created=, created if it does not exist, unless the store has webhooks"`
+	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Whether to check the address and certificate of a new webhook's host: enforce or off. off is for local development only: it requires a loopback --addr, and --dev or a local --dynamodb-endpoint."`
+	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check, in addition to the system's."`
+	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may reach although they are not public. Can be repeated."`
 
-	authorities *x509.CertPool // the system's and those of CAFile, once the settings are validated
+	authorities *x509.CertPool // the system's and those in CAFile; set by validate
 }
 
 // Help is the end of "webhookctl serve --help".
@@ -41,92 +42,92 @@ func (*serveCmd) Help() string {
     webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks
     webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --dev
 
-SIGTERM or Ctrl-C ends it when the requests in flight are answered, a second one at once. GET /healthz tells whether it works and GET /openapi.json describes the API; neither needs an API key.`
+Ctrl-C or SIGTERM stops the service after the requests in flight; a second one stops it immediately. GET /healthz reports its health and GET /openapi.json describes the API; neither needs an API key.`
 }
 
-// Run serves until a signal comes.
+// Run serves until a signal arrives.
 func (cmd *serveCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
 	if err := cmd.validate(storage); err != nil {
 		return err
 	}
-	ctx, restoreSignals := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer restoreSignals()
-	context.AfterFunc(ctx, restoreSignals) // so that a second signal ends the process
-
-	listener, err := listen(ctx, cmd.Addr, cmd.Dev)
+	ctx, restore := withSignals(ctx)
+	defer restore()
+	listener, err := server.Listen(ctx, cmd.Addr)
 	if err != nil {
 		return err
 	}
-	s, err := cmd.openStore(ctx, c, storage)
+	defer listener.Close()
+	s, err := storage.open(ctx, c, create)
 	if err != nil {
-		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
+		return interrupted(ctx, c.log, err)
 	}
 	return errors.Join(cmd.serve(ctx, c, storage, listener, s), s.close())
 }
 
-// interrupted makes of a failure to start the quiet end that it is when a signal came meanwhile.
-func interrupted(ctx context.Context, log *slog.Logger, err error) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	log.Info("stopped by a signal before it was ready")
-	return nil
-}
-
-// openStore opens the store and sees that it answers.
-func (cmd *serveCmd) openStore(ctx context.Context, c *console, storage *storageFlags) (*opened, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	s, err := storage.open(ctx, c, create)
-	if err != nil {
-		return nil, err
-	}
-	if cmd.Dev {
-		err = s.createTables(ctx)
-	}
-	if err == nil {
-		err = s.Ping(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(storeError(err), s.close())
-	}
-	return s, nil
-}
-
-// serve puts everything together and serves on the listener, which it closes.
+// serve serves on the listener from the store.
 func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlags, listener net.Listener, s *opened) error {
-	box, err := cmd.startSandbox(ctx, c, storage, s)
-	if err != nil {
-		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
-	}
+	box, handler, err := cmd.prepare(ctx, c, storage, s)
 	if box != nil {
-		defer func() { _ = box.Close() }()
+		defer box.Close()
 	}
-	handler, err := service{cmd: cmd, console: c, storage: storage, store: s, sandbox: box}.handler(ctx)
 	if err != nil {
-		return errors.Join(interrupted(ctx, c.log, err), listener.Close())
+		return interrupted(ctx, c.log, err)
 	}
 	cmd.warn(c.log, storage)
 	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
 	if box != nil {
 		if err := box.WriteBanner(c.out, "http://"+listener.Addr().String()); err != nil {
-			return errors.Join(fmt.Errorf("writing to stdout: %w", err), listener.Close())
+			return fmt.Errorf("writing to stdout: %w", err)
 		}
 	}
-	return serveUntil(ctx, newServer(handler, c.log), listener, c.log)
+	return server.Serve(ctx, handler, listener, c.log)
 }
 
-// startSandbox starts what --dev adds; without it there is none.
-func (cmd *serveCmd) startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, error) {
-	if !cmd.Dev {
-		return nil, nil
+// interrupted turns a failure to start into a normal exit if a signal caused it.
+func interrupted(ctx context.Context, log *slog.Logger, err error) error {
+	if ctx.Err() == nil {
+		return err
 	}
+	log.Info("stopped by a signal before the service was ready")
+	return nil
+}
+
+// prepare checks that the store responds, starts the sandbox, which is nil without --dev, and returns
+// the service's handler.
+func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, http.Handler, error) {
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	var box *sandbox.Sandbox
+	var err error
+	if cmd.Dev {
+		box, err = startSandbox(starting, c, storage, s)
+	} else {
+		err = s.Ping(starting)
+	}
+	if err != nil {
+		return nil, nil, storeError(err)
+	}
+	sealer, err := cmd.TokenKeys.sealer(ctx, c, storage, s)
+	if err != nil {
+		return box, nil, err
+	}
+	service := api.Service{Keys: access.NewAuthenticator(s, c.now), Log: c.log, Now: c.now, Random: c.random}
+	creator := api.Creator{Store: s, Sealer: sealer, TLS: endpoint.NoCheck{}, Quota: cmd.Quota, Now: c.now, Random: c.random}
+	if cmd.TLSCheck != tlsCheckOff {
+		creator.TLS = cmd.checker(c, box)
+	}
+	handler, err := server.Handler(service, creator, s)
+	return box, handler, err
+}
+
+func startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, error) {
 	if err := storage.makeDataDir(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	box, err := sandbox.Start(ctx, sandbox.Config{
+	if err := s.createTables(ctx); err != nil {
+		return nil, err
+	}
+	return sandbox.Start(ctx, sandbox.Config{
 		Dir:    filepath.Join(storage.Data, "dev"),
 		Store:  s,
 		Now:    c.now,
@@ -134,5 +135,81 @@ func (cmd *serveCmd) startSandbox(ctx context.Context, c *console, storage *stor
 		Out:    c.out,
 		Log:    c.log,
 	})
-	return box, storeError(err)
+}
+
+// checker returns the TLS check, with the networks and authorities that the settings add.
+func (cmd *serveCmd) checker(c *console, box *sandbox.Sandbox) *endpoint.Checker {
+	checker := &endpoint.Checker{Resolver: net.DefaultResolver, RootCAs: cmd.authorities, Now: c.now}
+	for _, n := range cmd.AllowNetworks {
+		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, netip.Prefix(n))
+	}
+	if box != nil {
+		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, sandbox.Networks()...)
+		checker.RootCAs.AddCert(box.Authority.Certificate())
+	}
+	if checker.RootCAs.Equal(x509.NewCertPool()) {
+		c.log.Warn("this machine trusts no certificate authorities, so the TLS check rejects every webhook: install the package ca-certificates or pass --ca-file")
+	}
+	return checker
+}
+
+// validate rejects settings that cannot work or are not safe, before anything is created. It reads the
+// certificate authorities.
+func (cmd *serveCmd) validate(storage *storageFlags) error {
+	if err := storage.validate(); err != nil {
+		return err
+	}
+	if err := cmd.TokenKeys.validate(storage); err != nil {
+		return err
+	}
+	if err := validateAddr(cmd.Addr); err != nil {
+		return err
+	}
+	if err := cmd.validateDevelopment(storage); err != nil {
+		return err
+	}
+	if cmd.Quota < 1 {
+		return fmt.Errorf("--quota is %d: it must be at least 1", cmd.Quota)
+	}
+	var err error
+	cmd.authorities, err = endpoint.Authorities("--ca-file", cmd.CAFile)
+	return err
+}
+
+// validateDevelopment rejects settings for local development if other machines could reach the
+// service, or if the database may be more than a local one.
+func (cmd *serveCmd) validateDevelopment(storage *storageFlags) error {
+	loopback, unchecked := isLoopbackAddr(cmd.Addr), cmd.TLSCheck == tlsCheckOff
+	inDynamoDB, local := storage.Store == storeDynamoDB, endpoint.LocalOverride(storage.DynamoDBEndpoint)
+	switch {
+	case unchecked && (inDynamoDB && !local || !inDynamoDB && !cmd.Dev):
+		return errors.New("--tls-check off is for local development only: it requires --dev, or --store dynamodb with a local --dynamodb-endpoint")
+	case cmd.Dev && !loopback:
+		return fmt.Errorf("--dev is for local development only, but other machines could reach --addr %s: use 127.0.0.1 or remove --dev", cmd.Addr)
+	case unchecked && !loopback:
+		return fmt.Errorf("--tls-check off is for local development only, but other machines could reach --addr %s: use 127.0.0.1 or remove --tls-check", cmd.Addr)
+	case cmd.Dev && inDynamoDB && !local:
+		return errors.New("--dev creates tables and an API key, so it requires a local database: pass the --dynamodb-endpoint of DynamoDB Local or remove --dev")
+	}
+	return nil
+}
+
+// warn logs the settings that weaken security.
+func (cmd *serveCmd) warn(log *slog.Logger, storage *storageFlags) {
+	cmd.TokenKeys.warn(log, storage)
+	if cmd.TLSCheck == tlsCheckOff {
+		log.Warn(endpoint.WarningTLSCheckOff)
+	}
+	if cmd.CAFile != "" {
+		log.Warn(endpoint.WarningAuthorities, "ca_file", cmd.CAFile)
+	}
+	for _, n := range cmd.AllowNetworks {
+		log.Warn(endpoint.WarningNetwork, "network", netip.Prefix(n).String())
+	}
+	if cmd.Dev {
+		log.Warn("development mode: webhooks may reach this machine, and the certificate authority in the data directory is trusted")
+	}
+	if !isLoopbackAddr(cmd.Addr) {
+		log.Warn("other machines can reach this address over plain HTTP: put a TLS proxy in front", "addr", cmd.Addr)
+	}
 }

@@ -1,147 +1,138 @@
 package main
 
 import (
-	"crypto/tls"
-	"encoding/pem"
-	"io"
+	"bytes"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"webhooks/infra/webhookctl/sandbox"
+	"webhooks/shared/endpoint"
 )
 
-// creation is a request body that makes a webhook at a URL.
-func creation(url string) string {
-	return `{"webhook":{"name":"n","url":"` + url + `","events":["a.b"]}}`
-}
+const localEndpoint = "http://127.0.0.1:8000"
 
-// newKey makes a key and the event type a.b.
-func newKey(t *testing.T, p place) string {
-	t.Helper()
-	mustRun(t, newTool(t, p.dir, p.args("types", "add", "a.b")...))
-	key, _ := mustRun(t, newTool(t, p.dir, p.args("keys", "create", "--company", "acme", "--permissions", "webhooks:read,webhooks:write")...))
-	return strings.TrimSuffix(key, "\n")
-}
-
-// receiver listens for TLS on loopback with a certificate of an authority of its own, and gives its
-// URL and a file with the authority.
-func receiver(t *testing.T) (url, caFile string) {
-	t.Helper()
-	dir := t.TempDir()
-	authority, err := sandbox.LoadOrCreateAuthority(dir, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := authority.Leaf(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{leaf}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		}
-	}()
-	return "https://" + listener.Addr().String() + "/hook", filepath.Join(dir, sandbox.AuthorityFile)
-}
-
-func TestTLSCheckSettings(t *testing.T) {
-	url, caFile := receiver(t)
-	if block, _ := pem.Decode(mustRead(t, caFile)); block == nil {
-		t.Fatal("the authority's file is no PEM")
-	}
-	const unreachable = `{"error":"TLS certificate validation failed: the host could not be reached"}`
-	const untrusted = `{"error":"TLS certificate validation failed: no trusted authority issued the certificate, or the server does not send the intermediate certificates"}`
-	tests := []struct {
-		name  string
-		flags []string
-		want  int
-		body  string // empty for any
-	}{
-		{"neither network nor authority", nil, 400, unreachable},
-		{"the authority alone", []string{"--ca-file", caFile}, 400, unreachable},
-		{"the network alone", []string{"--allow-network", "127.0.0.0/8"}, 400, untrusted},
-		{"another network", []string{"--allow-network", "10.0.0.0/8", "--ca-file", caFile}, 400, unreachable},
-		{"both", []string{"--allow-network", "127.0.0.0/8", "--ca-file", caFile}, 201, ""},
-		{"the sandbox's authority is another", []string{"--dev"}, 400, untrusted},
-		{"dev and the authority", []string{"--dev", "--ca-file", caFile}, 201, ""},
-		{"dev without the check", []string{"--dev", "--tls-check", "off"}, 201, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p := place{dir: t.TempDir()}
-			key := newKey(t, p)
-			s := startServer(t, p, tt.flags...)
-			status, _, body := s.request(t, "POST", "/webhooks", key, creation(url))
-			if status != tt.want || tt.body != "" && body != tt.body {
-				t.Errorf("got %d %s, want %d %s", status, body, tt.want, tt.body)
-			}
-		})
-	}
-}
-
-func TestQuotaSetting(t *testing.T) {
-	p := place{dir: t.TempDir()}
-	key := newKey(t, p)
-	s := startServer(t, p, "--dev", "--tls-check", "off", "--quota", "1")
-	for i, want := range []int{201, 409} {
-		if status, _, body := s.request(t, "POST", "/webhooks", key, creation("https://example.com/")); status != want {
-			t.Errorf("creation %d: got %d %s, want %d", i+1, status, body, want)
-		}
-	}
-}
-
-func TestTokenKeyFile(t *testing.T) {
-	p := place{dir: t.TempDir()}
-	const warning = "a new token key was made: BACK IT UP, without it no webhook token can be read again"
+// TestLocalDevelopmentOnly checks where --dev and --tls-check off are accepted. TestLocalOverride checks
+// which endpoints are local.
+func TestLocalDevelopmentOnly(t *testing.T) {
+	const loopback, anywhere, aws = "127.0.0.1:3000", ":3000", "https://dynamodb.eu-west-1.amazonaws.com"
+	const offRejected, offReachable = "--tls-check off is for local development only: ", "--tls-check off is for local development only, but other machines could reach "
+	const devRejected, devReachable = "--dev creates tables and an API key, so it requires a local database: ", "--dev is for local development only, but other machines could reach "
 	for _, tt := range []struct {
-		name  string
-		flags []string
-		file  string
+		store, endpoint, addr string
+		dev                   bool
+		off, enforce          string // the error with --tls-check off, and without it
 	}{
-		{"in the data folder", nil, filepath.Join(".webhooks", "token.key")},
-		{"elsewhere", []string{"--token-key-file", "other.key"}, "other.key"},
+		{"sqlite", "", loopback, false, offRejected, ""},
+		{"sqlite", "", anywhere, false, offRejected, ""},
+		{"sqlite", "", loopback, true, "", ""},
+		{"sqlite", "", anywhere, true, devReachable, devReachable},
+		{"dynamodb", "", loopback, false, offRejected, ""},
+		{"dynamodb", "", loopback, true, offRejected, devRejected},
+		{"dynamodb", aws, loopback, false, offRejected, ""},
+		{"dynamodb", aws, loopback, true, offRejected, devRejected},
+		{"dynamodb", localEndpoint, loopback, false, "", ""},
+		{"dynamodb", localEndpoint, anywhere, false, offReachable, ""},
+		{"dynamodb", localEndpoint, loopback, true, "", ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := startServer(t, p, tt.flags...)
-			if got := s.logged(warning, "file"); got != tt.file || s.logged(warning, "level") != "WARN" {
-				t.Errorf("at the first start: warned of %q, want %q\nstderr: %s", got, tt.file, &s.stderr)
+		storage := &storageFlags{Store: tt.store, Data: ".webhooks", DynamoDBEndpoint: tt.endpoint}
+		for check, want := range map[string]string{"off": tt.off, "enforce": tt.enforce} {
+			err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev}).validate(storage)
+			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("--tls-check %s with %+v: got %v", check, tt, err)
 			}
-			checkMode(t, filepath.Join(p.dir, tt.file), 0o600)
-			first := mustRead(t, filepath.Join(p.dir, tt.file))
-			s.stop(t)
-			s = startServer(t, p, tt.flags...)
-			if s.logged(warning, "level") != "" || string(mustRead(t, filepath.Join(p.dir, tt.file))) != string(first) {
-				t.Errorf("at the second start: a new key\nstderr: %s", &s.stderr)
+		}
+	}
+}
+
+func TestAddressesAndEndpoints(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.1.2.3:0": true, "[::1]:3000": true, "[::ffff:127.0.0.1]:3000": true, "LOCALHOST:3000": true,
+		"0.0.0.0:3000": false, "[::]:3000": false, "192.168.1.2:3000": false, "localhost.example.com:3000": false, "localhost": false,
+	} {
+		if got := isLoopbackAddr(addr); got != want {
+			t.Errorf("%s: got loopback %v, want %v", addr, got, want)
+		}
+	}
+	for endpoint, want := range map[string]bool{
+		"http://127.0.0.1:8000/": true, "https://[::1]": true, "127.0.0.1:8000": false, "ftp://127.0.0.1": false, "http://:8000": false,
+		"http://user:secret@127.0.0.1": false, "http://127.0.0.1/path": false, "http://127.0.0.1?a=b": false, "http://127.0.0.1#a": false,
+	} {
+		if err := validateEndpoint("--x", endpoint); (err == nil) != want {
+			t.Errorf("%s: got %v, want it valid: %v", endpoint, err, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		want   string // in the only warning; empty for none
+		change func(*serveCmd, *storageFlags)
+	}{
+		{"", func(*serveCmd, *storageFlags) {}},
+		{endpoint.WarningTLSCheckOff, func(c *serveCmd, _ *storageFlags) { c.TLSCheck = "off" }},
+		{"ca_file=ca.pem", func(c *serveCmd, _ *storageFlags) { c.CAFile = "ca.pem" }},
+		{"network=", func(c *serveCmd, _ *storageFlags) { c.AllowNetworks = make([]network, 1) }},
+		{"development mode", func(c *serveCmd, _ *storageFlags) { c.Dev = true }},
+		{"addr=:3000", func(c *serveCmd, _ *storageFlags) { c.Addr = ":3000" }},
+		{"--kms-key", func(_ *serveCmd, s *storageFlags) { s.Store = storeDynamoDB }},
+		{"", func(c *serveCmd, s *storageFlags) { s.Store, c.TokenKeys.KMSKey = storeDynamoDB, "alias/a" }},
+		{"", func(_ *serveCmd, s *storageFlags) { s.Store, s.DynamoDBEndpoint = storeDynamoDB, localEndpoint }},
+	} {
+		cmd, storage := &serveCmd{Addr: "127.0.0.1:3000", TLSCheck: "enforce"}, &storageFlags{Store: storeSQLite}
+		tt.change(cmd, storage)
+		var log bytes.Buffer
+		cmd.warn(slog.New(slog.NewTextHandler(&log, nil)), storage)
+		warnings := strings.Count(log.String(), "level=WARN")
+		if !strings.Contains(log.String(), tt.want) || warnings > 1 || (warnings == 0) != (tt.want == "") {
+			t.Errorf("logged %q, want one warning with %q, or none", &log, tt.want)
+		}
+	}
+}
+
+func TestAWSConfig(t *testing.T) {
+	for name, tt := range map[string]struct {
+		endpoint, region      string
+		keyInEnv, regionInEnv string
+		want                  string // endpoint, region, access key
+	}{
+		"local":                             {localEndpoint, "", "", "eu-west-1", localEndpoint + " us-east-1 local"},
+		"local with a region":               {localEndpoint, "eu-north-1", "", "", localEndpoint + " eu-north-1 local"},
+		"local with credentials":            {localEndpoint, "", "mine", "eu-west-1", localEndpoint + " eu-west-1 mine"},
+		"local with credentials, no region": {localEndpoint, "", "mine", "", localEndpoint + " us-east-1 mine"},
+		"AWS":                               {"", "", "mine", "eu-west-1", " eu-west-1 mine"},
+		"AWS with a region":                 {"", "eu-north-1", "mine", "eu-west-1", " eu-north-1 mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, setting := range os.Environ() {
+				if name, _, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "AWS_") {
+					t.Setenv(name, "")
+				}
+			}
+			t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+			t.Setenv("AWS_ACCESS_KEY_ID", tt.keyInEnv)
+			t.Setenv("AWS_SECRET_ACCESS_KEY", tt.keyInEnv)
+			t.Setenv("AWS_REGION", tt.regionInEnv)
+			got, err := (&storageFlags{DynamoDBEndpoint: tt.endpoint, Region: tt.region}).awsConfig(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			credentials, err := got.Credentials.Retrieve(t.Context())
+			if got := got.Endpoint + " " + got.Region + " " + credentials.AccessKeyID; err != nil || got != tt.want {
+				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
 		})
 	}
 }
 
-func TestTextLog(t *testing.T) {
-	cmd := newTool(t, t.TempDir(), "serve", "--addr", "127.0.0.1:0", "--log-format", "text")
-	s := startProcess(t, cmd)
-	const want = " level=WARN msg=\"a new token key was made: "
-	s.waitFor(t, want, func() bool { return strings.Contains(s.stderr.String(), want) })
-}
-
-func mustRead(t *testing.T, path string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+// TestLogFormat has no terminal, which gets text by default.
+func TestLogFormat(t *testing.T) {
+	for format, want := range map[string]string{"text": "time=", "json": "{", "auto": "{"} {
+		var log bytes.Buffer
+		newLogger(&log, format).Info("x")
+		if !strings.HasPrefix(log.String(), want) {
+			t.Errorf("%s: logged %q", format, &log)
+		}
 	}
-	return text
 }

@@ -10,8 +10,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// CacheTTL is how long a key is used without looking again, and so the longest that a revoked one
-// goes on working. Authentication is a read less on every other request.
+// CacheTTL is how long a key is used without reading it again, and therefore the longest time for which a revoked key keeps
+// working. Authentication takes one read on every other request.
 const CacheTTL = 60 * time.Second
 
 const maxCachedKeys = 10_000
@@ -20,8 +20,7 @@ type keyFinder interface {
 	KeyByHash(ctx context.Context, hash Hash) (Key, error)
 }
 
-// Authenticator tells from a request's Authorization header which key it came with. It may be used
-// from many goroutines.
+// Authenticator finds the API key in an Authorization header. It is safe for concurrent use by multiple goroutines.
 type Authenticator struct {
 	keys keyFinder
 	now  func() time.Time
@@ -31,19 +30,18 @@ type Authenticator struct {
 }
 
 type cachedKey struct {
-	key   Key
+	Key
 	since time.Time
 }
 
-// NewAuthenticator makes an Authenticator that finds keys in a store and caches them for [CacheTTL].
+// NewAuthenticator returns an Authenticator that finds keys in a store and caches them for [CacheTTL].
 func NewAuthenticator(keys keyFinder, now func() time.Time) *Authenticator {
 	return &Authenticator{keys: keys, now: now, cached: make(map[Hash]cachedKey)}
 }
 
-// Authenticate gives the key of an Authorization header's value, "Bearer <api key>". A header that
-// is missing or malformed and a key that is unknown, expired or revoked are the same
-// webhook.KindUnauthenticated error to the client; its cause tells the log which it was. When the
-// store fails, its error is returned.
+// Authenticate returns the key of an Authorization header's value, "Bearer <api key>". If the header is missing or malformed,
+// or the key is unknown, expired or revoked, the error is of kind webhook.KindUnauthenticated with the same message for the
+// client; its cause, which is for the log, says what is wrong. If the store fails, its error is returned.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (Key, error) {
 	scheme, secret, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -65,17 +63,16 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	return key, nil
 }
 
-// find looks a key up, in the cache first. What does not exist is not cached, so that a new key
-// works at once.
+// find returns a key from the cache or the store. That a key does not exist is not cached, so a new key works at once.
 func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
-	// Before the read, since from then on the answer may be out of date; and by the wall clock alone,
-	// since the monotonic one stands still while a machine or a Lambda function is suspended.
+	// The time before the read, because the key may change from then on; and only the wall clock, because the monotonic clock
+	// stops while a machine or a Lambda function is suspended.
 	now := a.now().Round(0)
 	a.mu.Lock()
 	entry, ok := a.cached[hash]
 	a.mu.Unlock()
 	if age := now.Sub(entry.since); ok && age >= 0 && age < CacheTTL {
-		return entry.key, nil
+		return entry.Key, nil
 	}
 	key, err := a.keys.KeyByHash(ctx, hash)
 	if err != nil {
@@ -84,9 +81,9 @@ func (a *Authenticator) find(ctx context.Context, hash Hash) (Key, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.cached) >= maxCachedKeys {
-		clear(a.cached) // rare, and refilled by one read a key
+		clear(a.cached) // rare, and costs one read per key
 	}
-	a.cached[hash] = cachedKey{key: key, since: now}
+	a.cached[hash] = cachedKey{key, now}
 	return key, nil
 }
 

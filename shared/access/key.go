@@ -16,35 +16,32 @@ import (
 )
 
 const (
-	secretPrefix  = "whk_"
-	secretBytes   = 32
-	checksumBytes = 4
-	secretLength  = 58 // characters after the prefix
-	keyIDPrefix   = "key_"
-	ulidLength    = 26
+	secretPrefix = "whk_"
+	secretBytes  = 32
+	secretLength = 58 // characters after the prefix
+	keyIDPrefix  = "key_"
+	ulidLength   = 26
 )
 
-// Hash is the SHA-256 of a secret's text. It is all that is stored of a secret: 256 random bits
-// need no slow hash.
+// Hash is the SHA-256 hash of a secret, stored instead of it. A secret has 256 random bits, so a fast hash is enough.
 type Hash [sha256.Size]byte
 
-// Key is an API key as it is stored: everything but the secret itself.
+// Key is an API key as it is stored: everything except the secret.
 type Key struct {
-	// ID names the key to people: "key_", the company, "_" and a ULID. It is no secret.
+	// ID identifies the key to people: "key_", the company, "_" and a ULID. It is not secret.
 	ID string
-	// Company is the one company whose webhooks the key reaches.
+	// Company is the only company whose webhooks the key can access.
 	Company     string
 	Permissions []Permission
 	Hash        Hash
-	// CreatedAt is when the key was made; ExpiresAt when it stops working, zero for never;
-	// RevokedAt when somebody ended it, zero while nobody has. All UTC, millisecond precision.
+	// ExpiresAt is zero if the key does not expire, RevokedAt if it is not revoked. Times are in UTC, in milliseconds.
 	CreatedAt, ExpiresAt, RevokedAt time.Time
 }
 
-// NewKeyID makes a key's id of its company and a ULID.
+// NewKeyID returns the key ID for a company and a ULID.
 func NewKeyID(company, ulid string) string { return keyIDPrefix + company + "_" + ulid }
 
-// KeyCompany gives the company that a key's id names, or false where it is no key id.
+// KeyCompany returns the company in a key ID, or false if id is not a key ID.
 func KeyCompany(id string) (string, bool) {
 	rest, ok := strings.CutPrefix(id, keyIDPrefix)
 	cut := len(rest) - ulidLength - 1
@@ -54,7 +51,7 @@ func KeyCompany(id string) (string, bool) {
 	return rest[:cut], webhook.ValidCompany(rest[:cut])
 }
 
-// Usable reports whether the key works at a time: neither expired nor revoked.
+// Usable reports whether the key is neither expired nor revoked.
 func (k Key) Usable(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
@@ -62,32 +59,32 @@ func (k Key) Usable(now time.Time) bool {
 // Allows reports whether the key has a permission.
 func (k Key) Allows(p Permission) bool { return slices.Contains(k.Permissions, p) }
 
-// NewSecret makes what a caller sends as its bearer token: "whk_" and, in lower-case base32, 32
-// bytes read from random with their CRC-32. It fails only when random does.
+// NewSecret generates the secret that a client sends as its bearer token: "whk_" and, in lower-case base32, 32 bytes read from
+// random and their CRC-32. It fails only if random does.
 func NewSecret(random io.Reader) (string, error) {
-	raw := make([]byte, secretBytes, secretBytes+checksumBytes)
+	raw := make([]byte, secretBytes, secretBytes+crc32.Size)
 	if _, err := io.ReadFull(random, raw); err != nil {
-		return "", fmt.Errorf("making an API key: %w", err)
+		return "", fmt.Errorf("generating an API key: %w", err)
 	}
 	raw = binary.BigEndian.AppendUint32(raw, crc32.ChecksumIEEE(raw))
 	return secretPrefix + strings.ToLower(encoding().EncodeToString(raw)), nil
 }
 
-// What can be wrong with the text of a secret.
+// Errors of [HashSecret].
 var (
-	ErrNotASecret = errors.New("it is no API key: those begin with " + secretPrefix + " and have 58 more characters")
-	ErrTypo       = errors.New("its checksum is wrong: it was copied with a mistake")
+	ErrNotASecret = errors.New("not an API key: it must be " + secretPrefix + " and 58 more characters")
+	ErrTypo       = errors.New("the API key's checksum is wrong: it was not copied correctly")
 )
 
-// HashSecret gives the hash under which a secret's key is stored. [ErrNotASecret] and [ErrTypo]
-// tell a text that was never a key of ours from one with a typing mistake.
+// HashSecret returns the hash of a secret. The error is [ErrNotASecret] if the text does not have the form of a secret, and
+// [ErrTypo] if it was copied with a mistake.
 func HashSecret(secret string) (Hash, error) {
 	text, ok := strings.CutPrefix(secret, secretPrefix)
 	raw, err := encoding().DecodeString(strings.ToUpper(text))
-	if !ok || err != nil || len(text) != secretLength || len(raw) != secretBytes+checksumBytes {
+	if !ok || err != nil || len(text) != secretLength || len(raw) != secretBytes+crc32.Size {
 		return Hash{}, ErrNotASecret
 	}
-	// Decoding forgives upper case and drops the last character's spare bits; a key has one text.
+	// Decoding accepts upper case and ignores the last character's spare bits, but a key has only one text.
 	if strings.ToLower(encoding().EncodeToString(raw)) != text {
 		return Hash{}, ErrTypo
 	}

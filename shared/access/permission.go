@@ -1,5 +1,4 @@
-// Package access decides who calls and what they may do: API keys, their permissions, and the
-// authentication of requests.
+// Package access authenticates and authorizes requests: API keys and their permissions.
 package access
 
 import (
@@ -8,33 +7,32 @@ import (
 	"strings"
 )
 
-// Permission is what an API key may do, in the words of the API.
+// Permission is a permission of an API key, by its name in the API.
 type Permission string
 
-// The permissions there are, as docs/api.md names them.
+// All permissions.
 const (
 	WebhooksRead  Permission = "webhooks:read"  // list and get webhooks, list event types
 	WebhooksWrite Permission = "webhooks:write" // create and delete webhooks
 )
 
-// Permissions gives all of them.
+// Permissions returns all permissions.
 func Permissions() []Permission { return []Permission{WebhooksRead, WebhooksWrite} }
 
-// ParsePermissions reads permission names, collapses duplicates and refuses names that there are
-// not, and an empty list.
+// ParsePermissions parses permission names and removes duplicates. It rejects unknown names and an empty list.
 func ParsePermissions(names []string) ([]Permission, error) {
 	var parsed []Permission
 	for _, name := range names {
 		p := Permission(strings.TrimSpace(name))
 		if !slices.Contains(Permissions(), p) {
-			return nil, fmt.Errorf("unknown permission %q: there are %s and %s", name, WebhooksRead, WebhooksWrite)
+			return nil, fmt.Errorf("unknown permission %q: use %s or %s", name, WebhooksRead, WebhooksWrite)
 		}
 		if !slices.Contains(parsed, p) {
 			parsed = append(parsed, p)
 		}
 	}
 	if len(parsed) == 0 {
-		return nil, fmt.Errorf("no permission given: there are %s and %s", WebhooksRead, WebhooksWrite)
+		return nil, fmt.Errorf("no permission: use %s, %s or both", WebhooksRead, WebhooksWrite)
 	}
 	return parsed, nil
 }

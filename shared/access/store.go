@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// KeyStore is the contract of storage for API keys; the suite in accesstest holds every
-// implementation to it. What webhook.Store says of every method is true here as well.
+// KeyStore is the storage contract for API keys. Every implementation runs the suite in accesstest. What webhook.Store says
+// about all methods also applies here.
 type KeyStore interface {
 	// CreateKey stores a new key.
 	CreateKey(ctx context.Context, key Key) error
 
-	// KeyByHash gives the key of a hash, also when it has expired or was revoked, or
-	// webhook.ErrNotFound.
+	// KeyByHash returns the key with the given hash, even if it is expired or revoked, or webhook.ErrNotFound.
 	KeyByHash(ctx context.Context, hash Hash) (Key, error)
 
-	// Keys gives a company's keys, oldest first (ascending by id).
+	// Keys returns a company's keys, oldest first (ascending by ID).
 	Keys(ctx context.Context, company string) ([]Key, error)
 
-	// RevokeKey ends the key of an id at a time, or answers webhook.ErrNotFound; id may be any
-	// string. The first revocation's time stays.
+	// RevokeKey revokes the key with the given ID, which may be any string, or returns webhook.ErrNotFound. If the key is already
+	// revoked, it keeps the time of the first revocation.
 	RevokeKey(ctx context.Context, id string, at time.Time) error
 }

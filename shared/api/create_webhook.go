@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,86 +25,112 @@ type webhookCreator interface {
 type tokenSealer interface {
 	Seal(ctx context.Context, company, webhookID, token string) ([]byte, error)
 	Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error)
-	HashBody(ctx context.Context, company, webhookID string, key webhook.IdempotencyKey, body []byte) ([sha256.Size]byte, error)
-	IsBody(ctx context.Context, hash [sha256.Size]byte, company, webhookID string, key webhook.IdempotencyKey, body []byte) (bool, error)
 }
 
 type tlsChecker interface {
 	CheckTLS(ctx context.Context, url endpoint.URL) error
 }
 
-// Creator is what creating webhooks takes.
+// Creator has the parts that creating a webhook needs.
 type Creator struct {
-	// Store is where webhooks are kept.
+	// Store keeps the webhooks.
 	Store webhookCreator
-	// Sealer encrypts their tokens, and opens one again where a creation is repeated.
+	// Sealer encrypts their tokens, and decrypts one to repeat an earlier response.
 	Sealer tokenSealer
 	// TLS checks, within 5 s, that a URL's host is public and its certificate valid.
 	TLS tlsChecker
-	// Quota is how many webhooks a company may have; zero is [webhook.DefaultQuota].
+	// Quota is the maximum number of webhooks per company; zero means [webhook.DefaultQuota].
 	Quota int
-	// Now is the clock, of ids and of idempotency keys.
+	// Now is the clock for IDs and idempotency keys.
 	Now func() time.Time
-	// Random is where ids and tokens come from: crypto/rand.Reader.
+	// Random is the source of IDs and tokens: crypto/rand.Reader.
 	Random io.Reader
 }
 
-// CreateWebhook is the endpoint that makes a webhook, and the only one that ever shows a token.
+// CreateWebhook is the endpoint that creates a webhook, and the only one that ever shows a token.
 func CreateWebhook(c Creator) Endpoint {
-	c.Quota = cmp.Or(c.Quota, webhook.DefaultQuota)
-	e := newCreating(c)
-	return Endpoint{function: "create-webhook", serve: e.serve}
+	return Endpoint{function: "create-webhook", serve: newCreation(c).serve}
 }
 
-type creating struct {
+// creation is the endpoint's state: its parts, the bound on its TLS checks, and its last ID.
+type creation struct {
 	Creator
-	turns *turns
-	slots *checkSlots
-	ids   ids
+	slots *tlsSlots
+	ids   idGenerator
 }
 
-func newCreating(c Creator) *creating {
-	return &creating{
+func newCreation(c Creator) *creation {
+	c.Quota = cmp.Or(c.Quota, webhook.DefaultQuota)
+	return &creation{
 		Creator: c,
-		turns:   newTurns(),
-		slots:   newCheckSlots(),
-		ids:     ids{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)},
+		slots:   newTLSSlots(),
+		ids:     idGenerator{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)},
 	}
 }
 
-// attempt is a valid request for a creation.
-type attempt struct {
-	creation
-	company string
-	target  endpoint.URL
-	key     *webhook.IdempotencyKey // nil for none
-	body    []byte
-}
-
-// serve checks in the order of the contract, where the first failure answers.
-func (e *creating) serve(ctx context.Context, r request) (response, error) {
-	a, err := parseAttempt(r)
+// serve runs the checks in the order of the contract; the first failure is the response.
+//
+// Requests that race under one idempotency key do not wait for each other. Each runs its own checks,
+// and the store lets only one of them create a webhook.
+func (c *creation) serve(ctx context.Context, r request) (response, error) {
+	key, err := idempotencyKey(r.header)
 	if err != nil {
 		return response{}, err
 	}
-	leave := e.turns.enter(ctx, a.company, a.key)
-	defer leave()
-	earlier, err := e.admit(ctx, a)
-	if err == nil && earlier == nil {
-		earlier, err = e.checkTLS(ctx, a)
-	}
-	switch {
-	case err != nil:
+	wanted, err := parseNewWebhook(r.body)
+	if err != nil {
 		return response{}, err
-	case earlier != nil:
-		return e.repeat(ctx, a, *earlier)
 	}
-	return e.create(ctx, a)
+	target, err := endpoint.Parse(wanted.url)
+	if err != nil {
+		return response{}, err
+	}
+	a := attempt{newWebhook: wanted, company: r.company, key: key, bodyHash: sha256.Sum256(r.body)}
+
+	earlier, err := c.admit(ctx, a)
+	if err != nil {
+		return response{}, err
+	}
+	if earlier != nil {
+		return c.repeat(ctx, a, *earlier)
+	}
+	if err := c.checkTLS(ctx, a.company, target); err != nil {
+		return response{}, err
+	}
+	return c.create(ctx, a)
 }
 
-// admit decides by what is stored. It gives the earlier creation under the same key, if there is one.
-func (e *creating) admit(ctx context.Context, a attempt) (*webhook.EarlierCreation, error) {
-	state, err := e.prepare(ctx, a)
+// attempt is a valid request to create a webhook.
+type attempt struct {
+	newWebhook
+	company  string
+	key      *webhook.IdempotencyKey // nil if the request has none
+	bodyHash [sha256.Size]byte
+}
+
+const maxIdempotencyKey = 255 // characters
+
+// idempotencyKey returns the request's Idempotency-Key, or nil if it has none.
+func idempotencyKey(header http.Header) (*webhook.IdempotencyKey, error) {
+	if len(header.Values("Idempotency-Key")) == 0 {
+		return nil, nil
+	}
+	sent := joinedHeader(header, "Idempotency-Key")
+	invisible := func(c rune) bool { return c <= ' ' || c > '~' }
+	if sent == "" || len(sent) > maxIdempotencyKey || strings.ContainsFunc(sent, invisible) {
+		return nil, webhook.Errorf(webhook.KindInvalid,
+			"The header \"Idempotency-Key\" must be 1 to %d visible ASCII characters.", maxIdempotencyKey)
+	}
+	key := webhook.NewIdempotencyKey("create-webhook", sent)
+	return &key, nil
+}
+
+// admit decides whether the company can create the webhook. It returns the earlier creation under the
+// same idempotency key, if there is one.
+func (c *creation) admit(ctx context.Context, a attempt) (*webhook.EarlierCreation, error) {
+	state, err := c.Store.PrepareCreation(ctx, webhook.CreationQuery{
+		Company: a.company, Events: a.events, Key: a.key, Now: c.Now(),
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -111,87 +138,37 @@ func (e *creating) admit(ctx context.Context, a attempt) (*webhook.EarlierCreati
 		return state.Earlier, nil
 	case len(state.Unavailable) > 0:
 		return nil, webhook.Errorf(webhook.KindUnprocessable, "Some events are not available")
-	case state.Count >= e.Quota:
-		return nil, webhook.QuotaReached(e.Quota)
+	case state.Count >= c.Quota:
+		return nil, webhook.QuotaReached(c.Quota)
 	}
 	return nil, nil
 }
 
-// prepare reads what decides about the creation. The state is no snapshot: it may count a webhook
-// made a moment ago under the very same key, and not have its record yet. So where a company is full
-// and there is a key, it looks once more before anybody is refused.
-func (e *creating) prepare(ctx context.Context, a attempt) (webhook.CreationState, error) {
-	q := webhook.CreationQuery{Company: a.company, Events: a.events, Key: a.key, Now: e.Now()}
-	state, err := e.Store.PrepareCreation(ctx, q)
-	if err != nil || a.key == nil || state.Earlier != nil || state.Count < e.Quota {
-		return state, err
+func (c *creation) checkTLS(ctx context.Context, company string, target endpoint.URL) error {
+	release, err := c.slots.acquire(ctx, company)
+	if err != nil {
+		return err
 	}
-	return e.Store.PrepareCreation(ctx, q)
+	defer release()
+	return c.TLS.CheckTLS(ctx, target)
 }
 
-// parseAttempt does what needs neither store nor network.
-func parseAttempt(r request) (attempt, error) {
-	key, err := idempotencyKey(r.header, "create-webhook")
-	if err != nil {
-		return attempt{}, err
-	}
-	wanted, err := parseCreation(r.body)
-	if err != nil {
-		return attempt{}, err
-	}
-	target, err := endpoint.Parse(wanted.url)
-	if err != nil {
-		return attempt{}, err
-	}
-	return attempt{
-		creation: wanted,
-		company:  r.company,
-		target:   target,
-		key:      key,
-		body:     r.body,
-	}, nil
-}
-
-// create makes and stores the webhook, unless another request with the same idempotency key was
-// faster: then its answer is this one's as well.
-func (e *creating) create(ctx context.Context, a attempt) (response, error) {
-	id, now, err := e.ids.next()
+// create stores the webhook. If another request with the same idempotency key was faster, nothing is
+// stored and the response is that request's.
+func (c *creation) create(ctx context.Context, a attempt) (response, error) {
+	id, now, err := c.ids.next()
 	if err != nil {
 		return response{}, err
 	}
-	token, err := webhook.NewToken(e.Random)
+	token, err := webhook.NewToken(c.Random)
 	if err != nil {
 		return response{}, err
 	}
-	sealed, err := e.Sealer.Seal(ctx, a.company, id, token)
+	sealed, err := c.Sealer.Seal(ctx, a.company, id, token)
 	if err != nil {
 		return response{}, err
 	}
-	record, err := e.record(ctx, a, id)
-	if err != nil {
-		return response{}, err
-	}
-	earlier, err := e.Store.CreateWebhook(ctx, a.toStore(id, sealed, now, e.Quota, record))
-	switch {
-	case err != nil:
-		return response{}, err
-	case earlier != nil:
-		return e.repeat(ctx, a, *earlier)
-	}
-	return a.created(id, token), nil
-}
-
-// record is what is remembered of the request under its idempotency key, nil without one.
-func (e *creating) record(ctx context.Context, a attempt, id string) (*webhook.IdempotencyRecord, error) {
-	if a.key == nil {
-		return nil, nil
-	}
-	hash, err := e.Sealer.HashBody(ctx, a.company, id, *a.key, a.body)
-	return &webhook.IdempotencyRecord{Key: *a.key, BodyHash: hash}, err
-}
-
-func (a attempt) toStore(id string, sealed []byte, now time.Time, quota int, record *webhook.IdempotencyRecord) webhook.Creation {
-	return webhook.Creation{
+	created := webhook.Creation{
 		Webhook: webhook.Webhook{
 			ID:          id,
 			Company:     a.company,
@@ -203,38 +180,43 @@ func (a attempt) toStore(id string, sealed []byte, now time.Time, quota int, rec
 			Version:     1,
 			CreatedAt:   now,
 		},
-		Quota:       quota,
-		Idempotency: record,
+		Quota: c.Quota,
 	}
+	if a.key != nil {
+		created.Idempotency = &webhook.IdempotencyRecord{Key: *a.key, BodyHash: a.bodyHash}
+	}
+	earlier, err := c.Store.CreateWebhook(ctx, created)
+	if err != nil {
+		return response{}, err
+	}
+	if earlier != nil {
+		return c.repeat(ctx, a, *earlier)
+	}
+	return a.created(id, token), nil
 }
 
-// repeat gives the answer of an earlier creation again. It said what this request's body says,
-// which is the same to the byte, and the token is the one stored then.
-func (e *creating) repeat(ctx context.Context, a attempt, earlier webhook.EarlierCreation) (response, error) {
-	same, err := e.Sealer.IsBody(ctx, earlier.BodyHash, a.company, earlier.WebhookID, *a.key, a.body)
-	if err != nil {
-		return response{}, err
-	}
-	if !same {
+// repeat returns the response to an earlier creation once more. Its fields are those of this request,
+// which has the same body, byte for byte; the token is the one that was stored.
+func (c *creation) repeat(ctx context.Context, a attempt, earlier webhook.EarlierCreation) (response, error) {
+	if a.bodyHash != earlier.BodyHash {
 		return response{}, webhook.Errorf(webhook.KindConflict,
-			"This \"Idempotency-Key\" was used with another body in the last %d hours.", idempotencyHours)
+			"This \"Idempotency-Key\" was already used with a different request body in the last %d hours.",
+			int(webhook.IdempotencyTTL/time.Hour))
 	}
-	stored, err := e.Store.Webhook(ctx, a.company, earlier.WebhookID)
+	stored, err := c.Store.Webhook(ctx, a.company, earlier.WebhookID)
 	if webhook.KindOf(err) == webhook.KindNotFound {
 		return response{}, webhook.Errorf(webhook.KindConflict,
-			"The webhook created with this \"Idempotency-Key\" has been deleted since.")
+			"The webhook created with this \"Idempotency-Key\" has since been deleted.")
 	}
 	if err != nil {
 		return response{}, err
 	}
-	token, err := e.Sealer.Open(ctx, a.company, stored.ID, stored.SealedToken)
+	token, err := c.Sealer.Open(ctx, a.company, stored.ID, stored.SealedToken)
 	if err != nil {
 		return response{}, err
 	}
 	return a.created(stored.ID, token), nil
 }
-
-const idempotencyHours = int(webhook.IdempotencyTTL / time.Hour)
 
 func (a attempt) created(id, token string) response {
 	return response{
@@ -251,16 +233,16 @@ func (a attempt) created(id, token string) response {
 	}
 }
 
-// ids makes the ids of webhooks, each greater than the one before also within a millisecond, so
-// that what one process makes is listed in the order of its making.
-type ids struct {
+// idGenerator returns ascending webhook IDs, even within one millisecond, so that a list shows the
+// webhooks that one process created in the order of their creation.
+type idGenerator struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	entropy *ulid.MonotonicEntropy
 }
 
-// next gives an id and the time that is in it, UTC, in milliseconds.
-func (g *ids) next() (id string, at time.Time, err error) {
+// next returns an ID and the time in it (UTC, in milliseconds).
+func (g *idGenerator) next() (id string, at time.Time, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	u, err := ulid.New(ulid.Timestamp(g.now()), g.entropy)

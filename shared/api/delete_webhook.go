@@ -16,7 +16,7 @@ type deletedBody struct {
 	Deleted bool   `json:"deleted"`
 }
 
-// DeleteWebhook is the endpoint that removes one webhook.
+// DeleteWebhook is the endpoint that deletes a webhook.
 func DeleteWebhook(webhooks webhookDeleter) Endpoint {
 	return Endpoint{function: "delete-webhook", serve: func(ctx context.Context, r request) (response, error) {
 		id, err := webhookID(r)
@@ -25,7 +25,7 @@ func DeleteWebhook(webhooks webhookDeleter) Endpoint {
 		}
 		err = webhooks.DeleteWebhook(ctx, r.company, id)
 		if webhook.KindOf(err) == webhook.KindNotFound {
-			// The reference's words, which differ from those of getting one.
+			// The reference has its own message here, which differs from the one for GET.
 			err = webhook.Errorf(webhook.KindNotFound, "Webhook not found. Unable to delete unknown resource")
 		}
 		if err != nil {

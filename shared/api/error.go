@@ -12,8 +12,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// statusOf is the table of errors: the HTTP status of each kind. What it does not list is our own
-// failure.
+// statusOf is the table of errors: the HTTP status of each kind. Any other kind is a failure of the
+// service.
 func statusOf(kind webhook.Kind) int {
 	switch kind {
 	case webhook.KindInvalid:
@@ -37,20 +37,16 @@ func statusOf(kind webhook.Kind) int {
 	}
 }
 
-// errorBody is the body of every error, and has no other field.
+// errorBody is the body of every error.
 type errorBody struct {
 	Error string `json:"error"`
 }
 
 const internalMessage = "Internal error"
 
-// internalError is what can be answered when nothing else can.
-func internalError() answer {
-	return answer{status: http.StatusInternalServerError, body: []byte(`{"error":"` + internalMessage + `"}`)}
-}
-
-// refusal is the response to an error. What is not classified tells the client nothing of itself.
-func refusal(err error) response {
+// errorResponse returns the response to an error. It does not show the client an error that is not a
+// [webhook.Error], or an internal one.
+func errorResponse(err error) response {
 	e := classified(err)
 	r := response{status: statusOf(e.Kind), body: errorBody{e.Message}}
 	switch {
@@ -64,8 +60,8 @@ func refusal(err error) response {
 	return r
 }
 
-// classified gives the service's own error in err's chain. A deadline that nobody translated is
-// that of the request: something we depend on took too long.
+// classified returns the [webhook.Error] in err's chain. An unclassified deadline error means that the
+// request timed out waiting for a dependency.
 func classified(err error) *webhook.Error {
 	if e, ok := errors.AsType[*webhook.Error](err); ok {
 		return e
@@ -76,15 +72,15 @@ func classified(err error) *webhook.Error {
 	return &webhook.Error{Cause: err}
 }
 
-// wholeSeconds rounds up, so that nobody comes back too early.
+// wholeSeconds rounds up, so that no client retries too early.
 func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// noRoute answers a path that there is not, or one that has only other methods.
+// noRoute returns the response for a path that does not exist, or that allows only other methods.
 func noRoute(allowed []string) response {
 	if len(allowed) == 0 {
-		return response{status: http.StatusNotFound, body: errorBody{"There is no such path."}}
+		return response{status: http.StatusNotFound, body: errorBody{"Path not found."}}
 	}
 	if get := slices.Index(allowed, http.MethodGet); get >= 0 {
 		allowed = slices.Insert(allowed, get+1, http.MethodHead)
@@ -93,6 +89,6 @@ func noRoute(allowed []string) response {
 	return response{
 		status: http.StatusMethodNotAllowed,
 		header: map[string]string{"Allow": allow},
-		body:   errorBody{"This path has other methods: " + allow + "."},
+		body:   errorBody{"Method not allowed. This path allows: " + allow + "."},
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// FuzzParseCreation: whatever a body is, it is refused as invalid, or what comes of it is text
-// within the limits that encoding/json, which is laxer, reads from it as well.
-func FuzzParseCreation(f *testing.F) {
+// FuzzParseNewWebhook checks that any body is either rejected as invalid, or parsed as encoding/json,
+// which is more lenient, parses it, into valid text within the limits.
+func FuzzParseNewWebhook(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `[]`, `{"webhook":null}`, `{"webhook":{"name":"n","url":"u","events":"e"}}`,
 		`{"webhook":{"name":"\ud83d\ude00","url":"u","events":["a","b","a"],"description":null},"x":[{}]}`,
@@ -26,7 +26,7 @@ func FuzzParseCreation(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := parseCreation(body)
+		c, err := parseNewWebhook(body)
 		if err != nil {
 			if webhook.KindOf(err) != webhook.KindInvalid {
 				t.Errorf("got %v", err)
@@ -35,7 +35,7 @@ func FuzzParseCreation(f *testing.F) {
 		}
 		var lax map[string]any
 		if err := json.Unmarshal(body, &lax); err != nil && !strings.Contains(err.Error(), "cannot unmarshal") {
-			t.Errorf("accepted, though %v", err)
+			t.Errorf("accepted, although %v", err)
 		}
 		if fields, _ := lax["webhook"].(map[string]any); fields["name"] != c.name || fields["url"] != c.url {
 			t.Errorf("got %q and %q of %v", c.name, c.url, fields)
@@ -54,8 +54,8 @@ func FuzzParseCreation(f *testing.F) {
 	})
 }
 
-// FuzzParsePage: whatever a query is, it is refused as invalid, or a page in range comes of it that
-// the parameters say.
+// FuzzParsePage checks that any query is either rejected as invalid, or parsed to the page that its
+// parameters name, within the range.
 func FuzzParsePage(f *testing.F) {
 	for _, seed := range []string{
 		"", "size=1", "page=2147483647&size=100", "size=0", "size=+1", "size=%2B1", "size=1&size=1", "size", "page=", "a;b", "%",
@@ -86,7 +86,7 @@ func FuzzParsePage(f *testing.F) {
 	})
 }
 
-// FuzzFind: whatever a path is, it leads nowhere or to a route that has its segments.
+// FuzzFind checks that any path has either no route, or one with the same segments.
 func FuzzFind(f *testing.F) {
 	for _, seed := range []string{
 		"/webhooks", "/webhooks/", "//webhooks", "/webhooks/types", "/webhooks/x", "/webhook", "/webhooks/%2F", "/webhooks/%2e%2e", "/%77ebhooks",
@@ -108,11 +108,11 @@ func FuzzFind(f *testing.F) {
 			return
 		}
 		if route.Method != method && (method != http.MethodHead || route.Method != http.MethodGet) {
-			t.Errorf("%s %q leads to %s", method, path, route.Method)
+			t.Errorf("%s %q has the route %s", method, path, route.Method)
 		}
 		if !hasID {
 			if plain, err := url.PathUnescape(path); err != nil || plain != route.Path {
-				t.Errorf("%q leads to %s", path, route.Path)
+				t.Errorf("%q has the route %s", path, route.Path)
 			}
 			return
 		}
@@ -124,22 +124,16 @@ func FuzzFind(f *testing.F) {
 }
 
 func TestMatchSeveralVariables(t *testing.T) {
-	tests := []struct {
-		name, path string
-		want       map[string]string
-	}{
-		{"both", "/a/1/b/2", map[string]string{"x": "1", "y": "2"}},
-		{"escaped", "/a/%2F/b/%25", map[string]string{"x": "/", "y": "%"}},
-		{"one empty", "/a//b/2", nil},
-		{"one missing", "/a/1/b", nil},
-		{"one too many", "/a/1/b/2/3", nil},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got, ok := match("/a/{x}/b/{y}", test.path)
-			if ok != (test.want != nil) || ok && !maps.Equal(got, test.want) {
-				t.Errorf("got %v, %t, want %v", got, ok, test.want)
-			}
-		})
+	for path, want := range map[string]map[string]string{
+		"/a/1/b/2":     {"x": "1", "y": "2"},
+		"/a/%2F/b/%25": {"x": "/", "y": "%"},
+		"/a//b/2":      nil,
+		"/a/1/b":       nil,
+		"/a/1/b/2/3":   nil,
+	} {
+		got, ok := match("/a/{x}/b/{y}", path)
+		if ok != (want != nil) || ok && !maps.Equal(got, want) {
+			t.Errorf("%s: got %v, %t, want %v", path, got, ok, want)
+		}
 	}
 }

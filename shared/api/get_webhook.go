@@ -11,7 +11,7 @@ type webhookGetter interface {
 	Webhook(ctx context.Context, company, id string) (webhook.Webhook, error)
 }
 
-// GetWebhook is the endpoint that shows one webhook.
+// GetWebhook is the endpoint that returns a webhook.
 func GetWebhook(webhooks webhookGetter) Endpoint {
 	return Endpoint{function: "get-webhook", serve: func(ctx context.Context, r request) (response, error) {
 		id, err := webhookID(r)
@@ -20,7 +20,7 @@ func GetWebhook(webhooks webhookGetter) Endpoint {
 		}
 		found, err := webhooks.Webhook(ctx, r.company, id)
 		if webhook.KindOf(err) == webhook.KindNotFound {
-			err = webhook.Errorf(webhook.KindNotFound, "Webhook not found.") // the reference's words
+			err = webhook.Errorf(webhook.KindNotFound, "Webhook not found.") // fixed by the reference
 		}
 		if err != nil {
 			return response{}, err

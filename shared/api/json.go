@@ -11,29 +11,27 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// object is those fields of a JSON object that somebody asked for, not looked at yet. Names are
-// exact, case included.
+// object has the requested fields of a JSON object, not decoded yet. Names are case-sensitive.
 type object map[string]json.RawMessage
 
-// decodeBody reads a request's body, which must be one JSON object and nothing else, and gives
-// those of its fields that are named. What the body says elsewhere is ignored, but all of its text
-// must be text: no invalid UTF-8 and no half of a surrogate pair, which a decoder would replace
-// silently.
+// decodeBody reads a request body, which must be a single JSON object, and returns its fields with
+// the given names. Other fields are ignored, but none may contain invalid UTF-8 or an unpaired
+// surrogate, which a decoder would silently replace.
 func decodeBody(body []byte, names ...string) (object, error) {
 	switch {
 	case !utf8.Valid(body):
-		return nil, webhook.Errorf(webhook.KindInvalid, "The body must be valid UTF-8.")
+		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must be valid UTF-8.")
 	case !json.Valid(body) || !isObject(bytes.TrimLeft(body, " \t\r\n")):
-		return nil, webhook.Errorf(webhook.KindInvalid, "The body must be one JSON object.")
+		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must be a single JSON object.")
 	case hasLoneSurrogate(body):
-		return nil, webhook.Errorf(webhook.KindInvalid, "The body must not hold half of a surrogate pair.")
+		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must not contain an unpaired surrogate.")
 	}
 	return decodeObject(body, names...)
 }
 
-// decodeObject gives those fields of a valid JSON object that are named. One of them given twice is
-// refused: which of the two counts differs from reader to reader, and one in between may have
-// approved the other.
+// decodeObject returns the fields of a valid JSON object with the given names. It rejects a field that
+// appears more than once: JSON parsers disagree about which value counts, so a proxy may have
+// approved a different value.
 func decodeObject(data []byte, names ...string) (object, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if _, err := decoder.Token(); err != nil { // the brace
@@ -51,7 +49,7 @@ func decodeObject(data []byte, names ...string) (object, error) {
 			return nil, err
 		}
 		if _, twice := fields[name]; twice {
-			return nil, webhook.Errorf(webhook.KindInvalid, "The field %q must not be given twice.", name)
+			return nil, webhook.Errorf(webhook.KindInvalid, "The field %q appears more than once.", name)
 		}
 		if slices.Contains(names, name) {
 			fields[name] = value
@@ -60,13 +58,13 @@ func decodeObject(data []byte, names ...string) (object, error) {
 	return fields, nil
 }
 
-// isObject tells an object from all other valid JSON values.
+// isObject reports whether a valid JSON value is an object.
 func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
 
-// isNull reports whether a field is absent or null, which is the same everywhere.
+// isNull reports whether a field is absent or null; the two mean the same.
 func isNull(value json.RawMessage) bool { return len(value) == 0 || value[0] == 'n' }
 
-// decodeText gives a JSON string's text, or false for every other value.
+// decodeText returns the text of a JSON string. For any other value, ok is false.
 func decodeText(value json.RawMessage) (text string, ok bool) {
 	if len(value) == 0 || value[0] != '"' {
 		return "", false
@@ -74,8 +72,8 @@ func decodeText(value json.RawMessage) (text string, ok bool) {
 	return text, json.Unmarshal(value, &text) == nil
 }
 
-// hasLoneSurrogate looks through valid JSON for an escaped half of a surrogate pair without its
-// other half. A backslash stands nowhere but in strings.
+// hasLoneSurrogate reports whether valid JSON contains an escaped surrogate that is not part of a pair.
+// In valid JSON, backslashes occur only in strings.
 func hasLoneSurrogate(data []byte) bool {
 	for {
 		start := bytes.IndexByte(data, '\\')
@@ -87,20 +85,19 @@ func hasLoneSurrogate(data []byte) bool {
 		switch {
 		case !ok:
 			data = data[2:]
-			continue
 		case !utf16.IsSurrogate(unit):
 			data = data[6:]
-			continue
+		default:
+			other, _ := escapedUnit(data[6:])
+			if utf16.DecodeRune(unit, other) == utf8.RuneError {
+				return true
+			}
+			data = data[12:]
 		}
-		other, _ := escapedUnit(data[6:])
-		if utf16.DecodeRune(unit, other) == utf8.RuneError {
-			return true
-		}
-		data = data[12:]
 	}
 }
 
-// escapedUnit reads the UTF-16 unit of a \u escape at the beginning of data.
+// escapedUnit returns the UTF-16 unit of the \u escape that data begins with.
 func escapedUnit(data []byte) (unit rune, ok bool) {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return 0, false

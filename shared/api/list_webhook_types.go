@@ -11,7 +11,7 @@ type typeLister interface {
 	EventTypes(ctx context.Context, company string) ([]webhook.EventType, error)
 }
 
-// ListWebhookTypes is the endpoint that lists the event types a company can subscribe to.
+// ListWebhookTypes is the endpoint that lists the event types that a company can subscribe to.
 func ListWebhookTypes(types typeLister) Endpoint {
 	return Endpoint{function: "list-webhook-types", serve: func(ctx context.Context, r request) (response, error) {
 		available, err := types.EventTypes(ctx, r.company)

@@ -7,7 +7,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// The range of the list's parameters.
+// The upper limits of size and page.
 const (
 	maxPageSize = 100
 	maxPage     = 1<<31 - 1
@@ -30,7 +30,7 @@ type pagesBody struct {
 	Max     int `json:"max"`
 }
 
-// ListWebhooks is the endpoint that lists a company's webhooks, a page at a time.
+// ListWebhooks is the endpoint that lists a company's webhooks, one page per request.
 func ListWebhooks(webhooks webhookLister) Endpoint {
 	return Endpoint{function: "list-webhooks", serve: func(ctx context.Context, r request) (response, error) {
 		page, err := parsePage(r.query)
@@ -45,8 +45,7 @@ func ListWebhooks(webhooks webhookLister) Endpoint {
 	}}
 }
 
-// parsePage reads the parameters. One that asks for a single webhook would be ignored here, and is
-// refused instead.
+// parsePage reads the parameters. It rejects webhookId, which a list would otherwise silently ignore.
 func parsePage(rawQuery string) (webhook.Page, error) {
 	query, err := parseQuery(rawQuery)
 	if err != nil {
@@ -54,7 +53,7 @@ func parsePage(rawQuery string) (webhook.Page, error) {
 	}
 	if _, single := query[webhookIDName]; single {
 		return webhook.Page{}, webhook.Errorf(webhook.KindInvalid,
-			"This is the list of webhooks. Get a single one by GET /webhooks/{webhookId} or GET /webhook?webhookId=.")
+			"The list does not accept \"webhookId\". To get one webhook, use GET /webhooks/{webhookId} or GET /webhook?webhookId=.")
 	}
 	size, err := numberParameter(query, "size", maxPageSize, maxPageSize)
 	if err != nil {

@@ -12,42 +12,54 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// NewLogHandler makes a handler that adds the request's id to every record whose context has one,
-// so that what any layer logs can be found by it. A handler that already does so is returned as it
-// is.
-func NewLogHandler(next slog.Handler) slog.Handler {
-	if h, ok := next.(requestIDHandler); ok {
-		return h
-	}
-	return requestIDHandler{next}
+type logAttrsKey struct{}
+
+// WithLogAttrs returns a copy of ctx that carries attrs, followed by those of ctx. A handler from
+// [NewLogHandler] adds them to every record that is logged with the context, by whichever layer.
+func WithLogAttrs(ctx context.Context, attrs ...slog.Attr) context.Context {
+	return context.WithValue(ctx, logAttrsKey{}, slices.Concat(attrs, logAttrs(ctx)))
 }
 
-type requestIDHandler struct{ slog.Handler }
+func logAttrs(ctx context.Context) []slog.Attr {
+	attrs, _ := ctx.Value(logAttrsKey{}).([]slog.Attr)
+	return attrs
+}
 
-// Handle adds the id and passes the record on.
-func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
-	if id := RequestID(ctx); id != "" {
+// NewLogHandler returns a handler that adds the attributes of [WithLogAttrs] to every record. For a
+// request of [Service], these include request_id. If next already does this, it is returned unchanged.
+func NewLogHandler(next slog.Handler) slog.Handler {
+	if h, ok := next.(logHandler); ok {
+		return h
+	}
+	return logHandler{next}
+}
+
+type logHandler struct{ slog.Handler }
+
+// Handle adds the context's attributes and passes the record on.
+func (h logHandler) Handle(ctx context.Context, record slog.Record) error {
+	if attrs := logAttrs(ctx); len(attrs) > 0 {
 		record = record.Clone()
-		record.AddAttrs(slog.String("request_id", id))
+		record.AddAttrs(attrs...)
 	}
 	return h.Handler.Handle(ctx, record)
 }
 
-// WithAttrs keeps adding ids.
-func (h requestIDHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return requestIDHandler{h.Handler.WithAttrs(attrs)}
+// WithAttrs implements [slog.Handler].
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logHandler{h.Handler.WithAttrs(attrs)}
 }
 
-// WithGroup keeps adding ids, inside the group.
-func (h requestIDHandler) WithGroup(name string) slog.Handler {
-	return requestIDHandler{h.Handler.WithGroup(name)}
+// WithGroup implements [slog.Handler]. The context's attributes are inside the group.
+func (h logHandler) WithGroup(name string) slog.Handler {
+	return logHandler{h.Handler.WithGroup(name)}
 }
 
-// accessLine is what the log says of every request.
+// accessLine is the line that is logged for every request.
 type accessLine struct {
 	started                       time.Time
 	method, route, company, keyID string
-	// reason is why the request was refused, where the client is told less; empty elsewhere.
+	// reason is why the request was rejected, if the client is told less; otherwise it is empty.
 	reason string
 }
 
@@ -66,7 +78,7 @@ func (l accessLine) log(ctx context.Context, log *slog.Logger, status int, now t
 	log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
-// knownMethod keeps text of the client's choosing out of the log.
+// knownMethod keeps text that the client chose out of the log.
 func knownMethod(method string) string {
 	known := []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
@@ -78,9 +90,9 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// logFailure logs why a request failed by our own fault, and has the access line say why one was
-// refused, where that is more than the client is told. Of a client that went away (its context was
-// cancelled) only debugging wants to know.
+// logFailure logs the cause of a failure of the service. The reason for a rejected request goes into
+// the access line instead. If the client went away (its context was canceled), the failure is only
+// worth a debug line.
 func (h *handler) logFailure(ctx, client context.Context, err error, line *accessLine) {
 	switch status := statusOf(classified(err).Kind); {
 	case status < http.StatusInternalServerError:
@@ -92,11 +104,11 @@ func (h *handler) logFailure(ctx, client context.Context, err error, line *acces
 	}
 }
 
-// Cause says for a log what went wrong: what caused the service's own error, without the message that
-// is for the client, or all that err says where there is no such cause.
+// Cause returns the text to log for err: the cause of a [webhook.Error] without the message for the
+// client, or all of err if there is no such cause.
 func Cause(err error) string { return cmp.Or(causeOf(err), err.Error()) }
 
-// causeOf leaves out the client's message; it is empty where there is no other.
+// causeOf returns the cause of the [webhook.Error] in err's chain, or "" if it has none.
 func causeOf(err error) string {
 	if e, ok := errors.AsType[*webhook.Error](err); ok && e.Cause != nil {
 		return e.Cause.Error()

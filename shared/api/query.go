@@ -7,11 +7,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// parseQuery reads a query string, all of it or none.
+// parseQuery parses a query string. A malformed part makes all of it invalid.
 func parseQuery(raw string) (url.Values, error) {
-	if raw == "" {
-		return nil, nil
-	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, webhook.Errorf(webhook.KindInvalid, "The query string is malformed.")
@@ -19,15 +16,15 @@ func parseQuery(raw string) (url.Values, error) {
 	return values, nil
 }
 
-// numberParameter reads a parameter that is an integer from 1 to a largest one (of at most 31
-// bits), written in ASCII digits, or absent.
+// numberParameter reads an integer from 1 to largest (at most 31 bits) in ASCII digits. It returns
+// absent if the query does not have the parameter.
 func numberParameter(query url.Values, name string, largest, absent int) (int, error) {
-	values, given := query[name]
-	if !given {
+	values, ok := query[name]
+	if !ok {
 		return absent, nil
 	}
 	if len(values) == 1 {
-		n, err := strconv.ParseUint(values[0], 10, 31) // takes no sign
+		n, err := strconv.ParseUint(values[0], 10, 31) // accepts no sign
 		if err == nil && 1 <= n && n <= uint64(largest) {
 			return int(n), nil
 		}
@@ -35,8 +32,8 @@ func numberParameter(query url.Values, name string, largest, absent int) (int, e
 	return 0, webhook.Errorf(webhook.KindInvalid, "%q must be an integer from 1 to %d.", name, largest)
 }
 
-// webhookID gives the id that a request names, in its path or as the query's one webhookId. Any
-// text but an empty one can name a webhook; whether it does is the store's to say.
+// webhookID returns the ID in the request's path, or in the query's only webhookId. An ID is any text
+// that is not empty; the store decides whether it exists.
 func webhookID(r request) (string, error) {
 	if id, ok := r.vars[webhookIDName]; ok {
 		return id, nil
@@ -51,7 +48,7 @@ func webhookID(r request) (string, error) {
 	return "", mustBeSpecified(webhookIDName)
 }
 
-// mustBeSpecified is the reference's message for what is missing or no good.
+// mustBeSpecified returns the reference's error for a field or parameter that is missing or invalid.
 func mustBeSpecified(name string) error {
 	return webhook.Errorf(webhook.KindInvalid, "A valid %q must be specified.", name)
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,21 +12,20 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// maxBody is how many bytes a request's body may have, on every route.
+// maxBody is the maximum size of a request body in bytes, on every route.
 const maxBody = 64 << 10
 
-// request is what an endpoint learns of a request: it has been authenticated, and its key has the
-// permission.
+// request is an authenticated and authorized request, as endpoints see it.
 type request struct {
 	company string
-	vars    map[string]string // of the path, unescaped, none empty
+	vars    map[string]string // path variables, unescaped, none empty
 	query   string            // as sent
 	header  http.Header
 	body    []byte
 }
 
-// readBody reads the whole body, which also routes without one have to do: the limit is the same
-// for all of them, and a declared length over it is refused without reading.
+// readBody reads the whole body, even on routes that need none, because the limit is the same for all
+// of them. It does not read a body whose declared length exceeds the limit.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -40,36 +38,23 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, &webhook.Error{Kind: webhook.KindInvalid, Message: "The body could not be read.", Cause: err}
+		return nil, &webhook.Error{Kind: webhook.KindInvalid, Message: "The request body could not be read.", Cause: err}
 	}
 	return body, nil
 }
 
 func tooLarge() error {
-	return webhook.Errorf(webhook.KindTooLarge, "The body must have at most %d bytes.", maxBody)
+	return webhook.Errorf(webhook.KindTooLarge, "The request body must not exceed %d bytes.", maxBody)
 }
 
-// joinedHeader gives a header that may have been sent several times as the one value that API
-// Gateway makes of it.
+// joinedHeader returns the values of a header joined by commas, as API Gateway joins them.
 func joinedHeader(header http.Header, name string) string {
 	return strings.Join(header.Values(name), ",")
 }
 
-type requestIDKey struct{}
-
-// newRequestID makes "req_" and a ULID. Should random fail, its time is left, which still finds the
-// lines of the log.
+// newRequestID returns "req_" and a ULID. If random fails, only the ULID's time is set, which is still
+// enough to find the request in the log.
 func newRequestID(now time.Time, random io.Reader) string {
 	id, _ := ulid.New(ulid.Timestamp(now), random)
 	return "req_" + id.String()
-}
-
-func withRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
-}
-
-// RequestID gives the id of the request that ctx belongs to, or an empty string outside of one.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
 }

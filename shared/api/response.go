@@ -2,52 +2,77 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 )
 
-// response is what an endpoint answers.
+// response is what an endpoint returns.
 type response struct {
 	status int
-	header map[string]string // beyond those that every answer has; nil for none
-	body   any               // becomes JSON
+	header map[string]string // in addition to the headers of every response; nil for none
+	body   any               // to be encoded as JSON
 }
 
-// answer is a response ready to be sent.
-type answer struct {
+// encoded is a response with its body encoded.
+type encoded struct {
 	status int
 	header map[string]string
 	body   []byte
 }
 
-// encode makes an answer of a response. Text is written as it is, without HTML's escapes.
-func encode(r response) (answer, error) {
+// encode encodes a response's body as JSON, without escaping characters that are special in HTML.
+func encode(r response) (encoded, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(r.body); err != nil {
-		return answer{}, fmt.Errorf("encoding an answer: %w", err)
+		return encoded{}, fmt.Errorf("encoding a response: %w", err)
 	}
-	return answer{status: r.status, header: r.header, body: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}, nil
+	return encoded{status: r.status, header: r.header, body: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}, nil
 }
 
-// write sends the answer; one to HEAD is the same without its body.
-func (a answer) write(w http.ResponseWriter, method, requestID string) error {
+// internalError is the response if no other can be sent.
+func internalError() encoded {
+	return encoded{status: http.StatusInternalServerError, body: []byte(`{"error":"` + internalMessage + `"}`)}
+}
+
+// write sends the response, without its body if the method is HEAD. All responses of the service are
+// written here.
+func (r encoded) write(w http.ResponseWriter, method, requestID string) error {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	header.Set("Content-Length", strconv.Itoa(len(r.body)))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Request-Id", requestID)
-	for name, value := range a.header {
+	for name, value := range r.header {
 		header.Set(name, value)
 	}
-	w.WriteHeader(a.status)
+	w.WriteHeader(r.status)
 	if method == http.MethodHead {
 		return nil
 	}
-	_, err := w.Write(a.body)
+	_, err := w.Write(r.body)
 	return err
+}
+
+// Public returns a handler for one path that needs no API key. It serves GET and HEAD, with the
+// headers, request ID and error bodies of all other responses. respond returns a status and a value to
+// encode as JSON. The handler does not read the request body and logs nothing.
+func (s Service) Public(respond func(ctx context.Context) (status int, body any)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		response := noRoute([]string{http.MethodGet})
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			response.header = nil
+			response.status, response.body = respond(r.Context())
+		}
+		encoded, err := encode(response)
+		if err != nil {
+			encoded = internalError()
+		}
+		_ = encoded.write(w, r.Method, newRequestID(s.Now(), s.Random)) // the client may be gone
+	})
 }

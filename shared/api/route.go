@@ -10,22 +10,22 @@ import (
 	"webhooks/shared/access"
 )
 
-// webhookIDName names a webhook's id in paths, in queries and in messages.
+// webhookIDName is the name of a webhook's ID in paths, queries and messages.
 const webhookIDName = "webhookId"
 
 // Route is one method on one path.
 type Route struct {
-	// Function is the endpoint's name, and that of its folder under functions/.
+	// Function is the endpoint's name, and the name of its directory in functions/.
 	Function string
-	// Method is the HTTP method; where it is GET, HEAD works as well.
+	// Method is the HTTP method. GET includes HEAD.
 	Method string
-	// Path is the pattern of the path; a segment in braces stands for any that is not empty.
+	// Path is the pattern of the path. A segment in braces matches any segment that is not empty.
 	Path string
-	// Permission is what an API key must have.
+	// Permission is the permission that the API key must have.
 	Permission access.Permission
 }
 
-// Routes gives the table of all routes. Several may lead to one function.
+// Routes returns the table of routes. A function can have several.
 func Routes() []Route {
 	const read, write = access.WebhooksRead, access.WebhooksWrite
 	return []Route{
@@ -40,7 +40,7 @@ func Routes() []Route {
 	}
 }
 
-// Endpoint is one of the service's endpoints with the parts it works with. See [ListWebhooks],
+// Endpoint is one of the service's endpoints with the parts it needs. See [ListWebhooks],
 // [CreateWebhook], [ListWebhookTypes], [GetWebhook] and [DeleteWebhook].
 type Endpoint struct {
 	function string
@@ -49,13 +49,14 @@ type Endpoint struct {
 
 type serveFunc func(ctx context.Context, r request) (response, error)
 
-// mounted is a route that is served.
+// mounted is a route with the function that serves it.
 type mounted struct {
 	Route
 	serve serveFunc
 }
 
-// mount gives the routes of some endpoints in the order in which they are tried.
+// mount returns the routes of the endpoints in the order in which to try them: those with fewer
+// variables first, so that /webhooks/types comes before /webhooks/{webhookId}.
 func mount(endpoints []Endpoint) []mounted {
 	var routes []mounted
 	for _, e := range endpoints {
@@ -65,17 +66,13 @@ func mount(endpoints []Endpoint) []mounted {
 			}
 		}
 	}
-	slices.SortStableFunc(routes, func(a, b mounted) int { return a.variables() - b.variables() })
+	slices.SortStableFunc(routes, func(a, b mounted) int { return strings.Count(a.Path, "{") - strings.Count(b.Path, "{") })
 	return routes
 }
 
-// variables counts a route's variables. A route with fewer is tried first: /webhooks/types before
-// /webhooks/{webhookId}.
-func (m mounted) variables() int { return strings.Count(m.Path, "{") }
-
-// find gives the route of a method and an escaped path with the values of its variables. A path
-// that has only other methods gives those. It does what API Gateway does, so that both hosts
-// agree, and unlike http.ServeMux it redirects nobody: a path is taken as it is written.
+// find returns the route for a method and an escaped path, with the values of its variables. If the
+// path allows only other methods, it returns those. It matches as API Gateway does, so both hosts
+// agree; unlike [http.ServeMux], it never redirects.
 func find(routes []mounted, method, path string) (found *mounted, values map[string]string, allowed []string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -93,8 +90,8 @@ func find(routes []mounted, method, path string) (found *mounted, values map[str
 	return nil, nil, allowed
 }
 
-// match compares a path with a pattern, segment by segment, each unescaped on its own, so that an
-// escaped slash is a part of its segment. It gives the values of the pattern's variables.
+// match reports whether a path matches a pattern, and returns the values of the pattern's variables.
+// Each segment is unescaped separately, so an escaped slash is part of its segment.
 func match(pattern, path string) (values map[string]string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, false
@@ -120,7 +117,7 @@ func match(pattern, path string) (values map[string]string, ok bool) {
 	return values, pattern == "" && path == ""
 }
 
-// nextSegment cuts the first segment off a path: of "/a/b" it gives "a" and "/b".
+// nextSegment cuts the first segment off a path: for "/a/b" it returns "a" and "/b".
 func nextSegment(path string) (segment, rest string) {
 	path = strings.TrimPrefix(path, "/")
 	if end := strings.IndexByte(path, '/'); end >= 0 {
@@ -129,7 +126,7 @@ func nextSegment(path string) (segment, rest string) {
 	return path, ""
 }
 
-// variable gives the name in a pattern's segment in braces.
+// variable returns the name in a segment of a pattern that is in braces.
 func variable(segment string) (name string, ok bool) {
 	if name, ok = strings.CutPrefix(segment, "{"); !ok {
 		return "", false

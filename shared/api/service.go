@@ -1,11 +1,11 @@
-// Package api is the service over HTTP: one endpoint a file, one table of routes with the
-// permission each needs, one table of errors. The same handlers run in webhookctl serve, all on one
-// listener, and in the Lambda functions, one endpoint each. What they promise is docs/api.md: "the
-// contract" is that page, and "the reference" the bodies and messages that it fixes.
+// Package api is the service over HTTP: one file per endpoint, one table of routes with the permission
+// that each needs, one table of errors. The same handlers run in webhookctl serve, all on one listener,
+// and in the Lambda functions, one endpoint each. docs/api.md is the contract; "the reference" is the
+// part of it whose bodies and messages are fixed.
 //
-// An endpoint takes a request and gives a response or an error; it never sees the connection. All
-// that is common to them is done here, once and in this order: route, authentication, permission,
-// size of the body, the endpoint itself, and then exactly one answer.
+// An endpoint takes a request and returns a response or an error; it never sees the connection. What
+// all endpoints have in common is done here, in this order: route, authentication, permission, size of
+// the body, the endpoint itself, and then exactly one response.
 package api
 
 import (
@@ -22,31 +22,31 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// DefaultTimeout is how long a request may take where a Service says nothing.
+// DefaultTimeout is the time limit for a request if [Service] sets none.
 const DefaultTimeout = 10 * time.Second
 
 type authenticator interface {
 	Authenticate(ctx context.Context, authorization string) (access.Key, error)
 }
 
-// Service is what every endpoint needs besides its own parts.
+// Service has what all endpoints need.
 type Service struct {
-	// Keys tells who calls: an *access.Authenticator.
+	// Keys authenticates callers: an *access.Authenticator.
 	Keys authenticator
-	// Log gets a line for every request, and one with the cause where we failed. No line holds a
-	// token, an API key, or anything of a path, query, header or body.
+	// Log gets a line for every request, and another one with the cause if the service failed. No line
+	// contains a token, an API key, or any part of a path, query, header or body.
 	Log *slog.Logger
-	// Now is the clock, of request ids and durations.
+	// Now is the clock for request IDs and durations.
 	Now func() time.Time
-	// Random is where request ids come from: crypto/rand.Reader.
+	// Random is the source of request IDs: crypto/rand.Reader.
 	Random io.Reader
-	// Timeout ends the context of one request; zero is [DefaultTimeout]. How long a client may take
-	// to send its body is the server's to limit.
+	// Timeout limits the context of a request; zero means [DefaultTimeout]. The server limits how long
+	// a client may take to send its body.
 	Timeout time.Duration
 }
 
-// Handler serves the endpoints it is given, and answers for every other path or method that there
-// is no such thing. It may be used from many goroutines.
+// Handler serves the endpoints, and returns 404 or 405 for all other paths and methods. It is safe for
+// concurrent use by multiple goroutines.
 func (s Service) Handler(endpoints ...Endpoint) http.Handler {
 	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
 	s.Log = slog.New(NewLogHandler(s.Log.Handler()))
@@ -58,42 +58,43 @@ type handler struct {
 	routes []mounted
 }
 
-// ServeHTTP answers one request, in one place and once.
+// ServeHTTP writes the response to a request once, and logs the request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line := accessLine{started: h.Now(), method: knownMethod(r.Method), route: "none"}
 	id := newRequestID(line.started, h.Random)
-	ctx, cancel := context.WithTimeout(withRequestID(r.Context(), id), h.Timeout)
+	ctx, cancel := context.WithTimeout(WithLogAttrs(r.Context(), slog.String("request_id", id)), h.Timeout)
 	defer cancel()
 
-	a := h.answer(ctx, w, r, &line)
-	if err := a.write(w, r.Method, id); err != nil {
-		h.Log.DebugContext(ctx, "the answer could not be sent", "cause", err.Error())
+	response := h.respond(ctx, w, r, &line)
+	if err := response.write(w, r.Method, id); err != nil {
+		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}
-	line.log(ctx, h.Log, a.status, h.Now())
+	line.log(ctx, h.Log, response.status, h.Now())
 }
 
-// answer gives the answer to a request and writes nothing. A panic on the way is our own failure.
-func (h *handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, line *accessLine) (a answer) {
+// respond returns the response to a request and writes nothing. A panic is a failure of the service.
+func (h *handler) respond(ctx context.Context, w http.ResponseWriter, r *http.Request, line *accessLine) (e encoded) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			a = internalError()
+			e = internalError()
 		}
 	}()
 	response, err := h.serve(ctx, w, r, line)
 	if err != nil {
 		h.logFailure(ctx, r.Context(), err, line)
-		response = refusal(err)
+		response = errorResponse(err)
 	}
-	a, err = encode(response)
+	e, err = encode(response)
 	if err != nil {
 		h.logFailure(ctx, r.Context(), err, line)
 		return internalError()
 	}
-	return a
+	return e
 }
 
-// serve takes a request through the order that the contract gives.
+// serve runs the checks that all endpoints have in common, in the order of the contract, and then the
+// endpoint.
 func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, line *accessLine) (response, error) {
 	route, values, allowed := find(h.routes, r.Method, r.URL.EscapedPath())
 	if route == nil {
@@ -107,7 +108,8 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	line.company, line.keyID = key.Company, key.ID
 	if !key.Allows(route.Permission) {
-		return response{}, webhook.Errorf(webhook.KindForbidden, "The API key lacks the permission %q.", route.Permission)
+		return response{}, webhook.Errorf(webhook.KindForbidden,
+			"The API key does not have the %q permission.", route.Permission)
 	}
 	body, err := readBody(w, r)
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// How many TLS checks run at once, of one company and in all. A check may take five seconds of
-// waiting for a stranger's server: without a bound, one customer could have this process make
-// connections to a victim by the thousand, or keep it from anybody else's.
+// The maximum number of concurrent TLS checks, per company and in total. A check can wait five
+// seconds for a server of the customer's choosing. Without a limit, one customer could make this
+// process open thousands of connections to a victim, or keep it busy for everyone else.
 const (
-	maxChecksOfCompany = 8
-	maxChecks          = 64
+	maxChecksPerCompany = 8
+	maxChecks           = 64
 )
 
-// checkSlots hands out the right to make a TLS check. Who finds none waits for one.
-type checkSlots struct {
+// tlsSlots limits concurrent TLS checks. Its zero value is not ready for use; see [newTLSSlots].
+type tlsSlots struct {
 	all chan struct{}
 
 	mu        sync.Mutex
@@ -26,49 +26,47 @@ type checkSlots struct {
 
 type companySlots struct {
 	slots chan struct{}
-	users int // holding a slot or waiting; the last one takes the entry away
+	users int // holding a slot or waiting for one; the last one removes the entry
 }
 
-func newCheckSlots() *checkSlots {
-	return &checkSlots{all: make(chan struct{}, maxChecks), companies: make(map[string]*companySlots)}
+func newTLSSlots() *tlsSlots {
+	return &tlsSlots{all: make(chan struct{}, maxChecks), companies: make(map[string]*companySlots)}
 }
 
-// acquire waits for a slot until ctx ends, which is webhook.KindUnavailable, and tells whether it had
-// to wait at all. A company waits for one of its own first, so that it never holds more than its share
-// of what all have.
-func (s *checkSlots) acquire(ctx context.Context, company string) (release func(), waited bool, err error) {
+// acquire waits for a slot; the caller must release it. If ctx ends first, the error is of
+// [webhook.KindUnavailable]. A company waits for one of its own slots before it takes one of the
+// shared ones, so it never holds more than its share.
+func (s *tlsSlots) acquire(ctx context.Context, company string) (release func(), err error) {
 	own := s.enter(company)
-	waitedForOwn, err := take(ctx, own.slots)
-	if err != nil {
+	if err := take(ctx, own.slots); err != nil {
 		s.leave(company)
-		return nil, true, err
+		return nil, err
 	}
-	waitedForAll, err := take(ctx, s.all)
-	if err != nil {
+	if err := take(ctx, s.all); err != nil {
 		<-own.slots
 		s.leave(company)
-		return nil, true, err
+		return nil, err
 	}
 	return func() {
 		<-s.all
 		<-own.slots
 		s.leave(company)
-	}, waitedForOwn || waitedForAll, nil
+	}, nil
 }
 
-func (s *checkSlots) enter(company string) *companySlots {
+func (s *tlsSlots) enter(company string) *companySlots {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, ok := s.companies[company]
 	if !ok {
-		own = &companySlots{slots: make(chan struct{}, maxChecksOfCompany)}
+		own = &companySlots{slots: make(chan struct{}, maxChecksPerCompany)}
 		s.companies[company] = own
 	}
 	own.users++
 	return own
 }
 
-func (s *checkSlots) leave(company string) {
+func (s *tlsSlots) leave(company string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := s.companies[company]
@@ -77,16 +75,17 @@ func (s *checkSlots) leave(company string) {
 	}
 }
 
-func take(ctx context.Context, slots chan struct{}) (waited bool, err error) {
+// take puts a token into slots. A free slot is taken even if ctx has ended.
+func take(ctx context.Context, slots chan struct{}) error {
 	select {
 	case slots <- struct{}{}:
-		return false, nil
+		return nil
 	default:
 	}
 	select {
 	case slots <- struct{}{}:
-		return true, nil
+		return nil
 	case <-ctx.Done():
-		return true, webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
+		return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
 	}
 }

@@ -7,100 +7,98 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
-func TestCheckSlotsBoundEachCompanyAndAll(t *testing.T) {
-	slots := newCheckSlots()
-	var running, most atomic.Int64
-	ofCompany := make([]atomic.Int64, 20)
-	var all sync.WaitGroup
-	for company := range ofCompany {
-		for range 3 * maxChecksOfCompany {
-			all.Go(func() {
-				release, _, err := slots.acquire(t.Context(), fmt.Sprint(company))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer release()
-				defer running.Add(-1)
-				defer ofCompany[company].Add(-1)
-				if n := ofCompany[company].Add(1); n > maxChecksOfCompany {
-					t.Errorf("%d checks of one company at once", n)
-				}
-				n := running.Add(1)
-				for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
-				}
-				time.Sleep(time.Millisecond)
-			})
-		}
+// slowCheck takes a second, and counts.
+type slowCheck struct{ running, most atomic.Int64 }
+
+func (c *slowCheck) CheckTLS(context.Context, endpoint.URL) error {
+	n := c.running.Add(1)
+	for seen := c.most.Load(); n > seen && !c.most.CompareAndSwap(seen, n); seen = c.most.Load() {
 	}
-	all.Wait()
-	if got := most.Load(); got > maxChecks || got <= maxChecksOfCompany {
-		t.Errorf("at most %d checks ran at once, want more than one company's %d and no more than %d", got, maxChecksOfCompany, maxChecks)
-	}
-	if len(slots.companies) != 0 || len(slots.all) != 0 {
-		t.Errorf("%d companies and %d slots are still in use", len(slots.companies), len(slots.all))
+	time.Sleep(time.Second)
+	c.running.Add(-1)
+	return nil
+}
+
+func TestTLSChecksAreLimited(t *testing.T) {
+	for companies, want := range map[int]int64{1: maxChecksPerCompany, 20: maxChecks} {
+		synctest.Test(t, func(t *testing.T) {
+			check := new(slowCheck)
+			c := newCreation(Creator{TLS: check})
+			var all sync.WaitGroup
+			for i := range companies * 3 * maxChecksPerCompany {
+				all.Go(func() {
+					if err := c.checkTLS(t.Context(), fmt.Sprint(i%companies), endpoint.URL{}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if got := check.most.Load(); got != want {
+				t.Errorf("%d companies: at most %d checks ran concurrently, want %d", companies, got, want)
+			}
+			if len(c.slots.companies) != 0 || len(c.slots.all) != 0 {
+				t.Errorf("%d companies and %d slots are still in use", len(c.slots.companies), len(c.slots.all))
+			}
+		})
 	}
 }
 
-// One company whose receivers never answer must not keep others waiting, and is told to come back.
-func TestCheckSlotsOfAnotherCompanyAreFree(t *testing.T) {
-	slots := newCheckSlots()
-	for range maxChecksOfCompany {
-		if _, _, err := slots.acquire(t.Context(), "greedy"); err != nil {
+// A company whose receivers never respond does not keep others waiting. Its own next request times out.
+func TestTLSSlotsOfOtherCompaniesAreFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := newTLSSlots()
+		for range maxChecksPerCompany {
+			if _, err := slots.acquire(t.Context(), "greedy"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
+		defer cancel()
+		_, err := slots.acquire(ctx, "greedy")
+		if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want it to be unavailable", err)
+		}
+		if _, err := slots.acquire(t.Context(), "modest"); err != nil || slots.companies["greedy"].users != maxChecksPerCompany {
+			t.Errorf("error %v, and %d users of %d slots", err, slots.companies["greedy"].users, maxChecksPerCompany)
+		}
+	})
+}
+
+// A company that gets a slot of its own but no shared one must give its own back.
+func TestTLSSlotsAreReturnedIfTheSharedOnesRunOut(t *testing.T) {
+	slots := newTLSSlots()
+	for i := range maxChecks - 1 {
+		if _, err := slots.acquire(t.Context(), fmt.Sprint("other ", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, _, err := slots.acquire(ctx, "greedy")
-	if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want to be told to try again", err)
-	}
-	release, _, err := slots.acquire(t.Context(), "modest")
+	release, err := slots.acquire(t.Context(), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := slots.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want the end of the context: no slot is free", err)
+	}
+	if own := slots.companies["acme"]; own.users != 1 || len(own.slots) != 1 {
+		t.Errorf("%d users are counted and %d slots taken, want 1", own.users, len(own.slots))
+	}
 	release()
-	if got := slots.companies["greedy"].users; got != maxChecksOfCompany {
-		t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksOfCompany)
+	if _, err := slots.acquire(ended, "acme"); err != nil {
+		t.Errorf("got %v, want the slot that was released", err)
 	}
 }
 
-// A company that gets a slot of its own but none of those that all have must get its own back.
-func TestCheckSlotsAreGivenBackWhenTheCommonOnesRunOut(t *testing.T) {
-	slots := newCheckSlots()
-	if _, _, err := slots.acquire(t.Context(), "acme"); err != nil {
-		t.Fatal(err)
-	}
-	var others []func()
-	for i := range maxChecks - 1 {
-		release, waited, err := slots.acquire(t.Context(), fmt.Sprint("other ", i))
-		if err != nil || waited {
-			t.Fatalf("waited %v, error %v", waited, err)
-		}
-		others = append(others, release)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range maxChecksOfCompany {
-		if _, _, err := slots.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
-			t.Fatalf("got %v, want the end of the context: no slot is free", err)
-		}
-	}
-	for _, release := range others {
-		release()
-	}
-	for range maxChecksOfCompany - 1 {
-		if _, _, err := slots.acquire(ended, "acme"); err != nil {
-			t.Errorf("got %v, want a slot: one is in use", err)
-		}
-	}
-	if got := slots.companies["acme"].users; got != maxChecksOfCompany {
-		t.Errorf("%d users are counted, want the %d that hold a slot", got, maxChecksOfCompany)
+func TestDefaultQuota(t *testing.T) {
+	if got := newCreation(Creator{}).Quota; got != webhook.DefaultQuota {
+		t.Errorf("got %d, want %d", got, webhook.DefaultQuota)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// CreateKey stores the key twice in one transaction: by its hash, to be looked up, and by its id
-// in its company, to be listed and revoked.
+// CreateKey stores the key twice in one transaction: under its hash for lookups, and under its company and ID for listing
+// and revoking.
 func (s *Store) CreateKey(ctx context.Context, k access.Key) error {
 	if company, ok := access.KeyCompany(k.ID); !ok || company != k.Company {
-		return internal(fmt.Errorf("the key id %q is not one of company %q: such a key could not be revoked", k.ID, k.Company))
+		return internal(fmt.Errorf("the key ID %q does not belong to company %q: the key could not be revoked", k.ID, k.Company))
 	}
 	err := s.transact(ctx, []types.TransactWriteItem{
 		s.put(apiKeyItem(apiKeyKey(k.Hash), k), isNew),
@@ -55,8 +55,8 @@ func (s *Store) Keys(ctx context.Context, company string) ([]access.Key, error) 
 	return keys, nil
 }
 
-// RevokeKey finds the key in the list of the company that its id names, and sets the time in both
-// places where there is none yet.
+// RevokeKey finds the key in the list of the company that its ID names, and sets the time in both places if it is not set
+// yet.
 func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	company, ok := access.KeyCompany(id)
 	if !ok {
@@ -69,8 +69,8 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	}
 	values := item{valTime: moment(at)}
 	err = s.transact(ctx, []types.TransactWriteItem{
-		s.update(apiKeyKey(k.Hash), revokeOnce, isThere, values),
-		s.update(listed, revokeOnce, isThere, values),
+		s.update(apiKeyKey(k.Hash), revokeOnce, exists, values),
+		s.update(listed, revokeOnce, exists, values),
 	})
 	return s.failure(err)
 }

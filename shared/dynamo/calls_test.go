@@ -19,14 +19,14 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// recorder notes every call of the SDK, with the number of items that it read or wrote, such as
-// "GetItem 1", and "weakly" with every read that might not see what was last written.
+// recorder records every call of the SDK with the number of items that it read or wrote, for example "GetItem 1", and with
+// "eventually consistent" if it was such a read.
 type recorder struct {
 	mu    sync.Mutex
 	calls []string
 }
 
-// record is an option of a client.
+// record is a client option.
 func (r *recorder) record(o *dynamodb.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Recorder", r.handle), middleware.After)
@@ -41,14 +41,13 @@ func (r *recorder) handle(ctx context.Context, in middleware.InitializeInput, ne
 	defer r.mu.Unlock()
 	call := fmt.Sprintf("%s %d", awsmiddleware.GetOperationName(ctx), itemsOf(in.Parameters, out.Result))
 	if isWeak(in.Parameters) {
-		call += " weakly"
+		call += " eventually consistent"
 	}
 	r.calls = append(r.calls, call)
 	return out, metadata, err
 }
 
-// take gives what was noted since the last take, in the order of the alphabet, since calls may run
-// at the same time.
+// take returns the calls since the last take, sorted, because some are concurrent.
 func (r *recorder) take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +118,7 @@ func testRecord() *webhook.IdempotencyRecord {
 	return &webhook.IdempotencyRecord{Key: webhook.NewIdempotencyKey("create", ulid.Make().String())}
 }
 
-// manyEvents gives as many event types as a webhook may have.
+// manyEvents returns as many event types as a webhook may have.
 func manyEvents() []string {
 	events := make([]string, webhook.MaxEvents)
 	for i := range events {
@@ -128,7 +127,7 @@ func manyEvents() []string {
 	return events
 }
 
-// create stores a webhook under no quota to speak of.
+// create stores a webhook without a relevant quota.
 func create(t testing.TB, s *Store, w webhook.Webhook, record *webhook.IdempotencyRecord) {
 	t.Helper()
 	c := webhook.Creation{Webhook: w, Quota: 1_000_000, Idempotency: record}
@@ -137,7 +136,7 @@ func create(t testing.TB, s *Store, w webhook.Webhook, record *webhook.Idempoten
 	}
 }
 
-// TestCalls is the price list: what every method of the store asks of DynamoDB.
+// TestCalls lists the calls to DynamoDB that every method of the store makes.
 func TestCalls(t *testing.T) {
 	var calls recorder
 	s := newStore(t, calls.record)
@@ -185,12 +184,12 @@ func TestCalls(t *testing.T) {
 		}
 	}
 
-	// In this order: each row finds what those before it left.
+	// The order matters: each row uses what those before it have stored.
 	for _, row := range []struct {
 		name string
 		call func(ctx context.Context) error
 		want string
-		kind webhook.Kind // of the error, if there is to be one
+		kind webhook.Kind // of the expected error; 0 for none
 	}{
 		{"ping", s.Ping, "GetItem 1", 0},
 		{"create with one event", createWith(w, 9, nil), "TransactWriteItems 3", 0},
@@ -202,24 +201,24 @@ func TestCalls(t *testing.T) {
 		{"create at the quota again with the key", createWith(testWebhook("acme"), 3, record), "TransactWriteItems 4", 0},
 		{"prepare with one event", prepare(nil, typeName), "BatchGetItem 3", 0},
 		{"prepare with 40 events and a key", prepare(&record.Key, manyEvents()...), "BatchGetItem 82", 0},
-		{"prepare with names that no type has", prepare(nil, "", " ", "\x00"), "BatchGetItem 1", 0},
+		{"prepare with names that no type can have", prepare(nil, "", " ", "\x00"), "BatchGetItem 1", 0},
 		{"get", get("acme", w.ID), "GetItem 1", 0},
-		{"get what is another company's", get("other", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"get what there is not", get("acme", testWebhook("acme").ID), "GetItem 1", webhook.KindNotFound},
-		{"get what cannot be", get("acme", "wh_001"), "", webhook.KindNotFound},
+		{"get another company's", get("other", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"get unknown", get("acme", testWebhook("acme").ID), "GetItem 1", webhook.KindNotFound},
+		{"get an impossible ID", get("acme", "wh_001"), "", webhook.KindNotFound},
 		{"first page", list(2, 1), "GetItem 1, Query 2", 0},
 		{"first page, not full", list(100, 1), "GetItem 1, Query 3", 0},
 		{"third page", list(1, 3), "GetItem 1, Query 1, Query 2", 0},
-		{"a page past the last", list(1, 4), "GetItem 1", 0},
+		{"page after the last", list(1, 4), "GetItem 1", 0},
 		{"the last possible page", list(100, 2147483647), "GetItem 1", 0},
 		{"delete with one event", remove("acme", w.ID), "GetItem 1, TransactWriteItems 3", 0},
 		{"delete with 40 events", remove("acme", large.ID), "GetItem 1, TransactWriteItems 42", 0},
-		{"delete what was deleted", remove("acme", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"delete what is another company's", remove("other", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"delete what cannot be", remove("acme", ""), "", webhook.KindNotFound},
+		{"delete again", remove("acme", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"delete another company's", remove("other", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"delete an impossible ID", remove("acme", ""), "", webhook.KindNotFound},
 		{"add a type", add("described"), "PutItem 1", 0},
 		{"add it again", add(""), "PutItem 1", 0},
-		{"describe it", add("anew"), "PutItem 1, UpdateItem 1", 0},
+		{"describe it", add("again"), "PutItem 1, UpdateItem 1", 0},
 		{"a company's types", types("acme"), "Query 0, Query 1", 0},
 		{"the platform's types", types(""), "Query 1", 0},
 		{"remove a type", func(ctx context.Context) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
@@ -234,7 +233,7 @@ func TestCalls(t *testing.T) {
 		}, "Query 1", 0},
 		{"revoke a key", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1, TransactWriteItems 2", 0},
 		{"revoke it again", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1", 0},
-		{"revoke what cannot be", func(ctx context.Context) error { return s.RevokeKey(ctx, "key_x", w.CreatedAt) }, "", webhook.KindNotFound},
+		{"revoke an impossible ID", func(ctx context.Context) error { return s.RevokeKey(ctx, "key_x", w.CreatedAt) }, "", webhook.KindNotFound},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			err := row.call(within(t, 10*time.Second))
@@ -242,7 +241,7 @@ func TestCalls(t *testing.T) {
 				t.Fatalf("got error %v, want kind %d", err, row.kind)
 			}
 			if got := calls.take(); got != row.want {
-				t.Errorf("it made the calls %q, want %q", got, row.want)
+				t.Errorf("calls %q, want %q", got, row.want)
 			}
 		})
 	}

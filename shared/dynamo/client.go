@@ -1,9 +1,8 @@
-// Package dynamo keeps webhooks, event types, idempotency records and API keys in one DynamoDB
-// table, see [SubscriptionsTable]. Keys are made in keys.go, items in items.go, and conditions
-// and updates are written in expressions.go; nothing scans.
+// Package dynamo keeps webhooks, event types, idempotency records and API keys in one DynamoDB table; see
+// [SubscriptionsTable]. keys.go defines the keys, items.go the items, expressions.go the conditions and updates. Nothing
+// scans.
 //
-// Every read is strongly consistent, and every write that concerns more than one item is one
-// transaction.
+// Every read is strongly consistent. Every write of more than one item is one transaction.
 package dynamo
 
 import (
@@ -15,49 +14,42 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// DefaultAttemptTimeout is how long one attempt of a call may take before it is given up and made
-// again. DynamoDB answers within milliseconds; what takes this long hangs.
-const DefaultAttemptTimeout = 3 * time.Second
+// attemptTimeout limits one attempt of a call, after which it is retried. DynamoDB responds within milliseconds, so an
+// attempt that takes this long hangs.
+const attemptTimeout = 3 * time.Second
 
-// maxIdleConns is how many connections wait for the next call. They all lead to one host, for
-// which the SDK would keep ten.
+// maxIdleConns is the number of idle connections to keep. All go to one host, for which the SDK would keep ten.
 const maxIdleConns = 100
 
-// Config says which DynamoDB to talk to, and as whom.
+// Config says which DynamoDB to use, and with which credentials.
 type Config struct {
-	// Endpoint replaces the region's public endpoint, as for DynamoDB Local: a URL, or empty.
+	// Endpoint replaces the region's public endpoint, for example with DynamoDB Local's; empty or a URL.
 	Endpoint string
-	// Region is the AWS region, such as eu-west-1.
+	// Region is the AWS region, for example eu-west-1.
 	Region string
-	// Credentials sign every request; they should be cached.
+	// Credentials sign every request. They should be cached.
 	Credentials aws.CredentialsProvider
-	// HTTPClient sends the requests. Nil stands for one that keeps up to 100 connections open.
+	// HTTPClient sends the requests, and should limit the time of each. Nil means a client that keeps up to 100 idle
+	// connections and limits a request to 3 s.
 	HTTPClient aws.HTTPClient
-	// AttemptTimeout is the longest that one attempt may take, zero for [DefaultAttemptTimeout].
-	AttemptTimeout time.Duration
 }
 
-// NewClient makes a client that retries what is likely to pass, with full jitter, for as long as
-// the deadline of a call's context leaves time for another attempt (see retry.go). It makes no
-// request and reads no environment. The options are applied last.
+// NewClient returns a client that retries what is likely to succeed, as long as the deadline of a call's context allows
+// (see retry.go). It makes no request and reads no environment variables. The options are applied last.
 func NewClient(cfg Config, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		cfg.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdleConns, maxIdleConns
 		})
-	}
-	if cfg.AttemptTimeout == 0 {
-		cfg.AttemptTimeout = DefaultAttemptTimeout
 	}
 	o := dynamodb.Options{
 		Region:      cfg.Region,
 		Credentials: cfg.Credentials,
 		HTTPClient:  cfg.HTTPClient,
-		Retryer:     aws.NopRetryer{}, // each call gets its own instead
+		Retryer:     newRetryer(),
 	}
 	if cfg.Endpoint != "" {
 		o.BaseEndpoint = aws.String(cfg.Endpoint)
 	}
-	o.APIOptions = append(o.APIOptions, retryWithinDeadline, limitAttempts(cfg.AttemptTimeout))
 	return dynamodb.New(o, options...)
 }

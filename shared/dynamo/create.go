@@ -8,15 +8,15 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Where in a creation's transaction the items are that have a condition. The edges follow them.
+// The positions of the writes in a creation's transaction. The edges follow them.
 const (
 	_ = iota // the webhook
 	counterWrite
 	idempotencyWrite
 )
 
-// PrepareCreation reads the counter, the idempotency record and every event's type at both levels
-// in one batch of at most 82 items.
+// PrepareCreation reads the counter, the idempotency record and every event type, of the platform and of the company, in
+// one batch of at most 82 items.
 func (s *Store) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (webhook.CreationState, error) {
 	keys := make([]item, 0, 2+2*len(q.Events))
 	keys = append(keys, counterKey(q.Company).item())
@@ -24,7 +24,7 @@ func (s *Store) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (w
 		keys = append(keys, idempotencyKey(q.Company, *q.Key).item())
 	}
 	for _, name := range q.Events {
-		if webhook.ValidEventTypeName(name) { // there are no others
+		if webhook.ValidEventTypeName(name) { // a type with another name cannot exist
 			keys = append(keys, typeKey("", name).item(), typeKey(q.Company, name).item())
 		}
 	}
@@ -62,8 +62,8 @@ func isAvailable(eventType item) bool {
 	return eventType != nil && !r.has(hiddenAttr)
 }
 
-// CreateWebhook is one transaction of the webhook, the counter, the idempotency record and an edge
-// for every event, at most 43 items.
+// CreateWebhook writes the webhook, the counter, the idempotency record and an edge for every event in one transaction of
+// at most 43 items.
 func (s *Store) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
 	err := s.transact(ctx, s.creation(c))
 	if err == nil {
@@ -79,8 +79,8 @@ func (s *Store) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook
 	return nil, s.failure(err)
 }
 
-// earlierThan gives the creation under the same idempotency key that made this one fail, if that is
-// what did. A company that is full may have hidden it: of several reasons, DynamoDB may give one.
+// earlierThan returns the creation under the same idempotency key if that is why this one failed. A reached quota may
+// hide it, because DynamoDB may report only one of several reasons.
 func (s *Store) earlierThan(ctx context.Context, c webhook.Creation, failed error) (*webhook.EarlierCreation, error) {
 	_, full := unmet(failed, counterWrite)
 	stored, taken := unmet(failed, idempotencyWrite)

@@ -8,7 +8,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// DataKeys gives the encrypted data keys of webhook tokens by their number: 0, 1, 2, …
+// DataKeys returns the encrypted data keys of webhook tokens in the order of their numbers: 0, 1, 2, …
 func (s *Store) DataKeys(ctx context.Context) ([][]byte, error) {
 	items, err := s.query(ctx, dataKeysPartition, "", nil, allItems)
 	if err != nil {
@@ -24,9 +24,8 @@ func (s *Store) DataKeys(ctx context.Context) ([][]byte, error) {
 	return keys, nil
 }
 
-// AddDataKey stores an encrypted data key under a number from 0, or answers webhook.KindConflict
-// when the number is taken. It answers that too when it was this call that took it and the first
-// answer was lost; reading all keys again is right in either case.
+// AddDataKey stores an encrypted data key under a number that counts from 0. It returns webhook.KindConflict if the number
+// is taken, possibly by this very call, if its first response was lost. Read all keys again in either case.
 func (s *Store) AddDataKey(ctx context.Context, number int, encrypted []byte) error {
 	it := dataKeyKey(number).item()
 	it[dataKeyAttr] = binary(encrypted)
@@ -36,7 +35,7 @@ func (s *Store) AddDataKey(ctx context.Context, number int, encrypted []byte) er
 		ConditionExpression: pointer(isNew),
 	})
 	if conditionFailed(err) {
-		return webhook.Errorf(webhook.KindConflict, "There is a data key number %d already.", number)
+		return webhook.Errorf(webhook.KindConflict, "Data key number %d already exists.", number)
 	}
 	return s.failure(err)
 }

@@ -14,14 +14,14 @@ func TestDataKeys(t *testing.T) {
 		t.Fatalf("DataKeys of a new table = %q, %v, want none", keys, err)
 	}
 	var want []string
-	for number := range 12 { // more than one digit, so that the order is that of numbers
+	for number := range 12 { // more than one digit, because the order must be numeric
 		want = append(want, fmt.Sprintf("\x00\xffkey %d", number))
 		if err := s.AddDataKey(t.Context(), number, []byte(want[number])); err != nil {
 			t.Fatalf("AddDataKey(%d): %v", number, err)
 		}
 	}
 	if err := s.AddDataKey(t.Context(), 3, []byte("another")); webhook.KindOf(err) != webhook.KindConflict {
-		t.Errorf("AddDataKey of a number that is taken: got error %v, want one of KindConflict", err)
+		t.Errorf("AddDataKey with a taken number: got error %v, want KindConflict", err)
 	}
 	keys, err := s.DataKeys(t.Context())
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// DeleteWebhook reads the webhook for its events and version, then removes it, its edges and its
-// place in the count in one transaction. When the webhook was changed in between, it starts again.
+// DeleteWebhook reads the webhook for its events and version, then removes it and its edges and decrements the counter in
+// one transaction. If the webhook has changed in between, it starts again.
 func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	for attempt := 1; ; attempt++ {
 		w, err := s.Webhook(ctx, company, id)
@@ -26,7 +26,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	}
 }
 
-// deletion has the webhook, which has the condition, as its first item.
+// deletion returns the writes of a deletion. The first is the webhook's, which has the condition.
 func (s *Store) deletion(w webhook.Webhook) []types.TransactWriteItem {
 	writes := make([]types.TransactWriteItem, 0, 2+len(w.Events))
 	writes = append(writes, s.remove(webhookKey(w.Company, w.ID)))

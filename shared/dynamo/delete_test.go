@@ -12,8 +12,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestDeletionOfChanged deletes a webhook that changes between the reading and the deletion.
-func TestDeletionOfChanged(t *testing.T) {
+// TestDeleteChangedWebhook deletes a webhook that changes between the read and the deletion.
+func TestDeleteChangedWebhook(t *testing.T) {
 	var calls recorder
 	s := newStore(t, calls.record)
 	for _, row := range []struct {
@@ -23,7 +23,7 @@ func TestDeletionOfChanged(t *testing.T) {
 		err    error
 	}{
 		{
-			name: "gone",
+			name: "deleted",
 			change: func(ctx context.Context, w webhook.Webhook) error {
 				return New(NewClient(testConfig(*s.client.Options().BaseEndpoint)), s.table).DeleteWebhook(ctx, w.Company, w.ID)
 			},
@@ -31,7 +31,7 @@ func TestDeletionOfChanged(t *testing.T) {
 			err:  webhook.ErrNotFound,
 		},
 		{
-			name: "of another version",
+			name: "new version",
 			change: func(ctx context.Context, w webhook.Webhook) error {
 				w.Version++
 				_, err := NewClient(testConfig(*s.client.Options().BaseEndpoint)).PutItem(ctx, &dynamodb.PutItemInput{
@@ -60,7 +60,7 @@ func TestDeletionOfChanged(t *testing.T) {
 				t.Errorf("DeleteWebhook: got error %v, want %v", err, row.err)
 			}
 			if got := calls.take(); got != row.want {
-				t.Errorf("it made the calls %q, want %q", got, row.want)
+				t.Errorf("calls %q, want %q", got, row.want)
 			}
 			if n, err := s.count(t.Context(), "acme"); n != 0 || err != nil {
 				t.Errorf("the count is %d, %v, want 0", n, err)
@@ -69,7 +69,7 @@ func TestDeletionOfChanged(t *testing.T) {
 	}
 }
 
-// afterGet calls do when a GetItem has been answered.
+// afterGet calls do after every GetItem.
 func afterGet(do func(context.Context) error) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("AfterGet", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (

@@ -3,21 +3,20 @@ package dynamo
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-
-	"webhooks/shared/baseurl"
 )
 
-// FromEnvironment makes a store of a Lambda function's settings, which it reads with getenv:
+// FromEnvironment returns a store with the settings of a Lambda function, which it reads with getenv:
 //
 //	WEBHOOKS_SUBSCRIPTIONS_TABLE  the table's name
-//	WEBHOOKS_DYNAMODB_ENDPOINT    another DynamoDB than the region's, as for DynamoDB Local; may be empty
+//	WEBHOOKS_DYNAMODB_ENDPOINT    endpoint to use instead of the region's, for example DynamoDB Local's; may be empty
 //	AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
 //
-// The last ones Lambda sets, and they stay the same for as long as the process lives: it is not
-// given more time than its credentials have. That the SDK looks for settings in all the other places
-// it knows of would only make every cold start longer. The error names all that is missing or wrong.
+// Lambda sets the last four, and they remain valid for the life of the process. Having the SDK look for settings in all
+// other places would only slow down cold starts. The error lists everything that is missing or invalid.
 func FromEnvironment(getenv func(string) string) (*Store, error) {
 	var wrong []error
 	required := func(name string) string {
@@ -34,11 +33,18 @@ func FromEnvironment(getenv func(string) string) (*Store, error) {
 		Credentials: credentials.NewStaticCredentialsProvider(
 			required("AWS_ACCESS_KEY_ID"), required("AWS_SECRET_ACCESS_KEY"), getenv("AWS_SESSION_TOKEN")),
 	}
-	if cfg.Endpoint != "" && !baseurl.Valid(cfg.Endpoint) {
-		wrong = append(wrong, errors.New("WEBHOOKS_DYNAMODB_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:8000, or empty"))
+	if cfg.Endpoint != "" && !isBaseURL(cfg.Endpoint) {
+		wrong = append(wrong, errors.New("WEBHOOKS_DYNAMODB_ENDPOINT must be a URL with only scheme and host, for example http://127.0.0.1:8000, or empty"))
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
 	return New(NewClient(cfg), table), nil
+}
+
+// isBaseURL reports whether text is an http or https URL with only scheme and host.
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }

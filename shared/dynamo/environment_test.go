@@ -14,7 +14,7 @@ func TestFromEnvironment(t *testing.T) {
 		"AWS_SECRET_ACCESS_KEY":        "secret",
 		"AWS_SESSION_TOKEN":            "token",
 	}
-	const badEndpoint = "WEBHOOKS_DYNAMODB_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:8000, or empty"
+	const badEndpoint = "WEBHOOKS_DYNAMODB_ENDPOINT must be a URL with only scheme and host, for example http://127.0.0.1:8000, or empty"
 	tests := []struct {
 		name   string
 		change map[string]string
@@ -29,7 +29,9 @@ func TestFromEnvironment(t *testing.T) {
 			"AWS_ACCESS_KEY_ID is not set\nAWS_SECRET_ACCESS_KEY is not set"},
 		{"endpoint without scheme", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "127.0.0.1:8000"}, badEndpoint},
 		{"endpoint without host", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "http://"}, badEndpoint},
-		{"endpoint of another kind", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "dynamodb://localhost"}, badEndpoint},
+		{"endpoint with another scheme", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "dynamodb://localhost"}, badEndpoint},
+		{"endpoint with credentials", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "http://user:pw@localhost"}, badEndpoint},
+		{"endpoint with a path", map[string]string{"WEBHOOKS_DYNAMODB_ENDPOINT": "http://localhost/path"}, badEndpoint},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// conditionCode is the cancellation reason of an item whose condition did not hold.
+// conditionCode is the cancellation reason of an item whose condition was not met.
 const conditionCode = "ConditionalCheckFailed"
 
-// failure translates what the SDK returned into an error of the domain; it is the one place where
-// that is done. Conditions that fail are looked at before, by whoever set them.
+// failure translates an error of the SDK into an error of the domain, and is the only place that does so. Unmet conditions
+// are handled before, by the method that set them.
 func (s *Store) failure(err error) error {
 	if err == nil {
 		return nil
@@ -26,7 +26,7 @@ func (s *Store) failure(err error) error {
 	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case missing:
-		return internal(fmt.Errorf("there is no table %q in region %q: check both, or run \"webhookctl tables create\": %w",
+		return internal(fmt.Errorf("table %q does not exist in region %q: check both, or run \"webhookctl tables create\": %w",
 			s.table, s.client.Options().Region, err))
 	case unsent, ended, retryable(err):
 		return webhook.Unavailable(fmt.Errorf("table %q: %w", s.table, err))
@@ -48,8 +48,8 @@ func conditionFailed(err error) bool {
 	return ok
 }
 
-// unmet reports whether the condition on one item of a transaction, counted from 0, did not hold,
-// and gives the item as it is stored where the transaction asked for it.
+// unmet reports whether the condition on one item of a transaction, counted from 0, was not met. It also returns the
+// stored item if the transaction asked for it.
 func unmet(err error, index int) (item, bool) {
 	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	if !ok || index >= len(canceled.CancellationReasons) {

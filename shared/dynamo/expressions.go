@@ -1,16 +1,16 @@
 package dynamo
 
-// Every expression there is, with the values that it takes. The attributes named in them are no
-// reserved words of DynamoDB, so they need no placeholders.
+// All expressions, with the values that they take. The attribute names are not reserved words of DynamoDB, so they need no
+// placeholders.
 const (
 	// Conditions on keys, of queries: [valPartition], and [valPrefix] for the second.
 	inPartition  = partitionKey + " = " + valPartition
 	withinPrefix = inPartition + " AND begins_with(" + sortKey + ", " + valPrefix + ")"
 
-	isNew   = "attribute_not_exists(" + partitionKey + ")"
-	isThere = "attribute_exists(" + partitionKey + ")"
+	isNew  = "attribute_not_exists(" + partitionKey + ")"
+	exists = "attribute_exists(" + partitionKey + ")"
 
-	// Webhooks: [valVersion]. The counter: [valChange], [valQuota]; a company's first webhook makes it.
+	// Webhooks: [valVersion]. The counter: [valChange], [valQuota]; a company's first webhook creates it.
 	isUnchanged     = versionAttr + " = " + valVersion
 	count           = "ADD " + webhooksAttr + " " + valChange
 	isBelowQuota    = webhooksAttr + " < " + valQuota
@@ -21,7 +21,7 @@ const (
 
 	// Event types: [valDescription], [valHidden].
 	isNewOrHidden = isNew + " OR attribute_exists(" + hiddenAttr + ")"
-	isVisible     = isThere + " AND attribute_not_exists(" + hiddenAttr + ")"
+	isVisible     = exists + " AND attribute_not_exists(" + hiddenAttr + ")"
 	hide          = "SET " + hiddenAttr + " = " + valHidden
 	describe      = "SET " + descriptionAttr + " = " + valDescription
 

@@ -14,7 +14,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// operation is one method of the store, as the fault tests call it.
+// operation is a call of one of the store's methods.
 type operation struct {
 	name string
 	// api is the call that faults are injected into.
@@ -22,7 +22,7 @@ type operation struct {
 	call func(ctx context.Context) error
 }
 
-// operations gives every method of the store with what it needs to succeed.
+// operations returns a call of every method of the store that succeeds without faults.
 func operations(t testing.TB, s *Store) []operation {
 	w, doomed, key, revoked := testWebhook("acme"), testWebhook("acme"), testKey("acme"), testKey("acme")
 	create(t, s, w, nil)
@@ -72,28 +72,28 @@ func operations(t testing.TB, s *Store) []operation {
 	}
 }
 
-// TestPassingFaults disturbs each operation for a moment: it must succeed all the same.
-func TestPassingFaults(t *testing.T) {
-	throttled := dynamotest.Refuse("ProvisionedThroughputExceededException")
+// TestTemporaryFaults injects faults into each operation for a moment. It must still succeed.
+func TestTemporaryFaults(t *testing.T) {
+	throttled := dynamotest.Reject("ProvisionedThroughputExceededException")
 	for _, row := range []struct {
 		name   string
 		faults []dynamotest.Fault
 	}{
 		{"throttled three times", []dynamotest.Fault{throttled, throttled, throttled}},
-		{"on-demand throttling", []dynamotest.Fault{dynamotest.Refuse("ThrottlingException")}},
-		{"account limit", []dynamotest.Fault{dynamotest.Refuse("RequestLimitExceeded")}},
-		{"conflict with a transaction", []dynamotest.Fault{dynamotest.Refuse("TransactionConflictException")}},
+		{"on-demand throttling", []dynamotest.Fault{dynamotest.Reject("ThrottlingException")}},
+		{"account limit", []dynamotest.Fault{dynamotest.Reject("RequestLimitExceeded")}},
+		{"conflict with a transaction", []dynamotest.Fault{dynamotest.Reject("TransactionConflictException")}},
 		{"500", []dynamotest.Fault{dynamotest.Status(http.StatusInternalServerError)}},
 		{"503", []dynamotest.Fault{dynamotest.Status(http.StatusServiceUnavailable)}},
 		{"reset twice", []dynamotest.Fault{dynamotest.Reset(), dynamotest.Reset()}},
 		{"slow", []dynamotest.Fault{dynamotest.Delay(100 * time.Millisecond)}},
 		{"hanging", []dynamotest.Fault{dynamotest.Hang()}},
-		{"answer lost", []dynamotest.Fault{dynamotest.LoseAnswer()}},
-		{"answer cut", []dynamotest.Fault{dynamotest.CutAnswer()}},
+		{"response lost", []dynamotest.Fault{dynamotest.LoseResponse()}},
+		{"response truncated", []dynamotest.Fault{dynamotest.TruncateResponse()}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newDisturbedStore(t)
+			s, proxy := newFaultyStore(t)
 			for _, op := range operations(t, s) {
 				proxy.Calls()
 				proxy.Next(op.api, row.faults...)
@@ -101,17 +101,17 @@ func TestPassingFaults(t *testing.T) {
 					t.Errorf("%s: %v", op.name, err)
 				}
 				if got := len(apiCalls(proxy, op.api)); got < len(row.faults) {
-					t.Errorf("%s: %d calls of %s, want one for every fault", op.name, got, op.api)
+					t.Errorf("%s: %d calls of %s, want at least one per fault", op.name, got, op.api)
 				}
 			}
-			wantConsistent(t, s, "acme", 1) // three were made and two deleted
+			wantConsistent(t, s, "acme", 1) // three were created and two deleted
 		})
 	}
 }
 
-// TestCancelledTransactions repeats a transaction that had to wait for others, and no other.
-func TestCancelledTransactions(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+// TestCanceledTransactions checks that only transactions that collided with others are retried.
+func TestCanceledTransactions(t *testing.T) {
+	s, proxy := newFaultyStore(t)
 	createOnce := func() error {
 		_, err := s.CreateWebhook(within(t, 10*time.Second), webhook.Creation{Webhook: testWebhook("acme"), Quota: 100})
 		return err
@@ -119,7 +119,7 @@ func TestCancelledTransactions(t *testing.T) {
 	for _, row := range []struct {
 		reasons []string
 		calls   int
-		kind    webhook.Kind // when calls is 1
+		kind    webhook.Kind // if calls is 1
 	}{
 		{[]string{"None", "TransactionConflict", "None"}, 2, 0},
 		{[]string{"ThrottlingError", "TransactionConflict", "ProvisionedThroughputExceeded"}, 2, 0},
@@ -143,16 +143,16 @@ func TestCancelledTransactions(t *testing.T) {
 	wantConsistent(t, s, "acme", 2)
 }
 
-// TestLastingFaults disturbs each operation until its deadline: the error says that it may be tried
-// again, and it comes in time.
-func TestLastingFaults(t *testing.T) {
+// TestPermanentFaults injects faults into each operation until its deadline. The error must say that the request can be
+// retried, and be returned in time.
+func TestPermanentFaults(t *testing.T) {
 	const soon = 400 * time.Millisecond
 	for _, row := range []struct {
 		name     string
 		fault    dynamotest.Fault
 		deadline time.Duration
 	}{
-		{"throttled", dynamotest.Refuse("ProvisionedThroughputExceededException"), soon},
+		{"throttled", dynamotest.Reject("ProvisionedThroughputExceededException"), soon},
 		{"503", dynamotest.Status(http.StatusServiceUnavailable), soon},
 		{"reset", dynamotest.Reset(), soon},
 		{"hanging", dynamotest.Hang(), 5 * testAttemptTimeout}, // of which the first attempt takes one
@@ -160,20 +160,20 @@ func TestLastingFaults(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newDisturbedStore(t)
+			s, proxy := newFaultyStore(t)
 			for _, op := range operations(t, s) {
-				disturb(proxy, op.api, row.fault)
-				lastingly(t, proxy, op, row.deadline)
+				failAll(proxy, op.api, row.fault)
+				wantFailureInTime(t, proxy, op, row.deadline)
 			}
-			disturb(proxy, "", row.fault)
+			failAll(proxy, "", row.fault)
 			wantConsistent(t, s, "acme", 2)
 		})
 	}
 }
 
-// disturb has every call of an operation fail, and every transaction: none may be made. So one that is
-// still on its way when its caller has given up does not come through when the next one's turn is.
-func disturb(proxy *dynamotest.Proxy, api string, fault dynamotest.Fault) {
+// failAll makes every call of an operation fail, and every transaction, because one that its caller has given up must not
+// succeed during the next row.
+func failAll(proxy *dynamotest.Proxy, api string, fault dynamotest.Fault) {
 	proxy.Every(func(c dynamotest.Call) dynamotest.Fault {
 		if c.Operation == api || c.Operation == "TransactWriteItems" {
 			return fault
@@ -182,9 +182,9 @@ func disturb(proxy *dynamotest.Proxy, api string, fault dynamotest.Fault) {
 	})
 }
 
-// lastingly makes a call that is disturbed until its deadline, again with twice the time where this
-// machine was too busy to try it twice or to end it in time.
-func lastingly(t *testing.T, proxy *dynamotest.Proxy, op operation, deadline time.Duration) {
+// wantFailureInTime makes a call that fails until its deadline. If this machine was too busy for two attempts or to return in
+// time, it tries again with twice the time.
+func wantFailureInTime(t *testing.T, proxy *dynamotest.Proxy, op operation, deadline time.Duration) {
 	t.Helper()
 	var took time.Duration
 	var calls int
@@ -199,11 +199,11 @@ func lastingly(t *testing.T, proxy *dynamotest.Proxy, op operation, deadline tim
 		}
 		deadline *= 2
 	}
-	t.Errorf("%s took %v and made %d calls of %s, want at most %v and that it tries again", op.name, took, calls, op.api, deadline/2)
+	t.Errorf("%s took %v and made %d calls of %s, want at most %v and at least two calls", op.name, took, calls, op.api, deadline/2)
 }
 
-// TestFaultsForGood checks that what no repetition mends is not repeated.
-func TestFaultsForGood(t *testing.T) {
+// TestFatalErrors checks that errors which no retry can resolve are not retried.
+func TestFatalErrors(t *testing.T) {
 	for _, row := range []struct{ code, want string }{
 		{"AccessDeniedException", "AccessDeniedException"},
 		{"ValidationException", "ValidationException"},
@@ -212,41 +212,41 @@ func TestFaultsForGood(t *testing.T) {
 	} {
 		t.Run(row.code, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newDisturbedStore(t)
+			s, proxy := newFaultyStore(t)
 			for _, op := range operations(t, s) {
 				proxy.Calls()
-				proxy.Next(op.api, dynamotest.Refuse(row.code))
+				proxy.Next(op.api, dynamotest.Reject(row.code))
 				err := op.call(within(t, 10*time.Second))
 				if webhook.KindOf(err) != webhook.KindInternal || err == nil {
-					t.Errorf("%s: got error %v, want one of KindInternal", op.name, err)
+					t.Errorf("%s: got error %v, want KindInternal", op.name, err)
 				} else if !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), s.table) {
-					t.Errorf("%s: the error %q lacks %q or the table's name", op.name, err, row.want)
+					t.Errorf("%s: the error %q does not contain %q and the table's name", op.name, err, row.want)
 				}
 			}
 		})
 	}
 }
 
-// TestNoDeadline ends also what is called without one.
+// TestNoDeadline checks that calls without a deadline end, too.
 func TestNoDeadline(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
-	proxy.Every(func(dynamotest.Call) dynamotest.Fault { return dynamotest.Refuse("ThrottlingException") })
+	s, proxy := newFaultyStore(t)
+	proxy.Every(func(dynamotest.Call) dynamotest.Fault { return dynamotest.Reject("ThrottlingException") })
 	wantUnavailable(t, "Ping", s.Ping(t.Context()))
-	if got := len(proxy.Calls()); got != attemptsWithoutDeadline {
-		t.Errorf("%d calls, want %d", got, attemptsWithoutDeadline)
+	if got := len(proxy.Calls()); got != maxAttempts {
+		t.Errorf("%d calls, want %d", got, maxAttempts)
 	}
 }
 
-// TestAway calls a store whose database does not listen.
-func TestAway(t *testing.T) {
+// TestUnreachable calls a store whose database does not listen.
+func TestUnreachable(t *testing.T) {
 	dynamotest.Endpoint(t)
-	s := New(NewClient(testConfig("http://127.0.0.1:1")), "away")
+	s := New(NewClient(testConfig("http://127.0.0.1:1")), "unreachable")
 	wantUnavailable(t, "Ping", s.Ping(within(t, 300*time.Millisecond)))
 }
 
-// TestUnprocessedKeys has DynamoDB leave keys out of a batch.
+// TestUnprocessedKeys leaves keys of a batch unprocessed.
 func TestUnprocessedKeys(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+	s, proxy := newFaultyStore(t)
 	w, record := testWebhook("acme"), testRecord()
 	create(t, s, w, record)
 	for _, name := range manyEvents() {
@@ -256,7 +256,7 @@ func TestUnprocessedKeys(t *testing.T) {
 	}
 	q := webhook.CreationQuery{Company: "acme", Events: append(manyEvents()[1:], "missing"), Key: &record.Key, Now: w.CreatedAt}
 
-	proxy.Next("BatchGetItem", dynamotest.Unprocessed(), dynamotest.Refuse("ThrottlingException"), dynamotest.Unprocessed())
+	proxy.Next("BatchGetItem", dynamotest.Unprocessed(), dynamotest.Reject("ThrottlingException"), dynamotest.Unprocessed())
 	state, err := s.PrepareCreation(within(t, 10*time.Second), q)
 	if err != nil {
 		t.Fatal(err)
@@ -283,8 +283,8 @@ func apiCalls(p *dynamotest.Proxy, api string) []dynamotest.Call {
 	return slices.DeleteFunc(p.Calls(), func(c dynamotest.Call) bool { return c.Operation != api })
 }
 
-// wantConsistent checks that a company has as many webhooks as its counter says and as there should
-// be, each with its edges, and that no other edges are left.
+// wantConsistent checks that a company has the wanted number of webhooks, according to its counter as well, and exactly
+// their edges.
 func wantConsistent(t testing.TB, s *Store, company string, want int) {
 	t.Helper()
 	list, err := s.ListWebhooks(within(t, 10*time.Second), company, webhook.Page{Size: 100, Number: 1})

@@ -10,7 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Attributes. Times are numbers, in milliseconds since 1970; but for [ttlAttr].
+// Attributes. Times are numbers in milliseconds since 1970, except for [ttlAttr].
 const (
 	nameAttr        = "name"
 	descriptionAttr = "description"
@@ -20,15 +20,15 @@ const (
 	versionAttr     = "version"
 	createdAtAttr   = "created_at"
 
-	webhooksAttr = "webhooks" // of the counter: how many there are
+	webhooksAttr = "webhooks" // of the counter: the number of webhooks
 
 	addedAtAttr = "added_at"
-	hiddenAttr  = "is_hidden" // there only when true
+	hiddenAttr  = "is_hidden" // only present if true
 
 	bodyHashAttr  = "body_hash"
 	webhookIDAttr = "webhook_id"
 	expiresAtAttr = "expires_at"
-	// ttlAttr is when DynamoDB may remove the item, in seconds since 1970.
+	// ttlAttr is the time from which DynamoDB may remove the item, in seconds since 1970.
 	ttlAttr = "ttl"
 
 	companyAttr     = "company"
@@ -72,7 +72,7 @@ func webhookItem(w webhook.Webhook) item {
 	return it
 }
 
-// webhookOf reads a webhook of a company. Its id is in the key alone.
+// webhookOf reads a webhook of a company. Its ID is only in the key.
 func webhookOf(company string, it item) (webhook.Webhook, error) {
 	r := reader{item: it}
 	w := webhook.Webhook{
@@ -114,12 +114,11 @@ func idempotencyItem(w webhook.Webhook, record webhook.IdempotencyRecord) item {
 	it[bodyHashAttr] = binary(record.BodyHash[:])
 	it[webhookIDAttr] = text(w.ID)
 	it[expiresAtAttr] = moment(expires)
-	it[ttlAttr] = number(expires.Unix() + 1) // not a moment before the exact time
+	it[ttlAttr] = number(expires.Unix() + 1) // not before the exact time
 	return it
 }
 
-// earlierOf reads an idempotency record that is live at a time; nil stands for one that is not, or
-// that there is none.
+// earlierOf reads an idempotency record. It returns nil if there is none or it has expired at the given time.
 func earlierOf(it item, now time.Time) (*webhook.EarlierCreation, error) {
 	if it == nil {
 		return nil, nil
@@ -142,7 +141,7 @@ func counterOf(it item) (int, error) {
 	return int(r.number(webhooksAttr)), r.err
 }
 
-// apiKeyItem is what is stored of an API key under either of its two keys.
+// apiKeyItem returns the item of an API key for one of the two keys it is stored under.
 func apiKeyItem(at key, k access.Key) item {
 	it := at.item()
 	it[keyIDAttr] = text(k.ID)

@@ -11,8 +11,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestDamagedItems checks that an item with an attribute missing or of another type is an error
-// that names the attribute, and not a webhook without a URL.
+// TestDamagedItems checks that a missing attribute, or one of the wrong type, is an error that names the attribute.
 func TestDamagedItems(t *testing.T) {
 	w, k, record := testWebhook("acme"), testKey("acme"), testRecord()
 	k.ExpiresAt, k.RevokedAt = k.CreatedAt, k.CreatedAt
@@ -20,7 +19,7 @@ func TestDamagedItems(t *testing.T) {
 		name string
 		item item
 		read func(it item) error
-		// optional attributes may be missing; unread ones may be anything.
+		// optional attributes may be missing, unread ones may have any value
 		optional, unread string
 	}{
 		{"webhook", webhookItem(w), func(it item) error {
@@ -46,7 +45,7 @@ func TestDamagedItems(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if err := row.read(row.item); err != nil {
-				t.Fatalf("the whole item: %v", err)
+				t.Fatalf("the intact item: %v", err)
 			}
 			for name := range row.item {
 				if strings.Contains(row.unread, name) {
@@ -67,21 +66,20 @@ func TestDamagedItems(t *testing.T) {
 func wantDamage(t *testing.T, err error, attribute string) {
 	t.Helper()
 	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), `"`+attribute+`"`) {
-		t.Errorf("got error %v, want one about the attribute %q", err, attribute)
+		t.Errorf("got error %v, want one that names the attribute %q", err, attribute)
 	}
 }
 
-// TestExpiry checks that DynamoDB may remove an idempotency record within a second after it has
-// expired, and not before. The attribute is in seconds, as DynamoDB wants it.
+// TestExpiry checks that DynamoDB may remove an idempotency record within a second after it has expired, and not before.
 func TestExpiry(t *testing.T) {
 	w := testWebhook("acme")
 	w.CreatedAt = time.Date(2026, 3, 29, 1, 30, 0, 999_000_000, time.UTC)
 	r := reader{item: idempotencyItem(w, *testRecord())}
 	exact := time.Date(2026, 3, 30, 1, 30, 0, 999_000_000, time.UTC)
 	if got := r.moment(expiresAtAttr); !got.Equal(exact) {
-		t.Errorf("it expires at %v, want %v", got, exact)
+		t.Errorf("expires at %v, want %v", got, exact)
 	}
 	if got, want := r.number(ttlAttr), exact.Unix()+1; got != want {
-		t.Errorf("it may be removed at %d, want %d", got, want)
+		t.Errorf("may be removed at %d, want %d", got, want)
 	}
 }

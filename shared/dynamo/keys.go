@@ -11,13 +11,13 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// The table's key, as template and code agree on it.
+// The table's key attributes, as in the template.
 const (
 	partitionKey = "pk"
 	sortKey      = "sk"
 )
 
-// What sort keys begin with, or are, in a company's partition.
+// Sort keys, or prefixes of sort keys, in a company's partition.
 const (
 	webhookPrefix = "W#"
 	apiKeyPrefix  = "K#"
@@ -38,15 +38,15 @@ func (k key) item() item {
 	return item{partitionKey: text(k.partition), sortKey: text(k.sort)}
 }
 
-// keyOf gives the key of an item that was read.
+// keyOf returns the key of an item that was read.
 func keyOf(it item) key {
 	r := reader{item: it}
 	return key{r.text(partitionKey), r.text(sortKey)}
 }
 
-// companyPartition holds a company's webhooks, its counter and the list of its API keys. All
-// partitions of a company begin like this one, and no two companies' do: a valid id has no "#", and
-// any other is escaped, which leaves no "#" in it and never makes a valid one.
+// companyPartition returns the partition with a company's webhooks, its counter and the list of its API keys. The names
+// of all partitions of a company begin with it, and those of no other company do: a valid ID contains no "#", and any other
+// is escaped, after which it contains no "#" either and is still not a valid ID.
 func companyPartition(company string) string {
 	if !webhook.ValidCompany(company) {
 		company = url.PathEscape(company)
@@ -62,8 +62,8 @@ func counterKey(company string) key {
 	return key{companyPartition(company), counterSort}
 }
 
-// edgeKey is that of the subscription of a webhook to a type. The type comes last in its
-// partition's name, so it may be any text.
+// edgeKey returns the key of a webhook's subscription to a type. The type comes last in the partition's name, so it may
+// be any text.
 func edgeKey(company, eventType, id string) key {
 	return key{companyPartition(company) + "#E#" + eventType, webhookPrefix + id}
 }
@@ -72,7 +72,7 @@ func idempotencyKey(company string, k webhook.IdempotencyKey) key {
 	return key{companyPartition(company) + "#I#" + hex.EncodeToString(k[:]), idempotencySort}
 }
 
-// typesPartition holds the types of a company, or for the empty company those of the platform.
+// typesPartition returns the partition with the types of a company or, for an empty company, of the platform.
 func typesPartition(company string) string {
 	if company == "" {
 		return platformTypes
@@ -84,7 +84,7 @@ func typeKey(company, name string) key {
 	return key{typesPartition(company), name}
 }
 
-// apiKeyKey is where an API key is looked up, and listedKeyKey where its company lists it.
+// apiKeyKey is for looking up an API key by its hash, listedKeyKey for listing the keys of a company.
 func apiKeyKey(hash access.Hash) key {
 	return key{apiKeyPrefix + hex.EncodeToString(hash[:]), apiKeySort}
 }
@@ -93,13 +93,13 @@ func listedKeyKey(company, id string) key {
 	return key{companyPartition(company), apiKeyPrefix + id}
 }
 
-// dataKeyKey sorts by number.
+// dataKeyKey returns the key of a data key. They sort by number.
 func dataKeyKey(number int) key { return key{dataKeysPartition, fmt.Sprintf("%010d", number)} }
 
-// absentKey names an item that is never made.
+// absentKey names an item that never exists.
 func absentKey() key { return key{"PING", "PING"} }
 
-// schema is the table's key as tables are made with it.
+// schema returns the key schema of the table.
 func schema() []types.KeySchemaElement {
 	return []types.KeySchemaElement{
 		{AttributeName: pointer(partitionKey), KeyType: types.KeyTypeHash},

@@ -10,7 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestKeys fixes the layout of the table: what is stored can only be found under these keys.
+// TestKeys fixes the layout of the table. Stored items can only be found under these keys.
 func TestKeys(t *testing.T) {
 	var idempotency webhook.IdempotencyKey
 	var hash access.Hash
@@ -30,8 +30,8 @@ func TestKeys(t *testing.T) {
 		{"API key", apiKeyKey(hash), key{"K#ab" + zeros, "K"}},
 		{"listed API key", listedKeyKey("acme", "key_1"), key{"C#acme", "K#key_1"}},
 		{"data key", dataKeyKey(7), key{"DATAKEYS", "0000000007"}},
-		{"odd company", counterKey("a#E#b %"), key{"C#a%23E%23b%20%25", "COUNT"}},
-		{"company that is escaped already", counterKey("a%23E"), key{"C#a%2523E", "COUNT"}},
+		{"invalid company", counterKey("a#E#b %"), key{"C#a%23E%23b%20%25", "COUNT"}},
+		{"company that looks escaped", counterKey("a%23E"), key{"C#a%2523E", "COUNT"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if row.got != row.want {
@@ -41,8 +41,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// hostile are companies, valid or not, that try to reach the partitions of company "a".
-func hostile() []string {
+// hostileCompanies returns companies, valid or not, that try to reach the partitions of company "a".
+func hostileCompanies() []string {
 	return []string{
 		"a", "A", "a-", "a_", "", "a#", "#a", "a#E#b", "a#E#b#W#x", "a#TYPES", "a#I#" + strings.Repeat("0", 64),
 		"a%23E%23b", "a%", "a%2523", "TYPES", "K", "C#a", "COUNT", "a\x00", "a ", "ä", "a/", "a.b",
@@ -50,23 +50,23 @@ func hostile() []string {
 	}
 }
 
-// TestKeysOfCompaniesDiffer makes all kinds of keys for hostile companies, types and ids, and
-// checks that no two are the same and that no partition is in two companies.
+// TestKeysOfCompaniesDiffer checks for all kinds of keys and hostile companies, types and IDs that no two keys are equal
+// and no partition belongs to two companies.
 func TestKeysOfCompaniesDiffer(t *testing.T) {
 	types := []string{"b", "b#W#x", "E#b", "#TYPES", "", "COUNT", "b#E#b"}
 	owner := map[string]string{}
-	made := map[key]string{}
+	created := map[key]string{}
 	add := func(company, what string, k key) {
 		if before, ok := owner[k.partition]; ok && before != company {
-			t.Errorf("the partition %q is in both company %q and %q", k.partition, before, company)
+			t.Errorf("partition %q belongs to companies %q and %q", k.partition, before, company)
 		}
 		owner[k.partition] = company
-		if before, ok := made[k]; ok {
-			t.Errorf("the key %q is both %s and %s of company %q", k, before, what, company)
+		if before, ok := created[k]; ok {
+			t.Errorf("key %q is %s and %s of company %q", k, before, what, company)
 		}
-		made[k] = what + " of " + company
+		created[k] = what + " of " + company
 	}
-	for _, company := range hostile() {
+	for _, company := range hostileCompanies() {
 		add(company, "the webhook", webhookKey(company, "x"))
 		add(company, "the counter", counterKey(company))
 		add(company, "the idempotency record", idempotencyKey(company, webhook.IdempotencyKey{}))
@@ -81,19 +81,18 @@ func TestKeysOfCompaniesDiffer(t *testing.T) {
 	add("platform", "the type", typeKey("", "x"))
 	add("keys", "the key", apiKeyKey(access.Hash{}))
 	add("data keys", "the data key", dataKeyKey(0))
-	add("nobody", "what Ping reads", absentKey())
+	add("none", "the item that Ping reads", absentKey())
 }
 
-// TestHostileCompanies does the same to the store: every company sees its own webhook and type, and
-// nothing else.
+// TestHostileCompanies checks the same with the store: every company sees only its own webhook and type.
 func TestHostileCompanies(t *testing.T) {
 	s := newStore(t)
-	made := map[string]webhook.Webhook{}
-	for _, company := range hostile() {
+	created := map[string]webhook.Webhook{}
+	for _, company := range hostileCompanies() {
 		w := testWebhook(company)
 		w.Events = []string{"b#W#x", "E#b", "b"}
 		create(t, s, w, testRecord())
-		made[company] = w
+		created[company] = w
 		if company == "" {
 			continue
 		}
@@ -101,16 +100,16 @@ func TestHostileCompanies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for company, w := range made {
+	for company, w := range created {
 		list, err := s.ListWebhooks(t.Context(), company, webhook.Page{Size: 100, Number: 1})
 		if err != nil || list.Count != 1 || len(list.Webhooks) != 1 || list.Webhooks[0].ID != w.ID {
-			t.Errorf("ListWebhooks(%q) = %+v, %v, want %s alone", company, list, err, w.ID)
+			t.Errorf("ListWebhooks(%q) = %+v, %v, want only %s", company, list, err, w.ID)
 		}
 		types, err := s.EventTypes(t.Context(), company)
 		if want := company != ""; err != nil || want != (len(types) == 1) || want && types[0].Description != company {
-			t.Errorf("EventTypes(%q) = %+v, %v, want its own", company, types, err)
+			t.Errorf("EventTypes(%q) = %+v, %v, want only its own", company, types, err)
 		}
-		for _, other := range made {
+		for _, other := range created {
 			if other.Company == company {
 				continue
 			}
@@ -119,7 +118,7 @@ func TestHostileCompanies(t *testing.T) {
 			}
 		}
 	}
-	for company, w := range made {
+	for company, w := range created {
 		if err := s.DeleteWebhook(within(t, 10*time.Second), company, w.ID); err != nil {
 			t.Errorf("DeleteWebhook(%q): %v", company, err)
 		}

@@ -24,9 +24,8 @@ func (s *Store) Webhook(ctx context.Context, company, id string) (webhook.Webhoo
 	return webhookOf(company, it)
 }
 
-// ListWebhooks reads the counter and the page; at the same time when it is the first page.
-// Otherwise the counter tells first whether there is such a page, and the webhooks before it are
-// counted off without sending them.
+// ListWebhooks reads the counter and the page, concurrently if it is the first page. For a later page it reads the counter
+// first, to find out whether the page exists, and then skips the webhooks before it with a COUNT query.
 func (s *Store) ListWebhooks(ctx context.Context, company string, page webhook.Page) (webhook.List, error) {
 	if page.Offset() > 0 {
 		return s.laterPage(ctx, company, page)
@@ -69,7 +68,7 @@ func (s *Store) count(ctx context.Context, company string) (int, error) {
 	return counterOf(it)
 }
 
-// webhooks reads up to limit webhooks after a key, or the first when it is nil.
+// webhooks reads up to limit webhooks after a key, or the first ones if it is nil.
 func (s *Store) webhooks(ctx context.Context, company string, after item, limit int) ([]webhook.Webhook, error) {
 	items, err := s.query(ctx, companyPartition(company), webhookPrefix, after, limit)
 	if err != nil {
@@ -84,7 +83,7 @@ func (s *Store) webhooks(ctx context.Context, company string, after item, limit 
 	return webhooks, nil
 }
 
-// skip gives the key of a company's n-th webhook, or nil where no more follow.
+// skip returns the key of a company's n-th webhook, or nil if no more follow it.
 func (s *Store) skip(ctx context.Context, company string, n int64) (item, error) {
 	in := s.queryInput(companyPartition(company), webhookPrefix)
 	in.Select = types.SelectCount

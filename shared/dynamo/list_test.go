@@ -10,8 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestLargePages checks what happens at DynamoDB's limit of 1 MB: 100 webhooks of the largest kind
-// are more, so a page and the way to it take several calls.
+// TestLargePages lists webhooks so large that a page of 100 exceeds DynamoDB's limit of 1 MB per query.
 func TestLargePages(t *testing.T) {
 	var calls recorder
 	s := newStore(t, calls.record)
@@ -46,7 +45,7 @@ func TestLargePages(t *testing.T) {
 				t.Errorf("got %d of %d webhooks, %v, want %v", len(got), list.Count, got, want)
 			}
 			if got := calls.take(); strings.Count(got, "Query") != row.want || strings.Count(got, "GetItem") != 1 {
-				t.Errorf("it made the calls %q, want one GetItem and %d Query", got, row.want)
+				t.Errorf("calls %q, want one GetItem and %d Query", got, row.want)
 			}
 		})
 	}

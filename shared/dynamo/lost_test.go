@@ -12,10 +12,9 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestLostAnswer loses the answer of a write once: the SDK's repetition is the same write to
-// DynamoDB, not a second one.
-func TestLostAnswer(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+// TestLostResponse loses the response to a write. The SDK's retry must be the same write to DynamoDB, not a second one.
+func TestLostResponse(t *testing.T) {
+	s, proxy := newFaultyStore(t)
 	w := testWebhook("acme")
 	for _, row := range []struct {
 		name  string
@@ -25,14 +24,14 @@ func TestLostAnswer(t *testing.T) {
 		{"create", func() error {
 			earlier, err := s.CreateWebhook(within(t, 10*time.Second), webhook.Creation{Webhook: w, Quota: 1, Idempotency: testRecord()})
 			if earlier != nil {
-				t.Errorf("it takes itself for the earlier creation %+v", earlier)
+				t.Errorf("it returns itself as the earlier creation %+v", earlier)
 			}
 			return err
 		}, 1},
 		{"delete", func() error { return s.DeleteWebhook(within(t, 10*time.Second), "acme", w.ID) }, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			proxy.Next("TransactWriteItems", dynamotest.LoseAnswer(), dynamotest.CutAnswer(), dynamotest.LoseAnswer())
+			proxy.Next("TransactWriteItems", dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse())
 			if err := row.write(); err != nil {
 				t.Errorf("got error %v", err)
 			}
@@ -42,7 +41,7 @@ func TestLostAnswer(t *testing.T) {
 			}
 			for _, c := range calls {
 				if c.Token == "" || c.Token != calls[0].Token {
-					t.Errorf("a repetition has the token %q, want %q", c.Token, calls[0].Token)
+					t.Errorf("a retry has the token %q, want %q", c.Token, calls[0].Token)
 				}
 			}
 			wantConsistent(t, s, "acme", row.want)
@@ -50,11 +49,11 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestTokensDiffer checks that a write is never taken for a repetition of another.
+// TestTokensDiffer checks that a write is never mistaken for a retry of another.
 func TestTokensDiffer(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+	s, proxy := newFaultyStore(t)
 	w := testWebhook("acme")
-	for range 2 { // the same webhook is made and deleted twice
+	for range 2 { // the same webhook is created and deleted twice
 		create(t, s, w, nil)
 		if err := s.DeleteWebhook(t.Context(), "acme", w.ID); err != nil {
 			t.Fatal(err)
@@ -72,12 +71,12 @@ func TestTokensDiffer(t *testing.T) {
 	}
 }
 
-// TestAnswersLostForLong has a caller give up, not knowing that its webhook was made, and come
-// again with the same idempotency key.
-func TestAnswersLostForLong(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+// TestLostResponses loses all responses until the caller gives up, although its webhook was created. It must find it when it
+// returns with the same idempotency key.
+func TestLostResponses(t *testing.T) {
+	s, proxy := newFaultyStore(t)
 	first, second, record := testWebhook("acme"), testWebhook("acme"), testRecord()
-	proxy.Every(func(dynamotest.Call) dynamotest.Fault { return dynamotest.LoseAnswer() })
+	proxy.Every(func(dynamotest.Call) dynamotest.Fault { return dynamotest.LoseResponse() })
 	_, err := s.CreateWebhook(within(t, 500*time.Millisecond), webhook.Creation{Webhook: first, Quota: 1, Idempotency: record})
 	wantUnavailable(t, "CreateWebhook", err)
 
@@ -89,9 +88,9 @@ func TestAnswersLostForLong(t *testing.T) {
 	wantConsistent(t, s, "acme", 1)
 }
 
-// TestQuotaHidesKey has DynamoDB give the quota as the only reason, although the key is taken too.
+// TestQuotaHidesKey reports only the quota as the reason of a canceled transaction, although the key is taken, too.
 func TestQuotaHidesKey(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+	s, proxy := newFaultyStore(t)
 	w, record := testWebhook("acme"), testRecord()
 	create(t, s, w, record)
 	for _, reasons := range [][]string{
@@ -107,15 +106,15 @@ func TestQuotaHidesKey(t *testing.T) {
 	}
 }
 
-// TestStorm makes and deletes webhooks from many goroutines while every third call fails in some
-// way, each caller repeating until it is told: nothing is made twice, and nothing is lost.
+// TestStorm creates and deletes webhooks from many goroutines while every third call fails in some way, and each caller
+// retries. Nothing must be created twice or lost.
 func TestStorm(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+	s, proxy := newFaultyStore(t)
 	faults := []dynamotest.Fault{
-		dynamotest.Refuse("ThrottlingException"),
+		dynamotest.Reject("ThrottlingException"),
 		dynamotest.Cancel("None", "TransactionConflict", "None", "None"),
 		dynamotest.Status(http.StatusServiceUnavailable),
-		dynamotest.Reset(), dynamotest.LoseAnswer(), dynamotest.CutAnswer(), dynamotest.LoseAnswer(),
+		dynamotest.Reset(), dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse(),
 		dynamotest.Delay(150 * time.Millisecond),
 	}
 	proxy.Every(func(dynamotest.Call) dynamotest.Fault {
@@ -141,7 +140,7 @@ func TestStorm(t *testing.T) {
 	wantConsistent(t, s, "acme", callers*each/2)
 }
 
-// persistentlyCreate repeats a creation as a client does, with the same key, and gives the id.
+// persistentlyCreate retries a creation with the same key, as a client does, and returns the ID.
 func persistentlyCreate(t *testing.T, s *Store) string {
 	record := testRecord()
 	for range 50 {
@@ -156,12 +155,11 @@ func persistentlyCreate(t *testing.T, s *Store) string {
 			t.Errorf("CreateWebhook: %v", err)
 		}
 	}
-	t.Error("CreateWebhook did not succeed in 50 tries")
+	t.Error("CreateWebhook did not succeed in 50 attempts")
 	return ""
 }
 
-// persistentlyDelete repeats a deletion as a client does. That a repetition finds nothing is a
-// success of the one before.
+// persistentlyDelete retries a deletion, as a client does. Not finding the webhook means that an earlier attempt succeeded.
 func persistentlyDelete(t *testing.T, s *Store, id string) {
 	for range 50 {
 		switch err := s.DeleteWebhook(within(t, 300*time.Millisecond), "acme", id); {
@@ -171,5 +169,5 @@ func persistentlyDelete(t *testing.T, s *Store, id string) {
 			t.Errorf("DeleteWebhook: %v", err)
 		}
 	}
-	t.Error("DeleteWebhook did not succeed in 50 tries")
+	t.Error("DeleteWebhook did not succeed in 50 attempts")
 }

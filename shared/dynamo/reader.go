@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// reader reads the attributes of an item and remembers the first that is not as it should be.
+// reader reads the attributes of an item and records an error for the first one that is missing or invalid.
 type reader struct {
 	item item
 	err  error
@@ -24,7 +24,7 @@ func (r *reader) text(name string) string {
 	return v.Value
 }
 
-// textAfter reads a text without what it begins with.
+// textAfter reads a text that must have a prefix, and returns the rest.
 func (r *reader) textAfter(name, prefix string) string {
 	rest, ok := strings.CutPrefix(r.text(name), prefix)
 	if !ok {
@@ -42,7 +42,7 @@ func (r *reader) binary(name string) []byte {
 	return v.Value
 }
 
-// fill reads a value of exactly the length of to.
+// fill reads a binary value that must have the length of to.
 func (r *reader) fill(to []byte, name string) {
 	if value := r.binary(name); copy(to, value) != len(to) || len(value) != len(to) {
 		r.fail(name)
@@ -64,7 +64,7 @@ func (r *reader) number(name string) int64 {
 
 func (r *reader) moment(name string) time.Time { return time.UnixMilli(r.number(name)).UTC() }
 
-// momentIfAny reads a time that is zero where there is none.
+// momentIfAny reads an optional time. It returns the zero time if there is none.
 func (r *reader) momentIfAny(name string) time.Time {
 	if !r.has(name) {
 		return time.Time{}
@@ -96,9 +96,9 @@ func readTexts[T ~string](r *reader, name string) []T {
 	return values
 }
 
-// fail names the attribute, but not what is in it.
+// fail names the attribute but not its value.
 func (r *reader) fail(name string) {
 	if r.err == nil {
-		r.err = internal(fmt.Errorf("an item of the table is damaged: its attribute %q is missing or not of its type", name))
+		r.err = internal(fmt.Errorf("an item of the table is damaged: its attribute %q is missing or has the wrong type", name))
 	}
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 func TestRetryable(t *testing.T) {
@@ -32,20 +35,20 @@ func TestRetryable(t *testing.T) {
 		{"conflict of a plain write", &types.TransactionConflictException{}, true},
 		{"server error", &types.InternalServerError{}, true},
 		{"backups not ready yet", &smithy.GenericAPIError{Code: "ContinuousBackupsUnavailableException"}, true},
-		{"cancelled by a conflict", canceled("None", "TransactionConflict"), true},
-		{"cancelled by throttling", canceled("ThrottlingError", "ProvisionedThroughputExceeded"), true},
-		{"cancelled by a condition", canceled("None", "ConditionalCheckFailed"), false},
-		{"cancelled by a condition and a conflict", canceled("ConditionalCheckFailed", "TransactionConflict"), false},
-		{"cancelled by a mistake", canceled("ValidationError"), false},
-		{"cancelled without a reason", canceled(), false},
+		{"canceled by a conflict", canceled("None", "TransactionConflict"), true},
+		{"canceled by throttling", canceled("ThrottlingError", "ProvisionedThroughputExceeded"), true},
+		{"canceled by a condition", canceled("None", "ConditionalCheckFailed"), false},
+		{"canceled by a condition and a conflict", canceled("ConditionalCheckFailed", "TransactionConflict"), false},
+		{"canceled by invalid input", canceled("ValidationError"), false},
+		{"canceled without a reason", canceled(), false},
 		{"condition", &types.ConditionalCheckFailedException{}, false},
 		{"missing table", &types.ResourceNotFoundException{}, false},
-		{"no permission", &smithy.GenericAPIError{Code: "AccessDeniedException"}, false},
-		{"other parameters for a token", &types.IdempotentParameterMismatchException{}, false},
-		{"attempt took too long", &attemptTimeoutError{limit: time.Second}, true},
-		{"caller gave up", &smithy.CanceledError{Err: context.Canceled}, false},
-		{"the caller's time is up", &smithy.CanceledError{Err: context.DeadlineExceeded}, false},
-		{"answer cut off", &smithy.DeserializationError{Err: io.ErrUnexpectedEOF}, true},
+		{"access denied", &smithy.GenericAPIError{Code: "AccessDeniedException"}, false},
+		{"token with other parameters", &types.IdempotentParameterMismatchException{}, false},
+		{"attempt timed out", &smithyhttp.RequestSendError{Err: &url.Error{Err: os.ErrDeadlineExceeded}}, true},
+		{"caller canceled", &smithy.CanceledError{Err: context.Canceled}, false},
+		{"caller's deadline exceeded", &smithy.CanceledError{Err: context.DeadlineExceeded}, false},
+		{"truncated response", &smithy.DeserializationError{Err: io.ErrUnexpectedEOF}, true},
 		{"connection reset", errors.New("read tcp: connection reset by peer"), true},
 		{"unknown", errors.New("unknown"), false},
 	} {
@@ -58,46 +61,22 @@ func TestRetryable(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	for _, row := range []struct {
-		attempt int
-		limit   time.Duration
-	}{
-		{1, 25 * time.Millisecond},
-		{2, 50 * time.Millisecond},
-		{3, 100 * time.Millisecond},
-		{6, 800 * time.Millisecond},
-		{7, time.Second},
-		{1000, time.Second},
-	} {
-		t.Run(fmt.Sprint(row.attempt), func(t *testing.T) {
-			var longest time.Duration
-			for range 1000 {
-				delay, err := backoff(within(t, time.Hour), row.attempt)
-				if err != nil || delay < 0 || delay >= row.limit {
-					t.Fatalf("backoff = %v, %v, want less than %v", delay, err, row.limit)
-				}
-				longest = max(longest, delay)
-			}
-			if longest < row.limit/2 {
-				t.Errorf("the longest of 1000 delays is %v, want full jitter up to %v", longest, row.limit)
-			}
-		})
+	for attempt, limit := range map[int]time.Duration{1: 25 * time.Millisecond, 2: 50 * time.Millisecond, 6: 800 * time.Millisecond, 7: time.Second, 1000: time.Second} {
+		var longest time.Duration
+		for range 1000 {
+			delay, _ := backoff(attempt, nil)
+			longest = max(longest, delay)
+		}
+		if longest < limit/2 || longest >= limit {
+			t.Errorf("attempt %d: the longest of 1000 delays is %v, want full jitter up to %v", attempt, longest, limit)
+		}
 	}
 }
 
-// TestBackoffLeavesTime checks that a call fails early instead of sleeping past its deadline.
-func TestBackoffLeavesTime(t *testing.T) {
-	for range 1000 {
-		start := time.Now()
-		delay, err := backoff(within(t, 300*time.Millisecond), 7)
-		if left := 300*time.Millisecond - time.Since(start); err == nil && delay > left {
-			t.Fatalf("a delay of %v was allowed with %v left", delay, left)
+func TestDeadlineLimiter(t *testing.T) {
+	for left, allowed := range map[time.Duration]bool{minTime / 2: false, time.Hour: true} {
+		if _, err := (deadlineLimiter{}).GetToken(within(t, left), 1); (err == nil) != allowed {
+			t.Errorf("with %v left: error %v", left, err)
 		}
-	}
-	if _, err := backoff(within(t, leastTime), 1); err == nil {
-		t.Error("with no time for another attempt, backoff gives no error")
-	}
-	if _, err := backoff(t.Context(), attemptsWithoutDeadline); err == nil {
-		t.Error("without a deadline, there is no last attempt")
 	}
 }

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -11,7 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Store is webhook.Store and access.KeyStore on one DynamoDB table.
+// Store implements webhook.Store and access.KeyStore on one DynamoDB table.
 type Store struct {
 	client *dynamodb.Client
 	table  string
@@ -22,8 +21,8 @@ var (
 	_ access.KeyStore = (*Store)(nil)
 )
 
-// New makes a store on a table that exists, or that CreateTables is going to make. The client
-// should be one of [NewClient], which retries.
+// New returns a store on a table that exists or that CreateTables will create. The client should come from [NewClient],
+// which retries.
 func New(client *dynamodb.Client, table string) *Store {
 	return &Store{client: client, table: table}
 }
@@ -34,7 +33,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// get reads one item, nil where there is none.
+// get reads one item. It returns nil if there is none.
 func (s *Store) get(ctx context.Context, k key) (item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.table,
@@ -47,12 +46,11 @@ func (s *Store) get(ctx context.Context, k key) (item, error) {
 	return out.Item, nil
 }
 
-// allItems is the limit of a query that has none.
+// allItems means a query without a limit.
 const allItems = 0
 
-// query reads up to limit items of a partition in the order of their sort keys: those that begin
-// with a prefix, if it is not empty, and come after a key, if it is not nil. DynamoDB stops at 1 MB,
-// so that takes more than one call where items are large.
+// query reads up to limit items of a partition in the order of their sort keys: those with a prefix, if it is not empty,
+// and after a key, if it is not nil. DynamoDB stops at 1 MB, so large items take more than one call.
 func (s *Store) query(ctx context.Context, partition, prefix string, after item, limit int) ([]item, error) {
 	in := s.queryInput(partition, prefix)
 	in.ExclusiveStartKey = after
@@ -91,8 +89,8 @@ func (s *Store) queryInput(partition, prefix string) *dynamodb.QueryInput {
 	return in
 }
 
-// batchGet reads up to 100 items in any order. What DynamoDB leaves out because it is busy is asked
-// for again.
+// batchGet reads up to 100 items in any order. It asks again for the keys that DynamoDB leaves unprocessed because it is
+// busy.
 func (s *Store) batchGet(ctx context.Context, keys []item) ([]item, error) {
 	var items []item
 	request := map[string]types.KeysAndAttributes{s.table: {Keys: keys, ConsistentRead: pointer(true)}}
@@ -112,35 +110,14 @@ func (s *Store) batchGet(ctx context.Context, keys []item) ([]item, error) {
 	}
 }
 
-// pause waits before an attempt is repeated, or says why it should not be.
-func pause(ctx context.Context, attempt int) error {
-	delay, err := backoff(ctx, attempt)
-	if err != nil {
-		return err
-	}
-	return sleep(ctx, delay)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// transact writes items as a whole. The SDK gives every call a token of its own and keeps it when
-// it repeats the call, so a write whose answer was lost is not made twice, and is not mistaken for
-// somebody else's.
+// transact writes items in one transaction. The SDK sends a unique token with every call and keeps it for retries, so a
+// write whose response was lost does not happen twice.
 func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem) error {
 	_, err := s.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 	return err
 }
 
-// put is the write of a whole item, on a condition if that is not empty.
+// put returns the write of a whole item, with a condition if it is not empty.
 func (s *Store) put(it item, condition string) types.TransactWriteItem {
 	p := &types.Put{TableName: &s.table, Item: it}
 	if condition != "" {
@@ -149,7 +126,7 @@ func (s *Store) put(it item, condition string) types.TransactWriteItem {
 	return types.TransactWriteItem{Put: p}
 }
 
-// update is the change of an item, on a condition if that is not empty.
+// update returns the change of an item, with a condition if it is not empty.
 func (s *Store) update(k key, change, condition string, values item) types.TransactWriteItem {
 	u := &types.Update{
 		TableName:                 &s.table,
@@ -163,7 +140,7 @@ func (s *Store) update(k key, change, condition string, values item) types.Trans
 	return types.TransactWriteItem{Update: u}
 }
 
-// both runs two reads at the same time and gives the first's error, or else the second's.
+// both runs two reads concurrently and returns the error of the first, or else of the second.
 func both(first, second func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- first() }()

@@ -20,7 +20,7 @@ import (
 	"webhooks/shared/webhook/webhooktest"
 )
 
-// testConfig leads to an endpoint; DynamoDB Local takes any region and credentials.
+// testConfig returns a configuration for an endpoint. DynamoDB Local accepts any region and credentials.
 func testConfig(endpoint string) Config {
 	return Config{
 		Endpoint:    endpoint,
@@ -29,8 +29,7 @@ func testConfig(endpoint string) Config {
 	}
 }
 
-// newStore makes a store on a table of its own, which goes with the test. Options are those of its
-// client.
+// newStore returns a store on its own table, which is deleted at the end of the test. The options are for its client.
 func newStore(t testing.TB, options ...func(*dynamodb.Options)) *Store {
 	t.Helper()
 	cfg := testConfig(dynamotest.Endpoint(t))
@@ -39,19 +38,18 @@ func newStore(t testing.TB, options ...func(*dynamodb.Options)) *Store {
 	return New(NewClient(cfg, options...), table)
 }
 
-// testAttemptTimeout is how long an attempt of a disturbed store may take.
+// testAttemptTimeout limits an attempt of a store from newFaultyStore.
 const testAttemptTimeout = 200 * time.Millisecond
 
-// newDisturbedStore makes a store behind a proxy.
-func newDisturbedStore(t testing.TB) (*Store, *dynamotest.Proxy) {
+// newFaultyStore returns a store behind a proxy that injects faults.
+func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	t.Helper()
 	s := newStore(t)
 	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
 	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := testConfig(proxy.URL)
-	cfg.AttemptTimeout = testAttemptTimeout
-	cfg.HTTPClient = &http.Client{Transport: transport}
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
 	return New(NewClient(cfg), s.table), proxy
 }
 
@@ -68,7 +66,7 @@ func dropTable(t testing.TB, s *Store) {
 	ctx := context.WithoutCancel(t.Context())
 	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.table, DeletionProtectionEnabled: pointer(false)})
 	if err != nil {
-		t.Errorf("taking the deletion protection off: %v", err)
+		t.Errorf("disabling the deletion protection: %v", err)
 	}
 	if _, err := s.client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &s.table}); err != nil {
 		t.Errorf("DeleteTable: %v", err)
@@ -92,7 +90,7 @@ func TestKeyStore(t *testing.T) {
 	accesstest.Run(t, func(*testing.T) access.KeyStore { return s })
 }
 
-// storedEdges gives all keys of a company's edges, in order. It scans, which the store never does.
+// storedEdges returns the keys of all of a company's edges, sorted. It scans, which the store never does.
 func storedEdges(t testing.TB, s *Store, company string) []string {
 	t.Helper()
 	var edges []string

@@ -13,20 +13,19 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// SubscriptionsTable names the table of webhooks, event types and API keys. With the prefix
-// "<stack>-" it is the table of a deployed stack.
+// SubscriptionsTable returns the name of the table of webhooks, event types and API keys. With the prefix "<stack>-" it is
+// the table of a deployed stack.
 func SubscriptionsTable(prefix string) string { return prefix + "subscriptions" }
 
-// How long to wait between two looks at a table that is being made, at least and at most.
+// The shortest and the longest time between two checks of a table that is being created.
 const (
 	shortestLook = 100 * time.Millisecond
 	longestLook  = 2 * time.Second
 )
 
-// CreateTables makes the table unless it is there, with capacity on demand and deletion protection,
-// waits until it can be used, which takes AWS some ten seconds, and turns on the expiry of
-// idempotency records and, where the endpoint offers it, point-in-time recovery. It may be repeated
-// at any time. A table of that name with other keys is an error.
+// CreateTables creates the table if it does not exist, with on-demand capacity and deletion protection, and waits until it
+// is active, which takes about ten seconds on AWS. It then enables the expiry of idempotency records and, if the endpoint
+// supports it, point-in-time recovery. It is safe to repeat. A table of that name with another key schema is an error.
 func (s *Store) CreateTables(ctx context.Context) error {
 	if err := s.createTable(ctx); err != nil {
 		return s.failure(err)
@@ -51,7 +50,7 @@ func (s *Store) createTable(ctx context.Context) error {
 		BillingMode:               types.BillingModePayPerRequest,
 		DeletionProtectionEnabled: pointer(true),
 	})
-	if _, exists := errors.AsType[*types.ResourceInUseException](err); exists {
+	if _, found := errors.AsType[*types.ResourceInUseException](err); found {
 		return nil
 	}
 	return err
@@ -60,7 +59,7 @@ func (s *Store) createTable(ctx context.Context) error {
 func (s *Store) waitForTable(ctx context.Context) error {
 	for wait := shortestLook; ; wait = min(2*wait, longestLook) {
 		out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
-		_, unknown := errors.AsType[*types.ResourceNotFoundException](err) // a new one may take a moment to be seen
+		_, unknown := errors.AsType[*types.ResourceNotFoundException](err) // a new table may take a moment to become visible
 		switch {
 		case err != nil && !unknown:
 			return s.failure(err)
@@ -77,7 +76,7 @@ func (s *Store) checkSchema(got []types.KeySchemaElement) error {
 	want := schema()
 	for i := range want {
 		if len(got) != len(want) || *got[i].AttributeName != *want[i].AttributeName || got[i].KeyType != want[i].KeyType {
-			return internal(fmt.Errorf("table %q has other keys than %s and %s: choose another table prefix", s.table, partitionKey, sortKey))
+			return internal(fmt.Errorf("table %q has a key schema other than %s and %s: choose another table prefix", s.table, partitionKey, sortKey))
 		}
 	}
 	return nil
@@ -96,13 +95,13 @@ func (s *Store) enableExpiry(ctx context.Context) error {
 	})
 	if err != nil {
 		if enabled, _ := s.expires(ctx); enabled {
-			return nil // somebody else did it just now
+			return nil // enabled concurrently
 		}
 	}
 	return err
 }
 
-// expires reports whether items expire, or are about to.
+// expires reports whether the expiry of items is enabled or being enabled.
 func (s *Store) expires(ctx context.Context) (bool, error) {
 	out, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
 	if err != nil {
@@ -120,7 +119,7 @@ func (s *Store) enableRecovery(ctx context.Context) error {
 		},
 	})
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "UnknownOperationException" {
-		return nil // DynamoDB Local has no backups
+		return nil // DynamoDB Local does not support backups
 	}
 	return err
 }

@@ -27,10 +27,10 @@ func TestCreateTables(t *testing.T) {
 	w := testWebhook("acme")
 	create(t, s, w, nil)
 	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
-		t.Fatalf("CreateTables, repeated: %v", err)
+		t.Fatalf("CreateTables again: %v", err)
 	}
 	if _, err := s.Webhook(t.Context(), "acme", w.ID); err != nil {
-		t.Errorf("after CreateTables was repeated, Webhook: %v", err)
+		t.Errorf("Webhook after CreateTables: %v", err)
 	}
 
 	table, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.table})
@@ -41,18 +41,18 @@ func TestCreateTables(t *testing.T) {
 		t.Errorf("the billing mode is %s, want %s", got, types.BillingModePayPerRequest)
 	}
 	if protected := table.Table.DeletionProtectionEnabled; protected == nil || !*protected {
-		t.Error("the table is not protected from deletion")
+		t.Error("the table has no deletion protection")
 	}
 	expiry, err := s.client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := expiry.TimeToLiveDescription; got.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *got.AttributeName != ttlAttr {
-		t.Errorf("the expiry is %s, want it enabled on %s", got.TimeToLiveStatus, ttlAttr)
+		t.Errorf("expiry %s, want it enabled on %s", got.TimeToLiveStatus, ttlAttr)
 	}
 }
 
-func TestCreateTablesAtOnce(t *testing.T) {
+func TestCreateTablesConcurrently(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
 	t.Cleanup(func() { dropTable(t, s) })
 	var done sync.WaitGroup
@@ -69,28 +69,27 @@ func TestCreateTablesAtOnce(t *testing.T) {
 	}
 }
 
-// TestCreateTablesRecovery checks that point-in-time recovery is asked for, and asked for again
-// until a new table is ready for it.
+// TestCreateTablesRecovery checks that point-in-time recovery is enabled, with retries until a new table is ready for it.
 func TestCreateTablesRecovery(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
-	proxy.Next("UpdateContinuousBackups", dynamotest.Refuse("ContinuousBackupsUnavailableException"), dynamotest.Answer(`{}`))
+	s, proxy := newFaultyStore(t)
+	proxy.Next("UpdateContinuousBackups", dynamotest.Reject("ContinuousBackupsUnavailableException"), dynamotest.Respond(`{}`))
 	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
 		t.Errorf("CreateTables: %v", err)
 	}
 	if got := len(apiCalls(proxy, "UpdateContinuousBackups")); got != 2 {
 		t.Errorf("%d calls, want 2", got)
 	}
-	proxy.Next("UpdateContinuousBackups", dynamotest.Refuse("AccessDeniedException"))
+	proxy.Next("UpdateContinuousBackups", dynamotest.Reject("AccessDeniedException"))
 	if err := s.CreateTables(within(t, 10*time.Second)); webhook.KindOf(err) != webhook.KindInternal || err == nil {
 		t.Errorf("CreateTables without the permission: got error %v, want one of KindInternal", err)
 	}
 }
 
-// TestCreateTablesWaits checks that a table that is not there yet, or not active, is waited for.
+// TestCreateTablesWaits checks that CreateTables waits for a table that does not exist yet or is not active.
 func TestCreateTablesWaits(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
-	creating := dynamotest.Answer(`{"Table": {"TableStatus": "CREATING"}}`)
-	proxy.Next("DescribeTable", dynamotest.Refuse("ResourceNotFoundException"), creating, creating)
+	s, proxy := newFaultyStore(t)
+	creating := dynamotest.Respond(`{"Table": {"TableStatus": "CREATING"}}`)
+	proxy.Next("DescribeTable", dynamotest.Reject("ResourceNotFoundException"), creating, creating)
 	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
 		t.Errorf("CreateTables: %v", err)
 	}
@@ -106,7 +105,7 @@ func TestCreateTablesWaits(t *testing.T) {
 	wantUnavailable(t, "CreateTables", s.CreateTables(within(t, 400*time.Millisecond)))
 }
 
-func TestCreateTablesOtherKeys(t *testing.T) {
+func TestCreateTablesOtherSchema(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-"+ulid.Make().String())
 	_, err := s.client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName:            &s.table,
@@ -119,8 +118,8 @@ func TestCreateTablesOtherKeys(t *testing.T) {
 	}
 	t.Cleanup(func() { dropTable(t, s) })
 	err = s.CreateTables(within(t, 10*time.Second))
-	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has other keys than pk and sk") {
-		t.Errorf("got error %v, want one about the keys", err)
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has a key schema other than pk and sk") {
+		t.Errorf("got error %v, want one about the key schema", err)
 	}
 }
 
@@ -128,7 +127,7 @@ func TestMissingTable(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-missing")
 	err := s.Ping(within(t, 10*time.Second))
 	if webhook.KindOf(err) != webhook.KindInternal || err == nil ||
-		!strings.Contains(err.Error(), `there is no table "test-missing"`) || !strings.Contains(err.Error(), "webhookctl tables create") {
+		!strings.Contains(err.Error(), `table "test-missing" does not exist`) || !strings.Contains(err.Error(), "webhookctl tables create") {
 		t.Errorf("got error %v, want one that says what to do", err)
 	}
 }

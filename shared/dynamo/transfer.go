@@ -8,7 +8,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// WebhooksAfter queries a company's webhooks from a key on.
+// WebhooksAfter queries a company's webhooks after a key.
 func (s *Store) WebhooksAfter(ctx context.Context, company, after string, limit int) ([]webhook.Webhook, error) {
 	if after == "" {
 		return s.webhooks(ctx, company, nil, limit)
@@ -16,7 +16,7 @@ func (s *Store) WebhooksAfter(ctx context.Context, company, after string, limit 
 	return s.webhooks(ctx, company, webhookKey(company, after).item(), limit)
 }
 
-// ImportWebhook is the transaction of a creation without its conditions on quota and repetition.
+// ImportWebhook is the transaction of a creation without the conditions on quota and idempotency.
 func (s *Store) ImportWebhook(ctx context.Context, w webhook.Webhook) error {
 	writes := s.creation(webhook.Creation{Webhook: w})
 	writes[counterWrite] = s.update(counterKey(w.Company), count, "", item{valChange: number(1)})
@@ -36,8 +36,8 @@ func (s *Store) AllEventTypes(ctx context.Context, company string) ([]webhook.Ev
 	return webhook.TypesByAge(eventTypes), nil
 }
 
-// ImportEventType is a transaction of one item for its token: were a plain put repeated after its
-// answer was lost, it would find its own work and answer that there is such a type.
+// ImportEventType is a transaction because of the token: a plain put that is retried after its response was lost would
+// find its own item and return a conflict.
 func (s *Store) ImportEventType(ctx context.Context, t webhook.EventType) error {
 	it := typeItem(t)
 	if t.Hidden {

@@ -9,7 +9,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestTransferCalls is the price list of what moving a company needs.
+// TestTransferCalls lists the calls to DynamoDB for moving a company.
 func TestTransferCalls(t *testing.T) {
 	var calls recorder
 	s := newStore(t, calls.record)
@@ -27,16 +27,16 @@ func TestTransferCalls(t *testing.T) {
 	}
 	importType := func(ctx context.Context) error { return s.ImportEventType(ctx, hidden) }
 
-	// In this order: each row finds what those before it left.
+	// The order matters: each row uses what those before it have stored.
 	for _, row := range []struct {
 		name string
 		call func(ctx context.Context) error
 		want string
-		kind webhook.Kind // of the error, if there is to be one
+		kind webhook.Kind // of the expected error; 0 for none
 	}{
 		{"import with one event", importOf(w), "TransactWriteItems 3", 0},
 		{"import with 40 events", importOf(large), "TransactWriteItems 42", 0},
-		{"import what is there", importOf(w), "TransactWriteItems 3", webhook.KindConflict},
+		{"import again", importOf(w), "TransactWriteItems 3", webhook.KindConflict},
 		{"from the start", after("", 1), "Query 1", 0},
 		{"after the first", after(w.ID, 100), "Query 1", 0},
 		{"after the last", after(large.ID, 100), "Query 0", 0},
@@ -53,16 +53,15 @@ func TestTransferCalls(t *testing.T) {
 				t.Fatalf("got error %v, want kind %d", err, row.kind)
 			}
 			if got := calls.take(); got != row.want {
-				t.Errorf("it made the calls %q, want %q", got, row.want)
+				t.Errorf("calls %q, want %q", got, row.want)
 			}
 		})
 	}
 }
 
-// TestImportLostAnswer loses the answer of an import: its repetition does not take its own work for
-// somebody else's.
-func TestImportLostAnswer(t *testing.T) {
-	s, proxy := newDisturbedStore(t)
+// TestImportLostResponse loses the response to an import. The retry must not report a conflict with itself.
+func TestImportLostResponse(t *testing.T) {
+	s, proxy := newFaultyStore(t)
 	w := testWebhook("acme")
 	for _, row := range []struct {
 		name  string
@@ -74,7 +73,7 @@ func TestImportLostAnswer(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			proxy.Next("TransactWriteItems", dynamotest.LoseAnswer(), dynamotest.CutAnswer())
+			proxy.Next("TransactWriteItems", dynamotest.LoseResponse(), dynamotest.TruncateResponse())
 			if err := row.write(); err != nil {
 				t.Errorf("got error %v", err)
 			}

@@ -9,7 +9,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// EventTypes queries the platform's types and the company's at the same time.
+// EventTypes queries the platform's types and the company's concurrently.
 func (s *Store) EventTypes(ctx context.Context, company string) ([]webhook.EventType, error) {
 	var platform, own []webhook.EventType
 	readPlatform := func() (err error) {
@@ -32,7 +32,7 @@ func (s *Store) EventTypes(ctx context.Context, company string) ([]webhook.Event
 	return webhook.AvailableTypes(platform, own), nil
 }
 
-// typesOf gives all types of one level, hidden ones too.
+// typesOf returns all types of the platform or of a company, including hidden ones.
 func (s *Store) typesOf(ctx context.Context, company string) ([]webhook.EventType, error) {
 	items, err := s.query(ctx, typesPartition(company), "", nil, allItems)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Store) typesOf(ctx context.Context, company string) ([]webhook.EventTyp
 	return eventTypes, nil
 }
 
-// AddEventType puts the type unless there is a visible one, which then gets the new description.
+// AddEventType puts the type unless it is already visible. In that case it only updates the description.
 func (s *Store) AddEventType(ctx context.Context, t webhook.EventType) error {
 	for attempt := 1; ; attempt++ {
 		_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
@@ -62,7 +62,7 @@ func (s *Store) AddEventType(ctx context.Context, t webhook.EventType) error {
 			return nil
 		}
 		err = s.describe(ctx, t)
-		if !conditionFailed(err) { // or else it was hidden just now
+		if !conditionFailed(err) { // otherwise it was hidden just now
 			return s.failure(err)
 		}
 		if err := pause(ctx, attempt); err != nil {
@@ -82,8 +82,8 @@ func (s *Store) describe(ctx context.Context, t webhook.EventType) error {
 	return err
 }
 
-// RemoveEventType hides the type. It is a transaction of one item for its token: were a plain
-// update repeated after its answer was lost, it would find its own work and answer "not found".
+// RemoveEventType hides the type. It is a transaction because of the token: a plain update that is retried after its
+// response was lost would find the type hidden and return "not found".
 func (s *Store) RemoveEventType(ctx context.Context, company, name string) error {
 	if !webhook.ValidEventTypeName(name) {
 		return webhook.ErrNotFound

@@ -14,42 +14,42 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// DefaultTimeout is how long a TLS check may take in all, from the name to the end of the handshake.
+// DefaultTimeout limits a TLS check, from the DNS lookup to the end of the handshake.
 const DefaultTimeout = 5 * time.Second
 
-// Checker checks the TLS certificate of the host behind a URL. It may be used from many goroutines.
+// Checker checks the TLS certificate of the host behind a URL. It is safe for concurrent use by
+// multiple goroutines.
 type Checker struct {
-	// Policy says which addresses may be connected to.
+	// Policy decides which addresses may be connected to.
 	Policy Policy
 	// Resolver is required.
 	Resolver Resolver
-	// RootCAs are the authorities trusted; nil means those of the system.
+	// RootCAs are the trusted authorities; nil means the system's.
 	RootCAs *x509.CertPool
-	// Timeout is for the whole check; zero means [DefaultTimeout].
+	// Timeout limits the whole check; zero means [DefaultTimeout].
 	Timeout time.Duration
-	// Now tells at what time certificates must be valid. It is required.
+	// Now returns the time at which certificates must be valid. It is required.
 	Now func() time.Time
-	// Dial connects to an address that was checked, written "address:port". Nil means the policy's
-	// own dialer, which checks it once more; anything else is for tests.
+	// Dial connects to a checked address in the form "address:port". Nil means the policy's own dialer, which checks the
+	// address again; other values are for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	hostsFile Resolver // nil means this machine's
+	hostsFile Resolver // nil means this machine's hosts file
 }
 
-// CheckTLS resolves the host, and if the policy allows every one of its addresses, makes a TLS
-// handshake with the first. The certificate must chain to a trusted authority, be for the host and be
-// valid now, over TLS 1.2 or newer. No other address is tried, no proxy used, and nothing sent over the
-// connection. The first address is the right one since resolvers order them by what this machine has a
-// route to (RFC 6724): an IPv6 address comes first only where IPv6 works.
+// CheckTLS resolves the host and, if the policy allows all of its addresses, completes a TLS handshake with the first
+// one. The certificate must chain to a trusted authority, be issued for the host, and be valid now, over TLS 1.2 or
+// newer. CheckTLS tries no other address, uses no proxy, and sends nothing over the connection. The first address is the
+// right one because resolvers sort addresses by what this machine has a route to (RFC 6724): IPv6 comes first only if
+// IPv6 works.
 //
-// A host that fails is an error of kind webhook.KindInvalid. Its message tells what a handshake showed;
-// of all else, whether there is no such name, no answer or no public address, it is the same sentence, so
-// that nobody can explore a network with it. The time it takes is that of the look-up and the
-// handshake and is not evened out. The error's cause is for the log: what happened, in words that
-// hold no name or address.
+// If the host fails the check, the error is of kind webhook.KindInvalid. Its message says what the handshake showed. For
+// everything else (unknown name, no response, not a public address) it is always the same sentence, because the
+// difference would reveal what exists in a private network. The time taken is not evened out. The error's cause is for
+// the log and contains no name or address.
 //
-// When ctx ends first, or this machine has no descriptor or port left, that says nothing of the host,
-// and the error is of kind webhook.KindUnavailable.
+// If ctx ends first, or this machine has run out of descriptors or ports, the host is not to blame and the error is of
+// kind webhook.KindUnavailable.
 func (c *Checker) CheckTLS(ctx context.Context, u URL) error {
 	now := c.Now()
 	limited, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, DefaultTimeout))
@@ -75,7 +75,7 @@ func (c *Checker) handshake(ctx context.Context, u URL, now time.Time) error {
 		return err
 	}
 	session := tls.Client(conn, &tls.Config{
-		ServerName: u.host, // for an address this sends no name, and its certificate must have the address
+		ServerName: u.host, // if it is an address, no name is sent, and the certificate must contain the address
 		MinVersion: tls.VersionTLS12,
 		RootCAs:    c.RootCAs,
 		Time:       func() time.Time { return now },
@@ -84,8 +84,8 @@ func (c *Checker) handshake(ctx context.Context, u URL, now time.Time) error {
 	return session.HandshakeContext(ctx)
 }
 
-// connect does not rely on the address having been checked: the dialer's hook sees the one that is
-// about to be connected to.
+// connect does not rely on the address having been checked: the dialer's hook checks the one that is about to be
+// connected to.
 func (c *Checker) connect(ctx context.Context, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
@@ -94,8 +94,8 @@ func (c *Checker) connect(ctx context.Context, address string) (net.Conn, error)
 	return dial(ctx, "tcp", address)
 }
 
-// resolve gives the address to connect to: the host itself where it is an address, or else the first
-// of those that its name has. It fails unless the policy allows all of them.
+// resolve returns the address to connect to: the host itself if it is an address, or else the first address of its name.
+// It returns an error unless the policy allows all of them.
 func (c *Checker) resolve(ctx context.Context, u URL) (netip.Addr, error) {
 	addrs := []netip.Addr{u.addr}
 	if !u.addr.IsValid() {
@@ -112,8 +112,7 @@ func (c *Checker) resolve(ctx context.Context, u URL) (netip.Addr, error) {
 	return addrs[0], nil
 }
 
-// NoCheck stands in for a [Checker] where every host is accepted unseen. It is for trying the service
-// with a local database alone.
+// NoCheck accepts every host without a check. It is only for local development.
 type NoCheck struct{}
 
 // CheckTLS accepts the URL.

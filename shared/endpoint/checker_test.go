@@ -17,7 +17,7 @@ import (
 
 const host = "receiver.example"
 
-// newChecker trusts an authority and resolves every name to the loopback address, which it allows.
+// newChecker returns a Checker that trusts an authority and resolves every name to the loopback address, which it allows.
 func newChecker(trusted authority) *Checker {
 	return &Checker{
 		Policy:   policy("127.0.0.0/8"),
@@ -27,28 +27,33 @@ func newChecker(trusted authority) *Checker {
 	}
 }
 
-func urlOf(t *testing.T, host string, s *server) URL {
+func mustParse(t *testing.T, raw string) URL {
 	t.Helper()
-	u, err := Parse("https://" + host + ":" + strconv.Itoa(int(s.addr.Port())) + "/hook")
+	u, err := Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
 }
 
-// assertRefused checks that err tells the customer the reason, and nothing else.
-func assertRefused(t *testing.T, err error, reason string) {
+func urlOf(t *testing.T, host string, s *server) URL {
+	t.Helper()
+	return mustParse(t, "https://"+host+":"+strconv.Itoa(int(s.addr.Port()))+"/hook")
+}
+
+// assertRejected checks that the client learns the reason and nothing else.
+func assertRejected(t *testing.T, err error, reason string) {
 	t.Helper()
 	got, ok := errors.AsType[*webhook.Error](err)
 	if !ok {
-		t.Fatalf("got %v, want a refusal", err)
+		t.Fatalf("got %v, want a *webhook.Error", err)
 	}
 	want := webhook.Error{Kind: webhook.KindInvalid, Message: "TLS certificate validation failed: " + reason, Cause: got.Cause}
 	if *got != want {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
 	if got.Cause == nil {
-		t.Error("the error has no cause for the log")
+		t.Error("the error has no cause")
 	}
 }
 
@@ -63,41 +68,41 @@ func TestCheckTLSCertificates(t *testing.T) {
 
 	tests := []struct {
 		name   string
-		host   string // receiver.example when empty
+		host   string // receiver.example if empty
 		config *tls.Config
-		reason string // accepted when empty
+		reason string // accepted if empty
 	}{
-		{name: "good", config: with(good)},
-		{name: "good, TLS 1.2", config: versions(good, tls.VersionTLS12, tls.VersionTLS12)},
-		{name: "good, with its intermediate", config: with(intermediate.sign(leafTemplate(host)).chain(intermediate))},
-		{name: "good, by wildcard", config: with(root.sign(leafTemplate("*.example")).chain())},
-		{name: "good, valid until this second", config: with(root.sign(valid(now().Add(-time.Hour), now())).chain())},
-		{name: "good, international", host: "bücher.example",
+		{name: "valid", config: with(good)},
+		{name: "TLS 1.2", config: versions(good, tls.VersionTLS12, tls.VersionTLS12)},
+		{name: "with its intermediate", config: with(intermediate.sign(leafTemplate(host)).chain(intermediate))},
+		{name: "wildcard", config: with(root.sign(leafTemplate("*.example")).chain())},
+		{name: "valid until this second", config: with(root.sign(valid(now().Add(-time.Hour), now())).chain())},
+		{name: "international", host: "bücher.example",
 			config: with(root.sign(leafTemplate("xn--bcher-kva.example")).chain())},
-		{name: "good, for the address", host: "127.0.0.1", config: with(root.sign(leafTemplate("127.0.0.1")).chain())},
+		{name: "for the address", host: "127.0.0.1", config: with(root.sign(leafTemplate("127.0.0.1")).chain())},
 
 		{name: "expired", config: with(root.sign(valid(now().Add(-time.Hour), now().Add(-time.Second))).chain()), reason: reasonExpired},
 		{name: "not yet valid", config: with(root.sign(valid(now().Add(time.Second), now().Add(time.Hour))).chain()), reason: reasonNotYetValid},
 		{name: "wrong host", config: with(root.sign(leafTemplate("other.example")).chain()), reason: reasonWrongHost},
-		{name: "a wildcard for the level above", host: "a.b.example",
+		{name: "wildcard for the level above", host: "a.b.example",
 			config: with(root.sign(leafTemplate("*.example")).chain()), reason: reasonWrongHost},
-		{name: "the host as common name alone", config: with(root.sign(commonName(host)).chain()), reason: reasonWrongHost},
-		{name: "an address, certificate for a name", host: "127.0.0.1", config: with(good), reason: reasonWrongHost},
-		{name: "an address, certificate for its text as a name", host: "127.0.0.1",
+		{name: "host only as common name", config: with(root.sign(commonName(host)).chain()), reason: reasonWrongHost},
+		{name: "address, certificate for a name", host: "127.0.0.1", config: with(good), reason: reasonWrongHost},
+		{name: "address, certificate for its text as a name", host: "127.0.0.1",
 			config: with(root.sign(textAsName("127.0.0.1")).chain()), reason: reasonWrongHost},
-		{name: "the name refused by the server", config: refuseName(tls.VersionTLS13), reason: reasonWrongHost},
-		{name: "the name refused by the server, TLS 1.2", config: refuseName(tls.VersionTLS12), reason: reasonWrongHost},
+		{name: "name rejected by the server", config: rejectName(tls.VersionTLS13), reason: reasonWrongHost},
+		{name: "name rejected by the server, TLS 1.2", config: rejectName(tls.VersionTLS12), reason: reasonWrongHost},
 		{name: "self-signed", config: with(authority{t: t}.sign(leafTemplate(host)).chain()), reason: reasonSelfSigned},
-		{name: "of an unknown authority", config: with(newAuthority(t, "stranger").sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
-		{name: "of an unknown authority of the same name", config: with(newAuthority(t, "root").sign(leafTemplate(host)).chain()),
+		{name: "unknown authority", config: with(newAuthority(t, "stranger").sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
+		{name: "unknown authority with the same name", config: with(newAuthority(t, "root").sign(leafTemplate(host)).chain()),
 			reason: reasonUntrusted},
 		{name: "missing intermediate", config: with(intermediate.sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
-		{name: "signed by a certificate that is no authority",
+		{name: "signed by a certificate that is not an authority",
 			config: with(root.sign(leafTemplate("a.example")).sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
-		{name: "for clients alone", config: with(root.sign(forClients()).chain()), reason: reasonNotAllowed},
-		{name: "beyond what its authority may sign", config: with(narrowed.sign(leafTemplate(host)).chain(narrowed)), reason: reasonNotAllowed},
-		{name: "TLS 1.1 alone", config: versions(good, tls.VersionTLS11, tls.VersionTLS11), reason: reasonOldProtocol},
-		{name: "TLS 1.0 alone", config: versions(good, tls.VersionTLS10, tls.VersionTLS10), reason: reasonOldProtocol},
+		{name: "only for clients", config: with(root.sign(forClients()).chain()), reason: reasonNotAllowed},
+		{name: "outside the name constraints of its authority", config: with(narrowed.sign(leafTemplate(host)).chain(narrowed)), reason: reasonNotAllowed},
+		{name: "only TLS 1.1", config: versions(good, tls.VersionTLS11, tls.VersionTLS11), reason: reasonOldProtocol},
+		{name: "only TLS 1.0", config: versions(good, tls.VersionTLS10, tls.VersionTLS10), reason: reasonOldProtocol},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,7 +116,7 @@ func TestCheckTLSCertificates(t *testing.T) {
 				t.Errorf("the server saw %d connections, want 1", got)
 			}
 			if tt.reason != "" {
-				assertRefused(t, err, tt.reason)
+				assertRejected(t, err, tt.reason)
 			} else if err != nil {
 				t.Errorf("CheckTLS: %v", err)
 			}
@@ -130,15 +135,15 @@ func TestCheckTLSUnreachable(t *testing.T) {
 		serve func(net.Conn)
 	}{
 		{"hangs in the handshake", discard},
-		{"hangs behind half a record", func(c net.Conn) { write(c, "\x16\x03\x03\x00\x7a\x02"); discard(c) }},
-		{"drips", drip},
+		{"hangs after half a record", func(c net.Conn) { write(c, "\x16\x03\x03\x00\x7a\x02"); discard(c) }},
+		{"sends a byte at a time", drip},
 		{"closes at once", func(net.Conn) {}},
-		{"closes after the client's hello", func(c net.Conn) { readSome(c) }},
+		{"closes after the ClientHello", func(c net.Conn) { readSome(c) }},
 		{"resets", func(c net.Conn) { readSome(c); _ = c.(*net.TCPConn).SetLinger(0) }},
 		{"plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") }},
-		{"a redirect over plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n") }},
+		{"redirect over plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n") }},
 		{"SSH", func(c net.Conn) { write(c, "SSH-2.0-OpenSSH_9.6\r\n"); readSome(c) }},
-		{"an alert of another kind", func(c net.Conn) { readSome(c); write(c, "\x15\x03\x03\x00\x02\x02\x28") }},
+		{"another alert", func(c net.Conn) { readSome(c); write(c, "\x15\x03\x03\x00\x02\x02\x28") }},
 		{"no common cipher suite", serveTLS(t, noCommonCipher)},
 	}
 	for _, tt := range tests {
@@ -148,9 +153,9 @@ func TestCheckTLSUnreachable(t *testing.T) {
 			c.Timeout = 300 * time.Millisecond
 			start := time.Now()
 			err := c.CheckTLS(t.Context(), urlOf(t, host, s))
-			assertRefused(t, err, reasonUnreachable)
+			assertRejected(t, err, reasonUnreachable)
 			if took := time.Since(start); took > 3*time.Second {
-				t.Errorf("it took %v", took)
+				t.Errorf("took %v", took)
 			}
 			s.stop()
 			if got := s.accepted.Load(); got != 1 {
@@ -158,13 +163,13 @@ func TestCheckTLSUnreachable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("refused", func(t *testing.T) {
+	t.Run("connection refused", func(t *testing.T) {
 		s := &server{addr: clientAddr(t)}
-		assertRefused(t, newChecker(root).CheckTLS(t.Context(), urlOf(t, host, s)), reasonUnreachable)
+		assertRejected(t, newChecker(root).CheckTLS(t.Context(), urlOf(t, host, s)), reasonUnreachable)
 	})
 }
 
-// An old server picks the version that it likes without saying that it cannot do what was offered.
+// An old server chooses its own version without saying that it does not support the offered ones.
 func TestCheckTLSOldServerHello(t *testing.T) {
 	hello := "\x02\x00\x00\x26\x03\x02" + string(make([]byte, 32)) + "\x00\xc0\x13\x00"
 	s := listen(t, func(c net.Conn) {
@@ -173,7 +178,7 @@ func TestCheckTLSOldServerHello(t *testing.T) {
 		discard(c)
 	})
 	err := newChecker(newAuthority(t, "root")).CheckTLS(t.Context(), urlOf(t, host, s))
-	assertRefused(t, err, reasonOldProtocol)
+	assertRejected(t, err, reasonOldProtocol)
 }
 
 func TestCheckTLSUsesNoProxy(t *testing.T) {
@@ -192,10 +197,10 @@ func TestCheckTLSUsesNoProxy(t *testing.T) {
 	}
 }
 
-// What ends the request is no fault of the host.
-func TestCheckTLSEndsWithTheRequest(t *testing.T) {
-	left := errors.New("the client has gone")
-	cancelled := func(ctx context.Context) (context.Context, context.CancelFunc) {
+// If the request ends first, the host is not to blame.
+func TestCheckTLSCanceled(t *testing.T) {
+	left := errors.New("the client disconnected")
+	canceled := func(ctx context.Context) (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		time.AfterFunc(50*time.Millisecond, func() { cancel(left) })
 		return ctx, func() { cancel(nil) }
@@ -211,15 +216,15 @@ func TestCheckTLSEndsWithTheRequest(t *testing.T) {
 	hanging := &resolver{hangs: true}
 	tests := []struct {
 		name     string
-		resolver Resolver // loopback when nil
+		resolver Resolver // loopback if nil
 		ctx      func(context.Context) (context.Context, context.CancelFunc)
 		cause    error
 	}{
-		{"cancelled in the handshake", nil, cancelled, left},
-		{"cancelled in the look-up", hanging, cancelled, left},
-		{"past its deadline in the handshake", nil, expired, context.DeadlineExceeded},
-		{"past its deadline in the look-up", hanging, expired, context.DeadlineExceeded},
-		{"ended before", nil, ended, left},
+		{"canceled in the handshake", nil, canceled, left},
+		{"canceled in the lookup", hanging, canceled, left},
+		{"deadline exceeded in the handshake", nil, expired, context.DeadlineExceeded},
+		{"deadline exceeded in the lookup", hanging, expired, context.DeadlineExceeded},
+		{"canceled before", nil, ended, left},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -244,11 +249,11 @@ func TestNoCheck(t *testing.T) {
 	}
 }
 
-func TestFailureOfOurOwnRoots(t *testing.T) {
+func TestSystemRootsError(t *testing.T) {
 	cause := x509.SystemRootsError{Err: errors.New("no such file")}
 	err := failure(&tls.CertificateVerificationError{Err: cause}, now())
 	if webhook.KindOf(err) != webhook.KindInternal || !errors.As(err, &x509.SystemRootsError{}) {
-		t.Errorf("got %v, want an internal error of the same cause", err)
+		t.Errorf("got %v, want an internal error with the same cause", err)
 	}
 }
 
@@ -260,8 +265,8 @@ func versions(chain tls.Certificate, lowest, highest uint16) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{chain}, MinVersion: lowest, MaxVersion: highest}
 }
 
-// refuseName has no certificate for any name, and says so with an alert.
-func refuseName(highest uint16) *tls.Config {
+// rejectName returns a configuration without any certificate; the server sends an alert that says so.
+func rejectName(highest uint16) *tls.Config {
 	none := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
 	return &tls.Config{GetCertificate: none, MaxVersion: highest}
 }
@@ -296,7 +301,7 @@ func readSome(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
 
 func write(c net.Conn, data string) { _, _ = io.WriteString(c, data) }
 
-// drip sends a byte of a handshake now and then, until the client goes.
+// drip sends a byte of a handshake every 20 ms until the client disconnects.
 func drip(c net.Conn) {
 	write(c, "\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
 	for {
@@ -307,13 +312,13 @@ func drip(c net.Conn) {
 	}
 }
 
-// resolver answers every look-up alike and remembers what it was asked.
+// resolver returns the same result for every lookup and records what it was asked.
 type resolver struct {
 	addrs []string
 	err   error
 	hangs bool
 	asked []string
-	left  time.Duration // until the deadline, at the last look-up
+	left  time.Duration // until the deadline, at the last lookup
 }
 
 func (r *resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// The real resolver, in front of a name server on loopback: it asks for the one absolute name, each
-// type once, and its IPv4-mapped way of writing IPv4 addresses is understood.
-func TestCheckTLSWithRealResolver(t *testing.T) {
+// The real resolver asks a name server on loopback for the absolute name, once per record type, and returns IPv4
+// addresses in IPv4-mapped form.
+func TestCheckTLSRealResolver(t *testing.T) {
 	root := newAuthority(t, "root")
 	s := listen(t, serveTLS(t, with(root.sign(leafTemplate(host)).chain())))
 	names := serveDNS(t, [4]byte{127, 0, 0, 1})
@@ -28,25 +28,21 @@ func TestCheckTLSWithRealResolver(t *testing.T) {
 	}
 }
 
-// A name server that answers differently the second time gains nothing: there is no second time.
-func TestCheckTLSWithRebindingName(t *testing.T) {
+// A name server that would respond differently the second time gains nothing: there is no second lookup.
+func TestCheckTLSRebinding(t *testing.T) {
 	names := serveDNS(t, [4]byte{93, 184, 216, 34}, [4]byte{127, 0, 0, 1})
-	d := &dialing{}
+	d := &dialer{}
 	c := newChecker(newAuthority(t, "root"))
 	c.Policy, c.Resolver, c.Dial = Policy{}, names.resolver(), d.dial
-	u, err := Parse("https://" + host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	assertRefused(t, c.CheckTLS(t.Context(), u), reasonUnreachable)
-	assertDialled(t, d, "tcp 93.184.216.34:443")
+	u := mustParse(t, "https://"+host)
+	assertRejected(t, c.CheckTLS(t.Context(), u), reasonUnreachable)
+	assertDialed(t, d, "tcp 93.184.216.34:443")
 	if got := len(names.asked()); got != 2 {
-		t.Errorf("the name server was asked %d times, want once for each type", got)
+		t.Errorf("the name server was asked %d times, want once per record type", got)
 	}
 }
 
-// The real hosts file, which net.Resolver reads from a fixed place, is asked by a resolver that can reach
-// no name server: what it does not find there fails for that reason.
+// The real hosts file, at the fixed path that net.Resolver uses, is read by a resolver without a name server.
 func TestHostsFile(t *testing.T) {
 	if addrs, err := hostsFile().LookupNetIP(t.Context(), "ip", "no-such-name-in-it"); err == nil || !strings.Contains(err.Error(), noNameServer) {
 		t.Errorf("got %v, %v, want %q", addrs, err, noNameServer)
@@ -61,22 +57,22 @@ func TestHostsFile(t *testing.T) {
 	}
 }
 
-// nameServer answers questions for IPv4 addresses with one address after the other, the last for good.
+// nameServer responds to each A query with the next address, and then always with the last.
 type nameServer struct {
 	conn net.PacketConn
 
 	mu        sync.Mutex
-	answers   [][4]byte
+	addresses [][4]byte
 	questions []string
 }
 
-func serveDNS(t *testing.T, answers ...[4]byte) *nameServer {
+func serveDNS(t *testing.T, addresses ...[4]byte) *nameServer {
 	t.Helper()
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &nameServer{conn: conn, answers: answers}
+	n := &nameServer{conn: conn, addresses: addresses}
 	t.Cleanup(func() { conn.Close() })
 	go n.serve()
 	return n
@@ -88,7 +84,7 @@ func (n *nameServer) resolver() *net.Resolver {
 	}}
 }
 
-// asked gives the questions so far, sorted.
+// asked returns the questions so far, sorted.
 func (n *nameServer) asked() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,9 +117,9 @@ func (n *nameServer) answer(q dnsmessage.Question) []dnsmessage.Resource {
 	if q.Type != dnsmessage.TypeA {
 		return nil
 	}
-	address := n.answers[0]
-	if len(n.answers) > 1 {
-		n.answers = n.answers[1:]
+	address := n.addresses[0]
+	if len(n.addresses) > 1 {
+		n.addresses = n.addresses[1:]
 	}
 	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
 	return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: address}}}

@@ -17,29 +17,29 @@ type TLSChecker interface {
 	CheckTLS(ctx context.Context, u URL) error
 }
 
-// What a host logs at its start when its settings weaken safety.
+// Warnings for settings that weaken security, to be logged at startup.
 const (
-	WarningTLSCheckOff = "the TLS check is off: webhooks are accepted for any host, whatever its certificate and address"
+	WarningTLSCheckOff = "the TLS check is off: webhooks are accepted for any host, regardless of its certificate and address"
 	WarningAuthorities = "additional certificate authorities are trusted for webhook URLs"
-	WarningNetwork     = "webhook URLs may lead into a network that need not be public"
+	WarningNetwork     = "webhook URLs may point to addresses in this network, even if they are not public"
 )
 
-// Settings are what a Lambda function is told of the hosts that webhooks may lead to.
+// Settings are a Lambda function's settings for webhook hosts.
 type Settings struct {
 	TLS TLSChecker
-	// Warnings are the settings that weaken safety, to be logged when the function starts.
+	// Warnings are about settings that weaken security, to be logged at startup.
 	Warnings []string
 }
 
-// FromEnvironment reads the settings of a Lambda function with getenv; each may be empty:
+// FromEnvironment reads the settings of a Lambda function with getenv. Each may be empty:
 //
-//	WEBHOOKS_ALLOW_NETWORKS  networks (CIDR, separated by commas) that need not be public
-//	WEBHOOKS_CA_FILE         file of certificate authorities (PEM) to trust besides the system's
+//	WEBHOOKS_ALLOW_NETWORKS  networks (CIDR, separated by commas) to allow although they are not public
+//	WEBHOOKS_CA_FILE         file of certificate authorities (PEM) to trust in addition to the system's
 //	WEBHOOKS_CA_PEM          the same as text
-//	WEBHOOKS_TLS_CHECK       "enforce", as when it is empty, or "off", which is accepted only while
-//	                         WEBHOOKS_DYNAMODB_ENDPOINT is a local one
+//	WEBHOOKS_TLS_CHECK       "enforce", which is the default, or "off", which requires a local
+//	                         WEBHOOKS_DYNAMODB_ENDPOINT
 //
-// The error names all that is wrong.
+// The error lists every invalid setting.
 func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings, error) {
 	var s Settings
 	networks, networksErr := parseNetworks(getenv("WEBHOOKS_ALLOW_NETWORKS"))
@@ -79,8 +79,8 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// authorities gives the system's certificate authorities and those of a file and a text, or nil,
-// which also means the system's, where there are no others.
+// authorities returns the system's certificate authorities together with those of a file and a text, or nil, which also
+// means the system's, if there are no others.
 func authorities(file, text string) (*x509.CertPool, error) {
 	if file == "" && text == "" {
 		return nil, nil
@@ -90,13 +90,13 @@ func authorities(file, text string) (*x509.CertPool, error) {
 		return nil, err
 	}
 	if text != "" && !pool.AppendCertsFromPEM([]byte(text)) {
-		return nil, errors.New("WEBHOOKS_CA_PEM has no certificate in PEM form in it")
+		return nil, errors.New("WEBHOOKS_CA_PEM contains no certificate: set it to certificates in PEM form")
 	}
 	return pool, nil
 }
 
-// Authorities gives the system's certificate authorities and, unless file is empty, those in that
-// file, which is in PEM form. Errors with the file name the setting that it comes from.
+// Authorities returns the system's certificate authorities and, unless file is empty, those in that PEM file. Errors name
+// the setting that the file comes from.
 func Authorities(setting, file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -107,10 +107,10 @@ func Authorities(setting, file string) (*x509.CertPool, error) {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: give a file with certificates in PEM form", setting, err)
+		return nil, fmt.Errorf("%s: %w: use a file with certificates in PEM form", setting, err)
 	}
 	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("%s: %s has no certificate in it: give a file with certificates in PEM form", setting, file)
+		return nil, fmt.Errorf("%s: %s contains no certificate: use a file with certificates in PEM form", setting, file)
 	}
 	return pool, nil
 }
@@ -122,7 +122,7 @@ func checkIsOff(setting, dynamoDBEndpoint string) (bool, error) {
 	case setting != "off":
 		return false, fmt.Errorf(`WEBHOOKS_TLS_CHECK is %q: it must be "enforce", "off" or empty`, setting)
 	case !LocalOverride(dynamoDBEndpoint):
-		return false, errors.New("WEBHOOKS_TLS_CHECK=off is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT")
+		return false, errors.New("WEBHOOKS_TLS_CHECK=off is for local development only: it requires a local WEBHOOKS_DYNAMODB_ENDPOINT")
 	}
 	return true, nil
 }

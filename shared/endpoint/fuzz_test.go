@@ -25,34 +25,34 @@ func FuzzParse(f *testing.F) {
 		u, err := Parse(raw)
 		if err != nil {
 			if webhook.KindOf(err) != webhook.KindUnprocessable {
-				t.Errorf("an error of kind %v", webhook.KindOf(err))
+				t.Errorf("error of kind %v", webhook.KindOf(err))
 			}
 			return
 		}
 		if u.String() != raw {
-			t.Errorf("String gives %q", u)
+			t.Errorf("String returns %q", u)
 		}
 		assertPlainHost(t, u)
 		assertSameForNetURL(t, u, raw)
 		assertSameForNetURL(t, u, u.ASCII())
 		again, err := Parse(u.ASCII())
 		if err != nil || again.ASCII() != u.ASCII() || again.Host() != u.Host() || again.Port() != u.Port() {
-			t.Errorf("its ASCII form %q gives %+v, %v", u.ASCII(), again, err)
+			t.Errorf("its ASCII form %q parses as %+v, %v", u.ASCII(), again, err)
 		}
 	})
 }
 
-// assertPlainHost checks that no client can take the host or the port for something else.
+// assertPlainHost checks that no client can interpret the host or the port differently.
 func assertPlainHost(t *testing.T, u URL) {
 	t.Helper()
 	allowed := "abcdefghijklmnopqrstuvwxyz0123456789-."
 	if addr, err := netip.ParseAddr(u.Host()); err == nil {
 		if addr.String() != u.Host() || addr.Zone() != "" {
-			t.Errorf("host %q is no canonical address", u.Host())
+			t.Errorf("host %q is not a canonical address", u.Host())
 		}
 		allowed += ":"
 	} else if endsInNumber(u.Host()) {
-		t.Errorf("host %q is an address to some clients", u.Host())
+		t.Errorf("some clients read host %q as an address", u.Host())
 	}
 	if u.Host() == "" || len(u.Host()) > 253 || strings.Trim(u.Host(), allowed) != "" {
 		t.Errorf("host %q", u.Host())
@@ -62,12 +62,12 @@ func assertPlainHost(t *testing.T, u URL) {
 	}
 }
 
-// assertSameForNetURL checks that net/url reads text as a URL of the same host and port.
+// assertSameForNetURL checks that net/url parses the same host and port.
 func assertSameForNetURL(t *testing.T, u URL, text string) {
 	t.Helper()
 	parsed, err := url.Parse(text)
 	if err != nil {
-		t.Fatalf("net/url refuses %q: %v", text, err)
+		t.Fatalf("net/url rejects %q: %v", text, err)
 	}
 	if parsed.Scheme != "https" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
 		t.Errorf("net/url reads %q as %#v", text, parsed)
@@ -106,16 +106,16 @@ func FuzzPolicy(f *testing.F) {
 			t.Errorf("%v is allowed", addr)
 		}
 		if public != (ssrf.New(ssrf.WithAnyPort()).SafeAddr(addr) == nil) && addr.String() != "168.63.129.16" {
-			t.Errorf("%v is judged differently by ssrf's own guard", addr)
+			t.Errorf("the guard of package ssrf disagrees about %v", addr)
 		}
 		if addr.Is6() && policy("0.0.0.0/0").Allows(addr) != public {
-			t.Errorf("%v changes when all of IPv4 is allowed", addr)
+			t.Errorf("%v depends on whether IPv4 is allowed", addr)
 		}
 		if addr.Is4() && policy("::/0").Allows(addr) != public {
-			t.Errorf("%v changes when all of IPv6 is allowed", addr)
+			t.Errorf("%v depends on whether IPv6 is allowed", addr)
 		}
 		if carriesIPv4(addr) && !ssrf.IPv6NAT64Prefix.Contains(addr) && policy("0.0.0.0/0", "::/0").Allows(addr) {
-			t.Errorf("%v is allowed though it carries an IPv4 address", addr)
+			t.Errorf("%v contains an IPv4 address and is allowed", addr)
 		}
 	})
 }

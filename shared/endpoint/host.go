@@ -13,8 +13,8 @@ const (
 	maxLabelLength = 63
 )
 
-// parseHost reads a host without brackets: a domain name, which it gives in punycode and lower
-// case, or an IPv4 address.
+// parseHost parses a host without brackets: a domain name, which it returns in punycode and lower case, or an IPv4
+// address.
 func parseHost(host string) (name string, addr netip.Addr, reason string) {
 	if host == "" {
 		return "", addr, reasonNoHost
@@ -27,7 +27,7 @@ func parseHost(host string) (name string, addr netip.Addr, reason string) {
 		return "", addr, reasonHost
 	}
 	if endsInNumber(name) {
-		// The text as sent is read, not what became of it: １２７.0.0.1 is no address.
+		// The host as sent must be an address, not only its mapped form: １２７.0.0.1 is rejected.
 		if addr, err := netip.ParseAddr(host); err == nil && addr.Is4() {
 			return "", addr, ""
 		}
@@ -36,8 +36,8 @@ func parseHost(host string) (name string, addr netip.Addr, reason string) {
 	return name, addr, checkName(name)
 }
 
-// toASCII maps a name for look-up (UTS #46, non-transitional). Hyphens are left to [checkName],
-// since names such as qa--shop.example exist. A name in plain ASCII needs no table.
+// toASCII maps a name for lookup (UTS #46, non-transitional). Hyphens are left to [checkName], because names such as
+// qa--shop.example exist. A name in plain ASCII does not need the tables.
 func toASCII(host string) (string, bool) {
 	lower := strings.ToLower(host)
 	if isASCII(host) && !strings.Contains(lower, "xn--") {
@@ -57,8 +57,8 @@ func isASCII(s string) bool {
 	return true
 }
 
-// endsInNumber reports whether clients that follow the URL standard read a name as an IPv4 address:
-// its last label is a decimal, octal or hexadecimal number.
+// endsInNumber reports whether clients that follow the URL standard parse a name as an IPv4 address, because its last
+// label is a decimal, octal or hexadecimal number.
 func endsInNumber(name string) bool {
 	last := name[strings.LastIndexByte(strings.TrimSuffix(name, "."), '.')+1:]
 	last = strings.TrimSuffix(last, ".")
@@ -68,7 +68,7 @@ func endsInNumber(name string) bool {
 	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// checkName gives the reason why a name in lower case and ASCII is no host name (RFC 1123, section 2.1).
+// checkName returns the reason why a name in lower-case ASCII is not a valid host name (RFC 1123, section 2.1), or "".
 func checkName(name string) string {
 	for label := range strings.SplitSeq(name, ".") {
 		switch {
@@ -86,7 +86,7 @@ func checkName(name string) string {
 	return ""
 }
 
-// parseIPv6 reads what stands between brackets.
+// parseIPv6 parses the text between brackets.
 func parseIPv6(text string) (netip.Addr, string) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil || !addr.Is6() || addr.Zone() != "" {

@@ -6,14 +6,12 @@ import (
 	"strings"
 )
 
-// LocalOverride reports whether a DynamoDB endpoint, as an operator sets it, is one on this machine
-// or beside it, and so not AWS. Settings that only suit a trial, such as leaving the TLS check out,
-// are accepted beside such an endpoint alone.
+// LocalOverride reports whether a DynamoDB endpoint, as set by an operator, is local and therefore not AWS. Settings for
+// local development, such as switching the TLS check off, are only accepted with a local endpoint.
 //
-// Local is an http or https URL whose host is a loopback or private address, "localhost",
-// "host.docker.internal" (the machine, seen from a container of Docker) or a name without a dot,
-// such as that of a neighbouring container. No endpoint of AWS has such a name. An empty endpoint,
-// which stands for AWS, is not local.
+// An endpoint is local if it is an http or https URL whose host is a loopback or private address, "localhost",
+// "host.docker.internal" (the machine as seen from a Docker container), or a name without a dot, such as the name of
+// another container. No AWS endpoint has such a host. An empty endpoint means AWS and is not local.
 func LocalOverride(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -27,8 +25,8 @@ func LocalOverride(endpoint string) bool {
 	return host == "host.docker.internal" || isLabel(host)
 }
 
-// isLabel reports whether a host is one label that begins with a letter: a number without a dot is
-// another spelling of an address to some resolvers.
+// isLabel reports whether a host is a single label that begins with a letter. Some resolvers read a number without a dot
+// as an address.
 func isLabel(host string) bool {
 	return host != "" && 'a' <= host[0] && host[0] <= 'z' && !strings.ContainsAny(host, ".:%")
 }

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Resolver finds the addresses of a name, the most suitable first; [net.Resolver] does.
+// Resolver returns the addresses of a name, the most suitable first. [net.Resolver] is one.
 type Resolver interface {
-	// LookupNetIP is called with network "ip" and a host in its absolute form, with a final dot. Without
-	// it, a name of one label would be tried in the search domains of this machine, and customers could
-	// tell which hosts there are.
+	// LookupNetIP is called with network "ip" and a host in absolute form, with a final dot. Without the dot, a
+	// single-label name would be tried in this machine's search domains, and customers could find out which hosts exist
+	// there.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// lookUp gives the addresses of a name, at least one.
+// lookUp returns the addresses of a name, at least one.
 func (c *Checker) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	addrs, err := c.find(ctx, host)
 	if err != nil {
@@ -27,13 +27,13 @@ func (c *Checker) lookUp(ctx context.Context, host string) ([]netip.Addr, error)
 	}
 	unmapped := make([]netip.Addr, len(addrs))
 	for i, addr := range addrs {
-		unmapped[i] = addr.Unmap() // net.Resolver writes IPv4 addresses as IPv4-mapped ones
+		unmapped[i] = addr.Unmap() // net.Resolver returns IPv4 addresses in IPv4-mapped form
 	}
 	return unmapped, nil
 }
 
-// find looks a name up as an absolute one, with a final dot. In the hosts file net.Resolver finds a name of
-// one label, such as localhost, only without that dot: so that file is asked first, and no name server.
+// find looks a name up in absolute form, with a final dot. net.Resolver finds single-label names such as localhost in the
+// hosts file only without the dot, so for these it reads the hosts file first, without a name server.
 func (c *Checker) find(ctx context.Context, host string) ([]netip.Addr, error) {
 	if !strings.Contains(host, ".") {
 		file := c.hostsFile
@@ -47,9 +47,9 @@ func (c *Checker) find(ctx context.Context, host string) ([]netip.Addr, error) {
 	return c.Resolver.LookupNetIP(ctx, "ip", host+".")
 }
 
-const noNameServer = "no name server is asked for what is not in the hosts file"
+const noNameServer = "not in the hosts file, and no name server is used"
 
-// hostsFile finds the names of this machine's hosts file and asks no name server.
+// hostsFile returns a resolver that reads this machine's hosts file and uses no name server.
 func hostsFile() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New(noNameServer)

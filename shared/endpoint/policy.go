@@ -13,27 +13,26 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// ErrNotAllowed is why a connection was not tried: its address is not public, and no allowed network
-// has it.
+// ErrNotAllowed means that no connection was attempted, because the address is neither public nor in an allowed network.
 var ErrNotAllowed = errors.New("the address is not public")
 
-// Policy says which addresses the service may connect to on behalf of a customer. The zero value
-// allows public addresses alone.
+// Policy decides which addresses the service may connect to on behalf of a customer. The zero value only allows public
+// addresses.
 type Policy struct {
-	// AllowedNetworks are exempt from the rule that an address must be public, for receivers inside
-	// one's own network. An IPv4 network exempts no IPv6 address and the other way round.
+	// AllowedNetworks are allowed although they are not public, for receivers in one's own network. An IPv4 network does
+	// not apply to IPv6 addresses, and vice versa.
 	AllowedNetworks []netip.Prefix
 }
 
-// The widest networks that may be exempt: those that the private ones have, 10.0.0.0/8 and fc00::/7.
+// The prefix lengths of the widest networks that may be allowed, 10.0.0.0/8 and fc00::/7.
 const (
 	widestIPv4 = 8
 	widestIPv6 = 7
 )
 
-// ParseNetwork reads a network for [Policy] in CIDR form. It refuses an address inside of one, and a
-// network so wide that it would exempt public and private addresses alike, such as 0.0.0.0/0: with
-// it, webhooks could lead to this machine and to the cloud's metadata. The error is for the operator.
+// ParseNetwork parses a network for [Policy] in CIDR form. It rejects an address in a network, and networks so wide that
+// they contain public and private addresses, such as 0.0.0.0/0: webhooks could then reach this machine and cloud
+// metadata. The error is for the operator.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(strings.TrimSpace(text))
 	widest := widestIPv6
@@ -42,25 +41,25 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 	}
 	switch {
 	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("%q is no network in CIDR form, such as 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not a network in CIDR form, for example 10.0.0.0/8 or fd00::/8 (10.1.2.3/32 for one address)", text)
 	case network != network.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q is an address inside a network: write %s for the network", text, network.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q is an address in a network: use %s for the network", text, network.Masked())
 	case network.Bits() < widest:
-		return netip.Prefix{}, fmt.Errorf("%q is too wide: it would let webhooks lead to this machine itself; name the networks of your receivers, none wider than /%d", text, widest)
+		return netip.Prefix{}, fmt.Errorf("%q is too wide: webhooks could reach this machine; list only your receivers' networks, /%d or smaller", text, widest)
 	}
 	return network, nil
 }
 
-// Allows reports whether an address may be connected to: it is public or in an allowed network.
+// Allows reports whether an address may be connected to, because it is public or in an allowed network.
 //
-// Not public are all special-purpose addresses of IANA's registries (loopback, private, link-local,
-// with it cloud metadata, shared, multicast, documentation, benchmarking, reserved, broadcast,
-// unspecified), all of IPv6 outside of 2000::/3, and Azure's metadata address.
+// All special-purpose addresses of IANA's registries (loopback, private, link-local and with it cloud metadata, shared,
+// multicast, documentation, benchmarking, reserved, broadcast, unspecified), all of IPv6 outside 2000::/3, and Azure's
+// metadata address are not public.
 //
-// IPv6 addresses that carry an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo) and
-// those with a zone are refused, whatever networks are allowed: a wide IPv6 network must not be a way to
-// an IPv4 address. The exception is for hosts that reach IPv4 by DNS64 alone: where the well-known NAT64
-// prefix 64:ff9b::/96 is allowed, its addresses are as good as the IPv4 address that they carry.
+// IPv6 addresses that contain an IPv4 address (mapped, compatible, translated, NAT64, 6to4, Teredo) and addresses with a
+// zone are never allowed, whatever the allowed networks: a wide IPv6 network must not give access to IPv4 addresses. The
+// exception is for machines that reach IPv4 only through DNS64: if the well-known NAT64 prefix 64:ff9b::/96 is allowed,
+// its addresses are treated as the IPv4 address they contain.
 func (p Policy) Allows(addr netip.Addr) bool {
 	switch {
 	case !addr.IsValid() || addr.Zone() != "":
@@ -75,9 +74,9 @@ func (p Policy) Allows(addr netip.Addr) bool {
 	}
 }
 
-// Control refuses every connection that is not TCP to an address that the policy allows. It suits
-// [net.Dialer.ControlContext], which calls it with the very address that is about to be connected to,
-// after all name resolution. The error is [ErrNotAllowed].
+// Control rejects every connection except TCP to an address that the policy allows. It is meant for
+// [net.Dialer.ControlContext], which is called with the address that is about to be connected to, after all name
+// resolution. The error is [ErrNotAllowed].
 func (p Policy) Control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -89,23 +88,22 @@ func (p Policy) Control(_ context.Context, network, address string, _ syscall.Ra
 	return nil
 }
 
-// Dialer makes a dialer guarded by [Policy.Control]. It tries addresses one after the other, never
-// two at a time. It knows of no proxy.
+// Dialer returns a dialer guarded by [Policy.Control]. It tries addresses one at a time and uses no proxy.
 func (p Policy) Dialer() *net.Dialer {
 	return &net.Dialer{ControlContext: p.Control, FallbackDelay: -1}
 }
 
 func isPublic(addr netip.Addr) bool {
 	if addr.Is4() {
-		// Azure's machines reach their host at an address that is otherwise an ordinary one.
+		// Azure's machines reach their host at this otherwise ordinary address.
 		azure := netip.AddrFrom4([4]byte{168, 63, 129, 16})
 		return addr != azure && !contains(ssrf.IPv4DeniedPrefixes, addr)
 	}
 	return ssrf.IPv6GlobalUnicast.Contains(addr) && !contains(ssrf.IPv6DeniedPrefixes, addr)
 }
 
-// carriesIPv4 reports whether an IPv6 address has an IPv4 address in it to which a host or a gateway
-// may pass a connection on. The unspecified address counts, the loopback address does not.
+// carriesIPv4 reports whether an IPv6 address contains an IPv4 address that a host or gateway may forward a connection to.
+// That includes the unspecified address, but not the loopback address.
 func carriesIPv4(addr netip.Addr) bool {
 	carriers := []netip.Prefix{
 		netip.MustParsePrefix("::/96"),           // IPv4-compatible (RFC 4291, section 2.5.5.1)

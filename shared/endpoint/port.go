@@ -1,8 +1,7 @@
 package endpoint
 
-// isBadPort reports whether a port is on the Fetch standard's list of bad ports, those of protocols
-// that a request could be mistaken for (https://fetch.spec.whatwg.org/#port-blocking, review draft
-// of June 2026, 83 ports).
+// isBadPort reports whether a port is one of the Fetch standard's bad ports: those of protocols that could misinterpret
+// an HTTP request (https://fetch.spec.whatwg.org/#port-blocking, review draft of June 2026, 83 ports).
 func isBadPort(port uint16) bool {
 	switch port {
 	case 0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95,

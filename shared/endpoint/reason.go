@@ -16,7 +16,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// What a customer is told about a host that failed the check.
+// Reasons that customers see if a host fails the check.
 const (
 	reasonUnreachable = "the host could not be reached"
 	reasonExpired     = "the certificate has expired"
@@ -24,7 +24,7 @@ const (
 	reasonWrongHost   = "the certificate is not for this host"
 	reasonSelfSigned  = "the certificate is self-signed; a trusted authority must issue it"
 	reasonUntrusted   = "no trusted authority issued the certificate, or the server does not send the intermediate certificates"
-	reasonNotAllowed  = "the certificate may not be used for a server of this name"
+	reasonNotAllowed  = "the certificate must not be used for a server with this name"
 	reasonOldProtocol = "the server does not support TLS 1.2 or newer"
 )
 
@@ -34,8 +34,8 @@ const (
 	alertUnrecognizedName tls.AlertError = 112
 )
 
-// failure is the error of a check that failed for err. The fault is the host's, except when this
-// machine's own trusted authorities cannot be read or it has no means left to connect.
+// failure returns the error for a check that failed with err. The host is to blame unless this machine's own trusted
+// authorities cannot be read or it has run out of resources.
 func failure(err error, now time.Time) error {
 	if _, ours := errors.AsType[x509.SystemRootsError](err); ours {
 		return fmt.Errorf("checking TLS: %w", err)
@@ -43,11 +43,11 @@ func failure(err error, now time.Time) error {
 	if isExhaustion(err) {
 		return webhook.Unavailable(fmt.Errorf("checking TLS: %w", err))
 	}
-	told := reason(err, now)
+	shown := reason(err, now)
 	return &webhook.Error{
 		Kind:    webhook.KindInvalid,
-		Message: "TLS certificate validation failed: " + told,
-		Cause:   &cause{class: class(err, told), err: err},
+		Message: "TLS certificate validation failed: " + shown,
+		Cause:   &cause{class: class(err, shown), err: err},
 	}
 }
 
@@ -58,8 +58,8 @@ func isExhaustion(err error) bool {
 	}, func(errno error) bool { return errors.Is(err, errno) })
 }
 
-// cause is why a check failed, for the log: its text is of a few classes that hold nothing of what
-// the customer or the host sent.
+// cause is why a check failed, for the log. Its text is one of a few classes and contains nothing that the customer or
+// the host sent.
 type cause struct {
 	class string
 	err   error
@@ -68,12 +68,12 @@ type cause struct {
 func (c *cause) Error() string { return c.class }
 func (c *cause) Unwrap() error { return c.err }
 
-// class gives what the customer is told, or where that is not much, more.
-func class(err error, told string) string {
+// class returns the reason that the customer sees, or a more precise one if that is reasonUnreachable.
+func class(err error, shown string) string {
 	_, name := errors.AsType[*net.DNSError](err)
 	switch {
-	case told != reasonUnreachable:
-		return told
+	case shown != reasonUnreachable:
+		return shown
 	case errors.Is(err, ErrNotAllowed):
 		return "not a public address"
 	case name:
@@ -120,15 +120,15 @@ func certificateReason(err *tls.CertificateVerificationError, now time.Time) str
 	return reasonUntrusted
 }
 
-// isAlert reports whether err is an alert that the server sent. crypto/tls does not export the type
-// it has there, but it has the text of [tls.AlertError].
+// isAlert reports whether err is an alert from the server. crypto/tls does not export the type of that error, but its text
+// is the text of [tls.AlertError].
 func isAlert(err error, alert tls.AlertError) bool {
 	e, ok := errors.AsType[*net.OpError](err)
 	return ok && e.Op == "remote error" && e.Err.Error() == alert.Error()
 }
 
-// isOldVersion reports whether the server chose a version that it was not offered, as servers do that
-// know no better. crypto/tls has no type for that.
+// isOldVersion reports whether the server chose a version that it was not offered, as old servers do. crypto/tls has no
+// type for that error.
 func isOldVersion(err error) bool {
 	return strings.Contains(err.Error(), "tls: server selected unsupported protocol version")
 }

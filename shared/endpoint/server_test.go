@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// server is a listener on loopback that gives every connection to a function.
+// server is a listener on loopback that passes every connection to a function.
 type server struct {
 	addr     netip.AddrPort
 	accepted atomic.Int32
-	stop     func() // accepts what has connected, then no more, and waits for the connections
+	stop     func() // accepts pending connections, then stops and waits for all of them
 }
 
 func listen(t *testing.T, serve func(net.Conn)) *server {
@@ -31,7 +31,7 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 		t.Fatal(err)
 	}
 	s := &server{addr: listener.Addr().(*net.TCPAddr).AddrPort()}
-	clients := make(chan string, 100) // far more than any test has
+	clients := make(chan string, 100) // more than any test opens
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -48,7 +48,7 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 		}
 	})
 	s.stop = sync.OnceFunc(func() {
-		// A connection may be made and not accepted yet. They are accepted in their order, so one more shows that all are.
+		// Connections are accepted in order, so once this one is accepted, all are.
 		last, err := net.Dial("tcp4", s.addr.String())
 		if err != nil {
 			t.Error(err)
@@ -65,7 +65,7 @@ func listen(t *testing.T, serve func(net.Conn)) *server {
 	return s
 }
 
-// clientAddr is where a connected client is until the test ends: nothing listens there, and nobody else can.
+// clientAddr returns the address of a connected client. Until the test ends nothing can listen there.
 func clientAddr(t *testing.T) netip.AddrPort {
 	t.Helper()
 	conn, err := net.Dial("tcp4", listen(t, discard).addr.String())
@@ -76,7 +76,7 @@ func clientAddr(t *testing.T) netip.AddrPort {
 	return conn.LocalAddr().(*net.TCPAddr).AddrPort()
 }
 
-// serveTLS makes a handshake and waits for the client to go. What else the client sends is a fault.
+// serveTLS completes a handshake and waits until the client disconnects. The client must not send anything else.
 func serveTLS(t *testing.T, config *tls.Config) func(net.Conn) {
 	return func(conn net.Conn) {
 		session := tls.Server(conn, config)
@@ -97,7 +97,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// now is the time of all tests here.
+// now is the current time in all tests of this package.
 func now() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) }
 
 func newAuthority(t *testing.T, name string) authority {

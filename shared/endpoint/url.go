@@ -1,5 +1,5 @@
-// Package endpoint says what a webhook's URL may be, which addresses may be connected to, and
-// whether the host behind a URL has a certificate that a delivery can trust.
+// Package endpoint decides which URLs a webhook may have and which addresses may be connected to, and checks that the
+// host of a URL has a certificate that a delivery can trust.
 package endpoint
 
 import (
@@ -18,49 +18,48 @@ const (
 	defaultPort = 443
 )
 
-// What can be wrong with a URL. None of these repeats any of it: a URL may hold secrets.
+// Reasons why a URL is rejected. None of them repeats a part of the URL, which may contain secrets.
 const (
 	reasonScheme     = "it must begin with https://"
-	reasonCharacters = "it must not have spaces, control characters or invisible characters"
+	reasonCharacters = "it must not contain spaces, control characters or invisible characters"
 	reasonUTF8       = "it must be valid UTF-8"
-	reasonBackslash  = "it must not have a backslash"
-	reasonFragment   = "it must not have a fragment, the part from # on"
-	reasonUserInfo   = "it must not have a user name or a password"
+	reasonBackslash  = "it must not contain a backslash"
+	reasonFragment   = "it must not contain a fragment (#)"
+	reasonUserInfo   = "it must not contain a user name or password"
 	reasonEscape     = "each % must be followed by two hexadecimal digits"
 	reasonNoHost     = "it has no host"
 	reasonHost       = "the host is not a valid domain name"
 	reasonHostEscape = "the host must not be percent-encoded"
-	reasonHostLength = "the host is too long: a domain name has at most 253 characters, at most 63 between dots"
-	reasonIPv4       = "the host is not a valid IPv4 address: four decimal numbers from 0 to 255, without leading zeros"
-	reasonIPv6       = "the host is not a valid IPv6 address: it must be in brackets, without a zone"
+	reasonHostLength = "the host is too long: a domain name must not exceed 253 characters, or 63 between dots"
+	reasonIPv4       = "the host is not a valid IPv4 address: it must be four decimal numbers from 0 to 255, without leading zeros"
+	reasonIPv6       = "the host is not a valid IPv6 address: it must be in brackets and have no zone"
 	reasonPort       = "the port must be a number from 1 to 65535, without leading zeros"
 	reasonBadPort    = "the port is reserved for another protocol"
 )
 
-// URL is where a webhook's events go, checked by [Parse].
+// URL is a webhook URL that [Parse] has accepted.
 type URL struct {
 	raw   string
 	ascii string
 	host  string
-	addr  netip.Addr // valid when the host is an IP address
+	addr  netip.Addr // valid if the host is an IP address
 	port  uint16
 }
 
-// Parse checks that raw is a URL that a webhook may have: absolute, https, with a host and a port
-// that every client understands in the same way. That rules out user information and fragments (empty
-// ones as well), backslashes, spaces, control and invisible characters, broken percent-escapes, and the
-// ports that the Fetch standard bars. Hosts are held to these rules:
+// Parse checks that raw is a valid webhook URL: absolute, https, with a host and a port that every client understands in
+// the same way. That excludes user information and fragments (even empty ones), backslashes, spaces, control and
+// invisible characters, broken percent-escapes, and the bad ports of the Fetch standard. The rules for hosts are:
 //
-//   - A domain name has letters, digits and hyphens; an international one becomes punycode. There
-//     are no underscores, no empty labels and no final dot: public certificates have none of them.
-//   - An IPv4 address is four decimal numbers. A name that ends in a number is taken for an IPv4
-//     address, as browsers do, and refused where it is not written so (2130706433, 0x7f.1, 127.1).
+//   - A domain name consists of letters, digits and hyphens; an international one is converted to punycode. Underscores,
+//     empty labels and a final dot are rejected.
+//   - An IPv4 address is four decimal numbers. Like browsers, Parse reads a name that ends in a number as an IPv4
+//     address, and rejects it in any other form (2130706433, 0x7f.1, 127.1).
 //   - An IPv6 address is in brackets and has no zone.
 //
-// Whether an address may be connected to is [Policy]'s question, not one of form. Outside of the host,
-// characters beyond ASCII are allowed; see [URL.ASCII]. The time taken grows with the length of raw.
+// Parse does not decide whether an address may be connected to; [Policy] does. Outside of the host, non-ASCII characters
+// are allowed; see [URL.ASCII]. The time taken is linear in the length of raw.
 //
-// The error is of kind webhook.KindUnprocessable, and its message never repeats any of the URL.
+// The error is of kind webhook.KindUnprocessable. Its message never repeats a part of the URL.
 func Parse(raw string) (URL, error) {
 	u, reason := parse(raw)
 	if reason != "" {
@@ -69,21 +68,20 @@ func Parse(raw string) (URL, error) {
 	return u, nil
 }
 
-// String is the URL exactly as it was sent.
+// String returns the URL exactly as it was sent.
 func (u URL) String() string { return u.raw }
 
-// ASCII is the same URL for an HTTP client: the host in punycode and lower case, the port only if it
-// is not 443, and what RFC 3986 does not allow in a path or query percent-encoded.
+// ASCII returns the same URL for an HTTP client: with the host in punycode and lower case, the port only if it is not
+// 443, and everything percent-encoded that RFC 3986 does not allow in a path or query.
 func (u URL) ASCII() string { return u.ascii }
 
-// Host is the host: a domain name in punycode and lower case, or an IP address in its canonical form,
-// without brackets.
+// Host returns the host: a domain name in punycode and lower case, or an IP address in canonical form, without brackets.
 func (u URL) Host() string { return u.host }
 
-// Port is the port, 443 where the URL has none.
+// Port returns the port, which is 443 if the URL has none.
 func (u URL) Port() uint16 { return u.port }
 
-// parse gives the URL, or the reason why it is none.
+// parse returns the URL, or the reason why it is rejected.
 func parse(raw string) (URL, string) {
 	if reason := checkCharacters(raw); reason != "" {
 		return URL{}, reason
@@ -110,8 +108,8 @@ func parse(raw string) (URL, string) {
 	return u, ""
 }
 
-// checkCharacters looks for what may not be anywhere in a URL. Joiners are invisible too, but
-// scripts and emoji need them.
+// checkCharacters rejects characters that must not appear anywhere in a URL. Joiners are allowed although they are
+// invisible, because some scripts and emoji need them.
 func checkCharacters(raw string) string {
 	for i, r := range raw {
 		switch {
@@ -129,7 +127,7 @@ func checkCharacters(raw string) string {
 	return ""
 }
 
-// parseAuthority reads "host" or "host:port".
+// parseAuthority parses "host" or "host:port".
 func parseAuthority(authority string) (u URL, reason string) {
 	if strings.Contains(authority, "%") {
 		return URL{}, reasonHostEscape
@@ -159,7 +157,7 @@ func parseAuthority(authority string) (u URL, reason string) {
 	return u, reason
 }
 
-// parsePort reads nothing, or ":" and a port.
+// parsePort parses an empty text, or ":" and a port.
 func parsePort(text string) (uint16, string) {
 	if text == "" {
 		return defaultPort, ""
@@ -175,7 +173,7 @@ func parsePort(text string) (uint16, string) {
 	return uint16(port), ""
 }
 
-// hostPort is the host as it stands in a URL, with the port unless it is the default.
+// hostPort returns the host as in a URL, with the port unless it is the default.
 func (u URL) hostPort() string {
 	hostPort := net.JoinHostPort(u.host, strconv.Itoa(int(u.port)))
 	return strings.TrimSuffix(hostPort, ":"+strconv.Itoa(defaultPort))
@@ -198,8 +196,8 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// encode percent-encodes what may not stand in a path or query. Brackets may not either, but every
-// client sends them as they are.
+// encode percent-encodes what is not allowed in a path or query. Brackets are not allowed either, but every client sends
+// them unencoded.
 func encode(s string) string {
 	const (
 		allowed = "-._~!$&'()*+,;=:@/?%[]"

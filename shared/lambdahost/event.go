@@ -14,12 +14,15 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// newRequest makes the request that net/http would have made of what the client sent. It fails only
-// where the event's body is not what the event says it is.
+// newRequest returns the request that net/http would have created from what the client sent. It returns an error only
+// if the event says that its body is base64 and it is not.
 func newRequest(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*http.Request, error) {
-	body, err := eventBody(event)
-	if err != nil {
-		return nil, err
+	body := []byte(event.Body)
+	if event.IsBase64Encoded { // a body that is not text
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
+			return nil, fmt.Errorf("the event's body is not valid base64: %w", err)
+		}
 	}
 	gateway := event.RequestContext
 	r := &http.Request{
@@ -30,7 +33,7 @@ func newRequest(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*htt
 		Body:          http.NoBody,
 		ContentLength: int64(len(body)),
 		Host:          gateway.DomainName,
-		// The gateway tells who called in the event's context alone; headers are the client's.
+		// Only the event's context says who called. Headers are under the client's control.
 		RemoteAddr: net.JoinHostPort(gateway.HTTP.SourceIP, "0"),
 	}
 	if len(body) > 0 {
@@ -39,27 +42,14 @@ func newRequest(ctx context.Context, event events.APIGatewayV2HTTPRequest) (*htt
 	if host := r.Header.Get("Host"); host != "" {
 		r.Host = host
 	}
-	r.Header.Del("Host") // as a server of net/http does
+	r.Header.Del("Host") // net/http's server removes it, too
 	r.RequestURI = r.URL.RequestURI()
 	r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(r.Proto)
 	return r.WithContext(ctx), nil
 }
 
-// eventBody gives the bytes that the client sent: those that are no text come in base64.
-func eventBody(event events.APIGatewayV2HTTPRequest) ([]byte, error) {
-	if !event.IsBase64Encoded {
-		return []byte(event.Body), nil
-	}
-	body, err := base64.StdEncoding.DecodeString(event.Body)
-	if err != nil {
-		return nil, fmt.Errorf("the event's body is not base64, as it says: %w", err)
-	}
-	return body, nil
-}
-
-// eventHeader gives the request's header. A value is left as the gateway made it: when a client
-// sends a header several times, its values come joined by commas, and where one value's comma ends
-// and the next value begins nobody can tell.
+// eventHeader returns the request's header. If a client sends a header several times, the gateway joins the values with
+// commas. They stay joined, because a value may contain commas itself.
 func eventHeader(event events.APIGatewayV2HTTPRequest) http.Header {
 	header := make(http.Header, len(event.Headers)+1)
 	for name, value := range event.Headers {
@@ -71,21 +61,20 @@ func eventHeader(event events.APIGatewayV2HTTPRequest) http.Header {
 	return header
 }
 
-// eventURL gives the path and the query as a client would write them. The query comes as it was
-// sent; the path does not.
+// eventURL returns path and query as a client would write them. The event has the query as it was sent, but not the
+// path.
 func eventURL(event events.APIGatewayV2HTTPRequest) *url.URL {
 	escaped := eventPath(event)
 	path, err := url.PathUnescape(escaped)
-	if err != nil { // does not happen: everything in it has been escaped here
+	if err != nil { // cannot happen: eventPath has escaped everything
 		path = event.RawPath
 	}
 	return &url.URL{Path: path, RawPath: escaped, RawQuery: event.RawQueryString}
 }
 
-// eventPath gives the escaped path. An HTTP API takes the escapes out of a path, twice, before the
-// function sees it in rawPath (a client's %252F is a "/" there), and puts the stage or a custom
-// domain's base path before it. So the path is put together from the route that the gateway matched
-// and the values of its variables, each of which is one segment, whatever it holds.
+// eventPath returns the escaped path. Before a function sees it in rawPath, an HTTP API unescapes the path twice (a
+// client's %252F becomes "/") and prepends the stage or a custom domain's base path. So eventPath builds the path from
+// the matched route and the values of its variables, each of which is one segment, whatever it contains.
 func eventPath(event events.APIGatewayV2HTTPRequest) string {
 	_, route, ok := strings.Cut(event.RouteKey, " ")
 	if !ok {
@@ -95,8 +84,8 @@ func eventPath(event events.APIGatewayV2HTTPRequest) string {
 	plain := make([]string, len(segments))
 	for i, segment := range segments {
 		value := segment
-		if name, isVariable := variable(segment); isVariable {
-			if value, ok = event.PathParameters[name]; !ok {
+		if name, isVariable := strings.CutPrefix(segment, "{"); isVariable {
+			if value, ok = event.PathParameters[strings.TrimSuffix(name, "}")]; !ok {
 				return escapePath(event.RawPath)
 			}
 		}
@@ -104,20 +93,12 @@ func eventPath(event events.APIGatewayV2HTTPRequest) string {
 	}
 	path := strings.Join(segments, "/")
 	if strings.HasSuffix(event.RawPath, strings.Join(plain, "/")+"/") {
-		path += "/" // some emulators of the gateway match /webhooks/ with the route /webhooks
+		path += "/" // some emulators match /webhooks/ with the route /webhooks
 	}
 	return path
 }
 
-// variable gives the name in a route's segment in braces.
-func variable(segment string) (name string, ok bool) {
-	if name, ok = strings.CutPrefix(segment, "{"); !ok {
-		return "", false
-	}
-	return strings.CutSuffix(name, "}")
-}
-
-// escapePath escapes a path whose slashes are all separators.
+// escapePath escapes a path in which every slash is a separator.
 func escapePath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {

@@ -1,11 +1,9 @@
-// Package lambdahost runs an endpoint of the API as an AWS Lambda function behind an API Gateway
-// HTTP API (payload format 2.0). It is the only package that knows of Lambda.
+// Package lambdahost runs an endpoint of the API as an AWS Lambda function behind an API Gateway HTTP API (payload
+// format 2.0). Only this package imports Lambda's libraries.
 //
-// The library that makes HTTP of events (aws-lambda-go-api-proxy) differs from net/http in ways
-// that a client could notice. What it would get wrong is done here, so that a handler answers the
-// same on both hosts: the request is made of the event's parts (event.go), the response is written
-// as net/http writes it (response.go), and a handler that panics costs one request, not the process
-// (host.go).
+// A handler must respond the same on every host. So requests are built here from the event (event.go) and not by
+// aws-lambda-go-api-proxy, which handles escaped paths, repeated headers and cookies differently from net/http. Of that
+// library only the response writer is used.
 package lambdahost
 
 import (
@@ -24,35 +22,33 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// checkTimeout is how long a function may look, before its first request, whether it has what it
-// needs. Lambda allows ten seconds for all that happens before.
+// checkTimeout limits the check at startup. Lambda allows ten seconds for everything before the first request.
 const checkTimeout = 3 * time.Second
 
-// KeyFinder finds API keys; every access.KeyStore is one.
+// KeyFinder finds API keys. Every access.KeyStore is one.
 type KeyFinder interface {
 	KeyByHash(ctx context.Context, hash access.Hash) (access.Key, error)
 }
 
 // Function is what a Lambda function serves, and with what.
 type Function struct {
-	// Keys finds the API keys of callers. One read from it also tells, when the function starts,
-	// whether the table is there and may be read.
+	// Keys finds the API keys of callers. One read at startup checks that the table exists and can be read.
 	Keys KeyFinder
-	// Endpoint is the one endpoint that it serves.
+	// Endpoint is the endpoint to serve.
 	Endpoint api.Endpoint
-	// Check looks for what else the endpoint cannot do without; nil where there is nothing. Its
-	// error is logged when the function starts, and stops nothing.
+	// Check checks at startup for anything else that the endpoint requires; nil if there is nothing. Its error is
+	// logged, but requests are served all the same.
 	Check func(ctx context.Context) error
-	// Warnings are settings that weaken safety; each is logged when the function starts.
+	// Warnings are about settings that weaken security. They are logged at startup.
 	Warnings []string
 }
 
-// Wire makes a Function of its settings, which it reads with getenv: one that is not set is empty.
-// It makes no request. Its error is for the operator: which setting is wrong, and what to do.
+// Wire builds a Function from its settings, which it reads with getenv (an unset variable is empty). It makes no
+// request. Its error is for the operator: which setting is wrong, and what to do.
 type Wire func(getenv func(string) string) (Function, error)
 
-// Run serves a function for as long as Lambda lets it; it does not return. A function that cannot
-// be wired says so in one line of the log and answers every request with 500.
+// Run serves a function and does not return. If wire fails, the function logs why and responds to every request with
+// 500.
 func Run(wire Wire) {
 	s := starter{
 		getenv: os.Getenv,
@@ -63,7 +59,7 @@ func Run(wire Wire) {
 	lambda.Start(s.start(context.Background(), wire))
 }
 
-// starter is what a function finds around it when it starts.
+// starter is the environment of a function that starts.
 type starter struct {
 	getenv func(string) string
 	log    *slog.Logger
@@ -71,11 +67,11 @@ type starter struct {
 	random io.Reader
 }
 
-// start makes the host of a function, whatever is wrong with it.
+// start returns the host of a function, whatever is wrong with it.
 func (s starter) start(ctx context.Context, wire Wire) *Host {
 	f, err := s.wire(wire)
 	if err != nil {
-		s.log.ErrorContext(ctx, "the function is misconfigured and answers every request with 500", "cause", err.Error())
+		s.log.ErrorContext(ctx, "the function is misconfigured and responds to every request with 500", "cause", err.Error())
 		return &Host{log: s.log, broken: err}
 	}
 	for _, warning := range f.Warnings {
@@ -91,21 +87,20 @@ func (s starter) start(ctx context.Context, wire Wire) *Host {
 	return New(service.Handler(f.Endpoint), s.log)
 }
 
-// wire makes an error of a panic too: a process that ends tells nobody anything, and is started
-// again for every request.
+// wire turns a panic into an error: Lambda would restart a process that exits for every request, and the caller would
+// not learn why.
 func (s starter) wire(wire Wire) (f Function, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic while starting: %v", p)
+			err = fmt.Errorf("panic at startup: %v", p)
 		}
 	}()
 	return wire(s.getenv)
 }
 
-// check logs what would make every request fail. That may pass (the table is made a moment later,
-// the permission granted), so requests are served all the same. It also opens the connection that
-// the first request needs. What the endpoint's own calls need besides, the first request finds out:
-// to try them here as well would make every cold start longer.
+// check logs what would make every request fail. The cause may be temporary (a table that is about to be created, a
+// permission about to be granted), so requests are served all the same. The check also opens the connection that the
+// first request needs. Calls that only the endpoint makes are not tried, because that would slow down every cold start.
 func (s starter) check(ctx context.Context, f Function) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -119,7 +114,7 @@ func (s starter) check(ctx context.Context, f Function) {
 	switch {
 	case err == nil:
 	case webhook.KindOf(err) == webhook.KindUnavailable:
-		s.log.WarnContext(ctx, "what the function depends on did not answer at its start", "cause", api.Cause(err))
+		s.log.WarnContext(ctx, "a dependency did not respond at startup", "cause", api.Cause(err))
 	default:
 		s.log.ErrorContext(ctx, "the function is misconfigured", "cause", api.Cause(err))
 	}

@@ -13,51 +13,53 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+	"github.com/awslabs/aws-lambda-go-api-proxy/core"
+
+	"webhooks/shared/api"
 )
 
-// answerMargin is how long before Lambda ends an invocation the request's context ends, so that the
-// handler can still answer, and say in the log why.
-const answerMargin = 500 * time.Millisecond
+// responseMargin is how long before the end of an invocation the request's context ends, which leaves the handler time
+// to respond and to log why.
+const responseMargin = 500 * time.Millisecond
 
-// Host answers API Gateway's events with an http.Handler. Lambda invokes it one event at a time,
-// but it may be used from many goroutines.
+// requestIDHeader is the header of every response with the ID that the request's log lines have.
+const requestIDHeader = "X-Request-Id"
+
+// Host responds to API Gateway events with an http.Handler. Lambda invokes it with one event at a time, but it is safe
+// for concurrent use by multiple goroutines.
 type Host struct {
 	handler http.Handler
 	log     *slog.Logger
-	broken  error // why there is no handler; nil where there is one
+	broken  error // why there is no handler; nil if there is one
 }
 
-// New makes a Host of a handler.
+// New returns a Host for a handler that writes its status once, after its headers, as the API's handler does.
 func New(handler http.Handler, log *slog.Logger) *Host {
 	return &Host{handler: handler, log: log}
 }
 
-// Invoke takes an event (an HTTP API's, payload format 2.0) and gives the response to it, both as
-// JSON. It fails only for an event that is not of that form.
+// Invoke handles an event of an HTTP API (payload format 2.0) and returns the response; both are JSON. It returns an
+// error only if the payload is not such an event.
 func (h *Host) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var event events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal(payload, &event); err != nil {
-		return nil, fmt.Errorf("this is no event of an API Gateway HTTP API with payload format 2.0: %w", err)
+		return nil, fmt.Errorf("not an event of an API Gateway HTTP API with payload format 2.0: %w", err)
 	}
+	ctx = api.WithLogAttrs(ctx, slog.String("lambda_request_id", lambdaRequestID(ctx)))
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-responseMargin))
 		defer cancel()
 	}
-	return encode(h.respond(ctx, event))
-}
-
-func encode(response events.APIGatewayV2HTTPResponse) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(response)
+	err := encoder.Encode(h.respond(ctx, event))
 	return out.Bytes(), err
 }
 
-// respond gives the response to an event, whatever happens.
-func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
+// respond returns the response to an event, whatever happens. A panic costs one request and not the process.
+func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest) (response events.APIGatewayV2HTTPResponse) {
 	if h.broken != nil {
 		return h.failure(ctx, "the function is misconfigured: "+h.broken.Error())
 	}
@@ -65,42 +67,30 @@ func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest
 	if err != nil {
 		return h.failure(ctx, err.Error())
 	}
-	finished, id := false, lambdaRequestID(ctx)
-	adapter := httpadapter.NewV2(http.HandlerFunc(func(adapted http.ResponseWriter, _ *http.Request) {
-		w := newResponseWriter(adapted, request.Method)
-		finished = h.serve(w, request)
-		id = requestID(ctx, w)
-	}))
-	// The adapter's own request is not used, so what it is made of is left out, and cannot fail.
-	response, err := adapter.ProxyWithContext(ctx, events.APIGatewayV2HTTPRequest{})
-	if err != nil || !finished {
-		return internalError(id)
+	w := core.NewProxyResponseWriterV2()
+	defer func() {
+		if p := recover(); p != nil {
+			id := cmp.Or(w.Header().Get(requestIDHeader), lambdaRequestID(ctx))
+			h.log.ErrorContext(ctx, "panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			response = internalError(id)
+		}
+	}()
+	h.handler.ServeHTTP(w, request)
+	response, err = w.GetProxyResponse()
+	if err != nil {
+		return h.failure(ctx, "the handler wrote no response: "+err.Error())
 	}
 	return response
 }
 
-// serve runs the handler, and reports whether it came to an end by itself.
-func (h *Host) serve(w *responseWriter, request *http.Request) (finished bool) {
-	ctx := request.Context()
-	defer func() {
-		if p := recover(); p != nil {
-			h.log.ErrorContext(ctx, "panic", "request_id", requestID(ctx, w), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			w.adapted.WriteHeader(http.StatusInternalServerError) // without a status the adapter prints a line of its own
-		}
-	}()
-	h.handler.ServeHTTP(w, request)
-	w.finish()
-	return true
-}
-
-// failure logs why a request did not get as far as the handler, and gives the answer to it.
+// failure logs why a request did not get a response from the handler, and returns the response to it.
 func (h *Host) failure(ctx context.Context, cause string) events.APIGatewayV2HTTPResponse {
 	id := lambdaRequestID(ctx)
 	h.log.ErrorContext(ctx, "request failed", "request_id", id, "cause", cause)
 	return internalError(id)
 }
 
-// internalError is the API's answer to a failure of our own, for when the API cannot give it.
+// internalError is the API's response to an internal failure, for when the API itself cannot send it.
 func internalError(requestID string) events.APIGatewayV2HTTPResponse {
 	return events.APIGatewayV2HTTPResponse{
 		StatusCode: http.StatusInternalServerError,
@@ -114,16 +104,7 @@ func internalError(requestID string) events.APIGatewayV2HTTPResponse {
 	}
 }
 
-// requestIDHeader is where every answer has the id that the log's lines of the request have.
-const requestIDHeader = "X-Request-Id"
-
-// requestID is the id that the handler gave the request, which lines of the log may have already, or
-// Lambda's where it gave none.
-func requestID(ctx context.Context, w *responseWriter) string {
-	return cmp.Or(w.header.Get(requestIDHeader), lambdaRequestID(ctx))
-}
-
-// lambdaRequestID is the id that Lambda gave the invocation.
+// lambdaRequestID returns the ID that Lambda gave the invocation, or "" outside of one.
 func lambdaRequestID(ctx context.Context) string {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return lc.AwsRequestID

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// Number reads a setting that is a whole number, at least 1; zero stands for one that is not set.
+// Number reads a setting that must be a whole number of at least 1. It returns 0 if the setting is empty.
 func Number(getenv func(string) string, name string) (int, error) {
 	text := getenv(name)
 	if text == "" {

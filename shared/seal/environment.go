@@ -3,56 +3,48 @@ package seal
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-
-	"webhooks/shared/baseurl"
 )
 
-// FromEnvironment makes a Sealer of a Lambda function's settings, which it reads with getenv. Its
-// data keys are kept in store, under a KMS key:
+// FromEnvironment returns a Sealer for a Lambda function, from settings that it reads with getenv. The
+// data keys are in store, encrypted with a KMS key:
 //
-//	WEBHOOKS_KMS_KEY       the KMS key's id, ARN or alias
-//	WEBHOOKS_KMS_ENDPOINT  another KMS than the region's; may be empty
-//	WEBHOOKS_TOKEN_KEY     base64 of 32 bytes: the token key itself, in place of KMS, for trying out.
-//	                       It is accepted only where local says that the database is a local one
+//	WEBHOOKS_KMS_KEY       the KMS key's ID, ARN or alias
+//	WEBHOOKS_KMS_ENDPOINT  the KMS endpoint to use instead of the region's; optional
+//	WEBHOOKS_TOKEN_KEY     base64 of 32 bytes: a token key instead of KMS; only with a local database
 //	AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, which Lambda sets
 //
-// It makes no request.
+// local reports whether the database is local. FromEnvironment sends no request.
 func FromEnvironment(getenv func(string) string, store DataKeyStore, local bool) (Sealer, error) {
-	keys, err := keysFromEnvironment(getenv, store, local)
-	return Sealer{Keys: keys, Random: rand.Reader}, err
-}
-
-func keysFromEnvironment(getenv func(string) string, store DataKeyStore, local bool) (Keys, error) {
-	text, kmsKey, kmsEndpoint := getenv("WEBHOOKS_TOKEN_KEY"), getenv("WEBHOOKS_KMS_KEY"), getenv("WEBHOOKS_KMS_ENDPOINT")
+	tokenKey, kmsKey, kmsEndpoint := getenv("WEBHOOKS_TOKEN_KEY"), getenv("WEBHOOKS_KMS_KEY"), getenv("WEBHOOKS_KMS_ENDPOINT")
 	switch {
-	case text != "" && !local:
-		return nil, errors.New("WEBHOOKS_TOKEN_KEY is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY")
-	case text != "":
-		return parseTokenKey(text)
+	case tokenKey != "" && !local:
+		return Sealer{}, errors.New("WEBHOOKS_TOKEN_KEY is for local development only: it requires a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY instead")
+	case tokenKey != "":
+		key, err := parseKey(tokenKey)
+		if err != nil {
+			return Sealer{}, fmt.Errorf("WEBHOOKS_TOKEN_KEY is %w", err)
+		}
+		return Sealer{Keys: KeyRing{key}, Random: rand.Reader}, nil
 	case kmsKey == "":
-		return nil, errors.New("WEBHOOKS_KMS_KEY is not set")
-	case kmsEndpoint != "" && !baseurl.Valid(kmsEndpoint):
-		return nil, errors.New("WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty")
+		return Sealer{}, errors.New("WEBHOOKS_KMS_KEY is not set")
+	case kmsEndpoint != "" && !isBaseURL(kmsEndpoint):
+		return Sealer{}, errors.New("WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty")
 	}
-	return NewKMSKeys(newKMSClient(getenv), store, kmsKey), nil
+	return Sealer{Keys: NewKMSKeys(newKMSClient(getenv), store, kmsKey), Random: rand.Reader}, nil
 }
 
-func parseTokenKey(text string) (KeyRing, error) {
-	secret, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(secret) != KeySize {
-		return nil, fmt.Errorf("WEBHOOKS_TOKEN_KEY is not the base64 of %d bytes", KeySize)
-	}
-	key, err := NewKey(secret)
-	if err != nil {
-		return nil, err
-	}
-	return KeyRing{key}, nil
+// isBaseURL reports whether text is an http or https URL with only a host and, optionally, a port.
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 func newKMSClient(getenv func(string) string) *kms.Client {
@@ -67,7 +59,7 @@ func newKMSClient(getenv func(string) string) *kms.Client {
 	return kms.New(options)
 }
 
-// Check finds out whether there is a key to seal with, and has it at hand from then on.
+// Check returns an error if there is no key to seal with. It loads that key for later use.
 func (s Sealer) Check(ctx context.Context) error {
 	_, err := s.Keys.Current(ctx)
 	return err

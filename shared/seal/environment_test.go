@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"context"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -9,82 +8,64 @@ import (
 
 func TestFromEnvironment(t *testing.T) {
 	tokenKey := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", KeySize)))
-	const notLocal = "WEBHOOKS_TOKEN_KEY is for trying out alone: it needs a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY"
-	const badEndpoint = "WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty"
-	const noKey = "WEBHOOKS_TOKEN_KEY is not the base64 of 32 bytes"
+	const (
+		notLocal    = "WEBHOOKS_TOKEN_KEY is for local development only: it requires a local WEBHOOKS_DYNAMODB_ENDPOINT; set WEBHOOKS_KMS_KEY instead"
+		badEndpoint = "WEBHOOKS_KMS_ENDPOINT must be a URL of scheme and host, such as http://127.0.0.1:5000, or empty"
+		badKey      = "WEBHOOKS_TOKEN_KEY is not the base64 of 32 bytes"
+	)
 	tests := []struct {
-		name        string
-		environment map[string]string
-		local       bool
-		kms         bool
-		err         string
+		name                       string
+		tokenKey, kmsKey, endpoint string
+		local, kms                 bool
+		err                        string
 	}{
-		{"KMS", map[string]string{"WEBHOOKS_KMS_KEY": "alias/tokens"}, false, true, ""},
-		{"KMS beside a local database", map[string]string{"WEBHOOKS_KMS_KEY": "alias/tokens"}, true, true, ""},
-		{"token key beside a local database", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey, "WEBHOOKS_KMS_KEY": "TokenKey"}, true, false, ""},
-		{"token key beside AWS", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey, "WEBHOOKS_KMS_KEY": "alias/tokens"}, false, false, notLocal},
-		{"neither", nil, true, false, "WEBHOOKS_KMS_KEY is not set"},
-		{"KMS at another endpoint", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "http://127.0.0.1:5000"}, true, true, ""},
-		{"KMS at no URL", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "nonsense"}, true, false, badEndpoint},
-		{"KMS at no URL beside AWS", map[string]string{"WEBHOOKS_KMS_KEY": "a", "WEBHOOKS_KMS_ENDPOINT": "localhost:5000"}, false, false, badEndpoint},
-		{"token key too short", map[string]string{"WEBHOOKS_TOKEN_KEY": tokenKey[:40]}, true, false, noKey},
-		{"token key that is no base64", map[string]string{"WEBHOOKS_TOKEN_KEY": "secret!"}, true, false, noKey},
+		{"KMS", "", "alias/tokens", "", false, true, ""},
+		{"token key with a local database", tokenKey, "TokenKey", "", true, false, ""},
+		{"token key on AWS", tokenKey, "alias/tokens", "", false, false, notLocal},
+		{"neither", "", "", "", true, false, "WEBHOOKS_KMS_KEY is not set"},
+		{"KMS at another endpoint", "", "a", "http://127.0.0.1:5000", true, true, ""},
+		{"endpoint without a scheme", "", "a", "localhost:5000", false, false, badEndpoint},
+		{"endpoint without a host", "", "a", "http://:5000", true, false, badEndpoint},
+		{"endpoint with a path", "", "a", "http://localhost/path", true, false, badEndpoint},
+		{"endpoint with credentials", "", "a", "http://user:pw@localhost", true, false, badEndpoint},
+		{"token key too short", tokenKey[:40], "", "", true, false, badKey},
+		{"token key that is not base64", "secret!", "", "", true, false, badKey},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			getenv := func(name string) string { return test.environment[name] }
-			sealer, err := FromEnvironment(getenv, &dataKeys{}, test.local)
-			if test.err != "" {
-				if err == nil || err.Error() != test.err {
-					t.Errorf("error %v, want %s", err, test.err)
-				}
-				return
+			environment := map[string]string{
+				"WEBHOOKS_TOKEN_KEY": test.tokenKey, "WEBHOOKS_KMS_KEY": test.kmsKey, "WEBHOOKS_KMS_ENDPOINT": test.endpoint,
 			}
-			if err != nil {
-				t.Fatal(err)
+			sealer, err := FromEnvironment(func(name string) string { return environment[name] }, new(dataKeys), test.local)
+			if message := errorText(err); message != test.err {
+				t.Fatalf("error %q, want %q", message, test.err)
 			}
 			if _, isKMS := sealer.Keys.(*KMSKeys); isKMS != test.kms {
-				t.Fatalf("keys %T", sealer.Keys)
+				t.Errorf("keys %T", sealer.Keys)
 			}
-			if test.kms {
-				return
-			}
-			if err := sealer.Check(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			sealed, err := sealer.Seal(context.Background(), "acme", "wh_1", "whsec_x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if opened, err := sealer.Open(context.Background(), "acme", "wh_1", sealed); err != nil || opened != "whsec_x" {
-				t.Errorf("opened %q, error %v", opened, err)
+			if err == nil && !test.kms && sealer.Check(t.Context()) != nil {
+				t.Error("the token key cannot be used")
 			}
 		})
 	}
 }
 
-func TestKMSClientFromEnvironment(t *testing.T) {
-	environment := map[string]string{
-		"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token",
+func errorText(err error) string {
+	if err == nil {
+		return ""
 	}
-	getenv := func(name string) string { return environment[name] }
-	options := newKMSClient(getenv).Options()
-	credentials, err := options.Credentials.Retrieve(context.Background())
-	if err != nil || credentials.AccessKeyID != "ASIAEXAMPLE" || credentials.SecretAccessKey != "secret" || credentials.SessionToken != "token" {
-		t.Errorf("credentials %+v, error %v", credentials, err)
-	}
-	if options.Region != "eu-west-1" || options.BaseEndpoint != nil {
-		t.Errorf("region %q, endpoint %v", options.Region, options.BaseEndpoint)
-	}
-	environment["WEBHOOKS_KMS_ENDPOINT"] = "http://127.0.0.1:5000"
-	if endpoint := newKMSClient(getenv).Options().BaseEndpoint; endpoint == nil || *endpoint != "http://127.0.0.1:5000" {
-		t.Errorf("endpoint %v", endpoint)
-	}
+	return err.Error()
 }
 
-// A key that cannot be had is found out before it is needed.
-func TestCheckFindsOut(t *testing.T) {
-	if err := (Sealer{Keys: KeyRing{}}).Check(context.Background()); err == nil || err.Error() != "there is no token key" {
-		t.Errorf("error %v", err)
+func TestKMSClientFromEnvironment(t *testing.T) {
+	options := newKMSClient(func(name string) string { return "value of " + name }).Options()
+	got, err := options.Credentials.Retrieve(t.Context())
+	if err != nil || got.AccessKeyID != "value of AWS_ACCESS_KEY_ID" || got.SecretAccessKey != "value of AWS_SECRET_ACCESS_KEY" ||
+		got.SessionToken != "value of AWS_SESSION_TOKEN" || options.Region != "value of AWS_REGION" ||
+		*options.BaseEndpoint != "value of WEBHOOKS_KMS_ENDPOINT" {
+		t.Errorf("got %+v, %v, region %q, endpoint %q", got, err, options.Region, *options.BaseEndpoint)
+	}
+	if got := newKMSClient(func(string) string { return "" }).Options().BaseEndpoint; got != nil {
+		t.Errorf("got the endpoint %q, want the region's", *got)
 	}
 }

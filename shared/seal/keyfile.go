@@ -1,8 +1,6 @@
 package seal
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -14,10 +12,10 @@ import (
 	"strings"
 )
 
-// KeyRing is [Keys] that are all in memory. The first one seals, every one opens.
+// KeyRing is [Keys] in memory. The first one seals; all of them open.
 type KeyRing []Key
 
-// Current gives the first key.
+// Current returns the first key.
 func (r KeyRing) Current(context.Context) (Key, error) {
 	if len(r) == 0 {
 		return Key{}, errors.New("there is no token key")
@@ -25,7 +23,7 @@ func (r KeyRing) Current(context.Context) (Key, error) {
 	return r[0], nil
 }
 
-// Key gives the key of an id, or [ErrUnknownKey].
+// Key returns the key with the given ID, or [ErrUnknownKey].
 func (r KeyRing) Key(_ context.Context, id KeyID) (Key, error) {
 	for _, k := range r {
 		if k.id == id {
@@ -35,22 +33,21 @@ func (r KeyRing) Key(_ context.Context, id KeyID) (Key, error) {
 	return Key{}, fmt.Errorf("token key %s: %w", id, ErrUnknownKey)
 }
 
-const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file no stored token can be read: back it up.
-# One key a line, base64 of 32 bytes. The first one encrypts, all decrypt. To change the key, put
-# a new line (head -c 32 /dev/urandom | base64) above the others and restart.
+const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file, no stored token can be decrypted: back it up.
+# One key per line, the base64 of 32 bytes. The first key encrypts; all keys decrypt. To rotate the key,
+# add a new line (head -c 32 /dev/urandom | base64) above the others and restart the service.
 `
 
-// LoadOrCreateKeyFile reads the keys of a file, or makes the file with one key read from random
-// when there is none; created tells which. The file has mode 0600; one that others may read is
-// refused. When several processes create it at once, all get the same key.
+// LoadOrCreateKeyFile reads the keys in a file. If the file does not exist, it creates it with one key
+// from random, and reports that as created. The file has mode 0600; it is an error if others can read
+// it. If several processes create the file at the same time, all of them get the same key.
 func LoadOrCreateKeyFile(path string, random io.Reader) (keys KeyRing, created bool, err error) {
 	keys, err = loadKeyFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, false, err
 	}
-	err = createKeyFile(path, random)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, false, fmt.Errorf("making the token key file: %w", err)
+	if err = createKeyFile(path, random); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, false, fmt.Errorf("creating the token key file: %w", err)
 	}
 	created = err == nil
 	keys, err = loadKeyFile(path)
@@ -58,59 +55,48 @@ func LoadOrCreateKeyFile(path string, random io.Reader) (keys KeyRing, created b
 }
 
 func loadKeyFile(path string) (KeyRing, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("token key file: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("token key file %s may be read by others: run chmod 600 on it", path)
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("token key file %s can be read by others: run chmod 600 on it", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("token key file: %w", err)
 	}
-	keys, err := parseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("token key file %s: %w: put the file back from its backup, or give another", path, err)
-	}
-	return keys, nil
-}
-
-func parseKeys(text []byte) (KeyRing, error) {
 	var keys KeyRing
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	for i, line := range strings.Split(string(text), "\n") {
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		secret, err := base64.StdEncoding.DecodeString(line)
-		if err != nil || len(secret) != KeySize {
-			return nil, fmt.Errorf("line %d is not the base64 of %d bytes", n, KeySize)
-		}
-		key, err := NewKey(secret)
+		key, err := parseKey(line)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("token key file %s: line %d is %w: restore the file from its backup, or specify another", path, i+1, err)
 		}
 		keys = append(keys, key)
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
 	if len(keys) == 0 {
-		return nil, errors.New("there is no key in it")
+		return nil, fmt.Errorf("token key file %s contains no key: restore the file from its backup, or specify another", path)
 	}
 	return keys, nil
 }
 
-// createKeyFile writes the whole file beside its place and links it there, so that nobody ever
-// reads half a key and an existing file stays (fs.ErrExist).
+func parseKey(text string) (Key, error) {
+	secret, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(secret) != KeySize {
+		return Key{}, fmt.Errorf("not the base64 of %d bytes", KeySize)
+	}
+	return NewKey(secret)
+}
+
+// createKeyFile writes the file next to its final path and links it there: no reader ever sees half a
+// key, and an existing file is never replaced (fs.ErrExist). A rename, as in google/renameio, would
+// replace it, and with it the only key to the stored tokens.
 func createKeyFile(path string, random io.Reader) error {
 	secret := make([]byte, KeySize)
 	if _, err := io.ReadFull(random, secret); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".token-key-*") // made with mode 0600
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".token-key-*") // creates it with mode 0600
 	if err != nil {
 		return err
 	}
@@ -122,14 +108,9 @@ func createKeyFile(path string, random io.Reader) error {
 	if err := os.Link(temporary.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a new name in a folder survive a crash of the machine.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(dir.Sync(), dir.Close()) // so that the new name survives a crash of the machine
 }

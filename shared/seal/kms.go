@@ -19,18 +19,18 @@ type kmsClient interface {
 	Decrypt(ctx context.Context, in *kms.DecryptInput, opts ...func(*kms.Options)) (*kms.DecryptOutput, error)
 }
 
-// DataKeyStore keeps data keys in the encrypted form that [KMSKeys] gives it. Its errors and its
-// consistency are those of webhook.Store.
+// DataKeyStore stores the encrypted data keys of [KMSKeys]. It has the errors and the consistency of
+// webhook.Store.
 type DataKeyStore interface {
-	// DataKeys gives all of them by their number: 0, 1, 2, …
+	// DataKeys returns all data keys in the order of their numbers: 0, 1, 2, …
 	DataKeys(ctx context.Context) ([][]byte, error)
-	// AddDataKey stores one under a number, or answers webhook.KindConflict when it is taken.
+	// AddDataKey stores a data key under a number, or returns webhook.KindConflict if it is taken.
 	AddDataKey(ctx context.Context, number int, encrypted []byte) error
 }
 
-// KMSKeys is [Keys] whose data keys are encrypted under a KMS key (envelope encryption) and kept
-// in a store. The newest one seals; without any, the first use makes one. Each is decrypted once
-// in the life of the process, when it is first needed.
+// KMSKeys is [Keys] in a store, encrypted with a KMS key (envelope encryption). The newest one seals;
+// the first use creates one if there is none. A process decrypts each data key once, when it first
+// needs it.
 type KMSKeys struct {
 	client   kmsClient
 	store    DataKeyStore
@@ -41,12 +41,12 @@ type KMSKeys struct {
 	open    map[KeyID]Key
 }
 
-// NewKMSKeys makes KMSKeys on a KMS key, given by its id, ARN or alias.
+// NewKMSKeys returns the data keys in store under a KMS key, named by its ID, ARN or alias.
 func NewKMSKeys(client kmsClient, store DataKeyStore, kmsKeyID string) *KMSKeys {
 	return &KMSKeys{client: client, store: store, kmsKeyID: kmsKeyID, open: make(map[KeyID]Key)}
 }
 
-// Current gives the newest data key, and makes the first one where there is none.
+// Current returns the newest data key, and creates the first one if there is none.
 func (k *KMSKeys) Current(ctx context.Context) (Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -54,13 +54,11 @@ func (k *KMSKeys) Current(ctx context.Context) (Key, error) {
 		return key, nil
 	}
 	stored, err := k.store.DataKeys(ctx)
+	if err == nil && len(stored) == 0 {
+		stored, err = k.createFirst(ctx)
+	}
 	if err != nil {
 		return Key{}, err
-	}
-	if len(stored) == 0 {
-		if stored, err = k.makeFirst(ctx); err != nil {
-			return Key{}, err
-		}
 	}
 	key, err := k.decrypt(ctx, stored[len(stored)-1])
 	if err != nil {
@@ -70,7 +68,7 @@ func (k *KMSKeys) Current(ctx context.Context) (Key, error) {
 	return key, nil
 }
 
-// Key gives the data key of an id, or [ErrUnknownKey].
+// Key returns the data key with the given ID, or [ErrUnknownKey].
 func (k *KMSKeys) Key(ctx context.Context, id KeyID) (Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -89,30 +87,30 @@ func (k *KMSKeys) Key(ctx context.Context, id KeyID) (Key, error) {
 	return Key{}, fmt.Errorf("token key %s: %w", id, ErrUnknownKey)
 }
 
-// makeFirst makes data key number 0. When another process was faster, its key is the one.
-func (k *KMSKeys) makeFirst(ctx context.Context) ([][]byte, error) {
-	made, err := k.client.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
+// createFirst creates data key number 0. If another process was faster, that process's key counts.
+func (k *KMSKeys) createFirst(ctx context.Context) ([][]byte, error) {
+	generated, err := k.client.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{
 		KeyId: &k.kmsKeyID, KeySpec: types.DataKeySpecAes256, EncryptionContext: encryptionContext(),
 	})
 	if err != nil {
-		return nil, kmsError("making a data key", err)
+		return nil, kmsError("creating a data key", err)
 	}
-	key, err := NewKey(made.Plaintext)
+	key, err := NewKey(generated.Plaintext)
 	if err != nil {
 		return nil, err
 	}
-	encrypted := append(key.id[:], made.CiphertextBlob...)
-	switch err := k.store.AddDataKey(ctx, 0, encrypted); {
-	case webhook.KindOf(err) == webhook.KindConflict:
+	encrypted := append(key.id[:], generated.CiphertextBlob...)
+	err = k.store.AddDataKey(ctx, 0, encrypted)
+	if webhook.KindOf(err) == webhook.KindConflict {
 		return k.store.DataKeys(ctx)
-	case err != nil:
-		return nil, err
 	}
-	k.open[key.id] = key
-	return [][]byte{encrypted}, nil
+	if err == nil {
+		k.open[key.id] = key
+	}
+	return [][]byte{encrypted}, err
 }
 
-// decrypt opens a stored data key: the id, then what KMS encrypted.
+// decrypt decrypts a stored data key: the key's ID, followed by the ciphertext from KMS.
 func (k *KMSKeys) decrypt(ctx context.Context, encrypted []byte) (Key, error) {
 	if len(encrypted) <= keyIDSize {
 		return Key{}, errors.New("a stored data key is too short")
@@ -138,13 +136,13 @@ func (k *KMSKeys) decrypt(ctx context.Context, encrypted []byte) (Key, error) {
 	return key, nil
 }
 
-// encryptionContext is bound to every data key by KMS, and is what a key policy can ask for.
+// encryptionContext is what KMS binds to every data key. A key policy can require it.
 func encryptionContext() map[string]string {
 	return map[string]string{"purpose": "webhook-tokens"}
 }
 
-// kmsError tells what passes (throttling, KMS or the network away) from what stays (no permission,
-// no such key).
+// kmsError makes a temporary failure (throttling, KMS or the network down) unavailable. Others, such as
+// a missing permission or an unknown key, are internal.
 func kmsError(doing string, err error) error {
 	err = fmt.Errorf("%s with KMS: %w", doing, err)
 	api, ok := errors.AsType[smithy.APIError](err)

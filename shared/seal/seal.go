@@ -1,6 +1,6 @@
-// Package seal keeps webhook tokens encrypted where they are stored: AES-256-GCM, bound to the
-// company and the webhook they belong to, so that a sealed token copied to another place does not
-// open there. The key that sealed a token is named in the sealed form, so keys can be changed.
+// Package seal encrypts webhook tokens for storage with AES-256-GCM. A sealed token is bound to its
+// company and webhook: it does not open if it is copied to another webhook. It names the key that
+// sealed it, so that keys can be rotated.
 package seal
 
 import (
@@ -17,32 +17,33 @@ import (
 // KeySize is the length of a key in bytes: AES-256.
 const KeySize = 32
 
-// keyIDSize is the length of a key's id in bytes.
-const keyIDSize = 8
-
-// format is the first byte of the sealed form that this code writes:
+// The sealed form, with lengths in bytes. format is its first byte.
 //
-//	format (1 byte) | key id (8) | nonce (12) | ciphertext and tag (16)
-const format = 1
+//	format (1) | key ID (8) | nonce (12) | ciphertext and tag (16)
+const (
+	format    = 1
+	keyIDSize = 8
+	headSize  = 1 + keyIDSize
+	nonceSize = 12
+)
 
-// Key is a data key with its id.
+// Key is a data key with its ID.
 type Key struct {
-	id      KeyID
-	aead    cipher.AEAD
-	bodyKey []byte // of the HMAC in HashBody
+	id   KeyID
+	aead cipher.AEAD
 }
 
-// KeyID names a key without telling anything of it.
+// KeyID identifies a key without revealing anything about it.
 type KeyID [keyIDSize]byte
 
-// String gives the id in hexadecimal.
+// String returns the ID in hexadecimal.
 func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 
-// NewKey makes a Key of 32 secret bytes. Its id is derived from them, so that the same bytes have
-// the same id wherever they come from.
+// NewKey returns the Key for 32 secret bytes. Its ID is derived from them, so the same bytes always have
+// the same ID.
 func NewKey(secret []byte) (Key, error) {
 	if len(secret) != KeySize {
-		return Key{}, fmt.Errorf("a token key has %d bytes, not %d", KeySize, len(secret))
+		return Key{}, fmt.Errorf("a token key must be %d bytes, not %d", KeySize, len(secret))
 	}
 	block, err := aes.NewCipher(secret)
 	if err != nil {
@@ -52,38 +53,31 @@ func NewKey(secret []byte) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	id, bodyKey := derive("webhooks token key id\x00", secret), derive("webhooks body key\x00", secret)
-	return Key{id: KeyID(id[:keyIDSize]), aead: aead, bodyKey: bodyKey}, nil
+	id := sha256.Sum256(append([]byte("webhooks token key id\x00"), secret...))
+	return Key{id: KeyID(id[:keyIDSize]), aead: aead}, nil
 }
 
-// derive makes 32 bytes for one purpose of a secret that is as good as random; they tell nothing of
-// it, or of what is made for another purpose.
-func derive(purpose string, secret []byte) []byte {
-	sum := sha256.Sum256(append([]byte(purpose), secret...))
-	return sum[:]
-}
-
-// ID names the key.
+// ID returns the key's ID.
 func (k Key) ID() KeyID { return k.id }
 
-// Keys is where a Sealer gets its keys. It may be used from many goroutines.
+// Keys is the source of a Sealer's keys. It is safe for concurrent use by multiple goroutines.
 type Keys interface {
-	// Current gives the key that seals.
+	// Current returns the key to seal with.
 	Current(ctx context.Context) (Key, error)
-	// Key gives the key of an id, or [ErrUnknownKey].
+	// Key returns the key with the given ID, or [ErrUnknownKey].
 	Key(ctx context.Context, id KeyID) (Key, error)
 }
 
-// What can be wrong with a sealed token.
+// Errors that [Sealer.Open] wraps.
 var (
-	ErrUnknownKey = errors.New("it was sealed with a key that is not here")
-	ErrNotSealed  = errors.New("it is no sealed token of this company and webhook")
+	ErrUnknownKey = errors.New("it was sealed with a key that is not available")
+	ErrNotSealed  = errors.New("it is not a sealed token of this company and webhook")
 )
 
 // Sealer seals and opens webhook tokens.
 type Sealer struct {
 	Keys   Keys
-	Random io.Reader // of nonces; crypto/rand.Reader
+	Random io.Reader // source of nonces: crypto/rand.Reader
 }
 
 // Seal encrypts the token of a company's webhook with the current key.
@@ -92,31 +86,25 @@ func (s Sealer) Seal(ctx context.Context, company, webhookID, token string) ([]b
 	if err != nil {
 		return nil, fmt.Errorf("sealing a token: %w", err)
 	}
-	head := append([]byte{format}, key.id[:]...)
-	nonce := make([]byte, key.aead.NonceSize())
+	sealed := append(append([]byte{format}, key.id[:]...), make([]byte, nonceSize)...)
+	head, nonce := sealed[:headSize], sealed[headSize:]
 	if _, err := io.ReadFull(s.Random, nonce); err != nil {
 		return nil, fmt.Errorf("sealing a token: %w", err)
 	}
-	sealed := append(head[:len(head):len(head)], nonce...)
 	return key.aead.Seal(sealed, nonce, []byte(token), binding(head, company, webhookID)), nil
 }
 
-// Open decrypts what Seal made for the same company and webhook. [ErrUnknownKey] and
-// [ErrNotSealed] say why it cannot.
+// Open decrypts what Seal returned for the same company and webhook. Its error wraps [ErrUnknownKey],
+// [ErrNotSealed] or an error of the keys.
 func (s Sealer) Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error) {
-	const headSize = 1 + keyIDSize
-	if len(sealed) < headSize || sealed[0] != format {
+	if len(sealed) < headSize+nonceSize || sealed[0] != format {
 		return "", fmt.Errorf("opening a token: %w", ErrNotSealed)
 	}
-	head, rest := sealed[:headSize], sealed[headSize:]
+	head, nonce, ciphertext := sealed[:headSize], sealed[headSize:headSize+nonceSize], sealed[headSize+nonceSize:]
 	key, err := s.Keys.Key(ctx, KeyID(head[1:]))
 	if err != nil {
 		return "", fmt.Errorf("opening a token: %w", err)
 	}
-	if len(rest) < key.aead.NonceSize() {
-		return "", fmt.Errorf("opening a token: %w", ErrNotSealed)
-	}
-	nonce, ciphertext := rest[:key.aead.NonceSize()], rest[key.aead.NonceSize():]
 	token, err := key.aead.Open(nil, nonce, ciphertext, binding(head, company, webhookID))
 	if err != nil {
 		return "", fmt.Errorf("opening a token: %w", ErrNotSealed)
@@ -124,8 +112,8 @@ func (s Sealer) Open(ctx context.Context, company, webhookID string, sealed []by
 	return string(token), nil
 }
 
-// binding is the additional data: where the token belongs, and the head of the sealed form. NUL
-// cannot be in a company's or a webhook's id, so no two places have the same.
+// binding returns the additional data for AES-GCM: the head of the sealed form, the company and the
+// webhook. Neither ID can contain NUL, so no two webhooks have the same.
 func binding(head []byte, company, webhookID string) []byte {
 	return append(append([]byte{}, head...), company+"\x00"+webhookID...)
 }

@@ -2,8 +2,7 @@ package seal
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -11,11 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-
-	"crypto/rand"
-
-	"webhooks/shared/webhook"
 )
 
 const (
@@ -33,17 +29,30 @@ func testKey(t *testing.T, fill byte) Key {
 	return key
 }
 
-func TestSealedTokenOpensOnlyWhereItBelongs(t *testing.T) {
-	ctx := context.Background()
-	old, current := testKey(t, 1), testKey(t, 2)
-	sealedWith := func(k Key) []byte {
-		sealed, err := Sealer{Keys: KeyRing{k}, Random: rand.Reader}.Seal(ctx, company, id, token)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sealed
+// sealWith seals the token with the current key of keys.
+func sealWith(t *testing.T, keys Keys) []byte {
+	t.Helper()
+	sealed, err := Sealer{Keys: keys, Random: rand.Reader}.Seal(t.Context(), company, id, token)
+	if err != nil {
+		t.Fatal(err)
 	}
-	sealed := sealedWith(current)
+	return sealed
+}
+
+// wantOpen checks that keys open the sealed token.
+func wantOpen(t *testing.T, keys Keys, sealed []byte) {
+	t.Helper()
+	if got, err := (Sealer{Keys: keys}).Open(t.Context(), company, id, sealed); err != nil || got != token {
+		t.Errorf("opened %q, error %v", got, err)
+	}
+}
+
+func TestSealedTokenOpensOnlyWhereItBelongs(t *testing.T) {
+	old, current := testKey(t, 1), testKey(t, 2)
+	sealed := sealWith(t, KeyRing{current})
+	if bytes.Equal(sealed, sealWith(t, KeyRing{current})) || bytes.Contains(sealed, []byte("whsec_")) {
+		t.Error("the nonce is not random, or the token is in clear")
+	}
 	flipped := func(at int) []byte {
 		changed := bytes.Clone(sealed)
 		changed[at] ^= 1
@@ -55,40 +64,37 @@ func TestSealedTokenOpensOnlyWhereItBelongs(t *testing.T) {
 		sealed      []byte
 		want        error
 	}{
-		{"as it was sealed", company, id, sealed, nil},
-		{"sealed with the key before", company, id, sealedWith(old), nil},
+		{"unchanged", company, id, sealed, nil},
+		{"sealed with the previous key", company, id, sealWith(t, KeyRing{old}), nil},
 		{"another company", "acme2", id, sealed, ErrNotSealed},
 		{"another webhook", company, id[:len(id)-1] + "5", sealed, ErrNotSealed},
-		{"company and id joined differently", company + id[:1], id[1:], sealed, ErrNotSealed},
-		{"a key that is not here", company, id, sealedWith(testKey(t, 3)), ErrUnknownKey},
+		{"company and ID joined differently", company + id[:1], id[1:], sealed, ErrNotSealed},
+		{"an unavailable key", company, id, sealWith(t, KeyRing{testKey(t, 3)}), ErrUnknownKey},
 		{"another format", company, id, flipped(0), ErrNotSealed},
-		{"the key id changed", company, id, flipped(1), ErrUnknownKey},
-		{"the nonce changed", company, id, flipped(9), ErrNotSealed},
-		{"the ciphertext changed", company, id, flipped(25), ErrNotSealed},
-		{"the tag changed", company, id, flipped(len(sealed) - 1), ErrNotSealed},
+		{"key ID changed", company, id, flipped(1), ErrUnknownKey},
+		{"nonce changed", company, id, flipped(9), ErrNotSealed},
+		{"ciphertext changed", company, id, flipped(25), ErrNotSealed},
+		{"tag changed", company, id, flipped(len(sealed) - 1), ErrNotSealed},
 		{"cut in the head", company, id, sealed[:5], ErrNotSealed},
 		{"cut in the nonce", company, id, sealed[:12], ErrNotSealed},
 		{"cut in the ciphertext", company, id, sealed[:30], ErrNotSealed},
 		{"empty", company, id, nil, ErrNotSealed},
 	}
-	sealer := Sealer{Keys: KeyRing{current, old}, Random: rand.Reader}
+	sealer := Sealer{Keys: KeyRing{current, old}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := sealer.Open(ctx, test.company, test.id, test.sealed)
-			if !errors.Is(err, test.want) {
-				t.Fatalf("error %v, want %v", err, test.want)
-			}
-			if test.want == nil && got != token {
-				t.Errorf("got %q, want the token", got)
+			got, err := sealer.Open(t.Context(), test.company, test.id, test.sealed)
+			if !errors.Is(err, test.want) || test.want == nil && got != token {
+				t.Errorf("got %q, error %v, want %v", got, err, test.want)
 			}
 		})
 	}
 }
 
-// The vector holds the sealed form still: data sealed by an earlier version must open for ever.
+// Data that an earlier version sealed must always open: this vector fixes the sealed form.
 func TestSealVector(t *testing.T) {
 	sealer := Sealer{Keys: KeyRing{testKey(t, 7)}, Random: bytes.NewReader(bytes.Repeat([]byte{9}, 12))}
-	sealed, err := sealer.Seal(context.Background(), company, id, "whsec_secret")
+	sealed, err := sealer.Seal(t.Context(), company, id, "whsec_secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,79 +104,52 @@ func TestSealVector(t *testing.T) {
 	}
 }
 
-func TestSealTwiceDiffers(t *testing.T) {
-	sealer := Sealer{Keys: KeyRing{testKey(t, 7)}, Random: rand.Reader}
-	first, err1 := sealer.Seal(context.Background(), company, id, token)
-	second, err2 := sealer.Seal(context.Background(), company, id, token)
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Equal(first, second) {
-		t.Error("the same token was sealed to the same bytes twice: the nonce is not random")
-	}
-	if bytes.Contains(first, []byte("whsec_")) {
-		t.Error("the token stands in the sealed form")
-	}
-}
-
 func TestSealFailsWithoutKeyOrRandomness(t *testing.T) {
-	ctx := context.Background()
-	if _, err := (Sealer{Random: rand.Reader, Keys: KeyRing{}}).Seal(ctx, company, id, token); err == nil {
-		t.Error("sealed without a key")
+	for name, sealer := range map[string]Sealer{
+		"no key":   {Keys: KeyRing{}, Random: rand.Reader},
+		"no nonce": {Keys: KeyRing{testKey(t, 1)}, Random: strings.NewReader("short")},
+	} {
+		if _, err := sealer.Seal(t.Context(), company, id, token); err == nil {
+			t.Errorf("%s: sealed", name)
+		}
 	}
-	dry := Sealer{Keys: KeyRing{testKey(t, 1)}, Random: strings.NewReader("short")}
-	if _, err := dry.Seal(ctx, company, id, token); err == nil {
-		t.Error("sealed without a nonce")
-	}
-	if _, err := NewKey(make([]byte, KeySize-1)); err == nil {
-		t.Error("a key of 31 bytes was taken")
-	}
-}
-
-func TestKeyFileIsMadeOnceAndPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token.key")
-	made, created, err := LoadOrCreateKeyFile(path, rand.Reader)
-	if err != nil || !created || len(made) != 1 {
-		t.Fatalf("first call: %d keys, created %v, error %v", len(made), created, err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := info.Mode().Perm(); got != 0o600 {
-		t.Errorf("mode %o, want 600", got)
-	}
-	loaded, created, err := LoadOrCreateKeyFile(path, rand.Reader)
-	if err != nil || created || len(loaded) != 1 || loaded[0].ID() != made[0].ID() {
-		t.Errorf("second call: %v, created %v, error %v; want the key of the first", loaded, created, err)
-	}
-	rest, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".token-key-*"))
-	if err != nil || len(rest) != 0 {
-		t.Errorf("left behind: %v (error %v)", rest, err)
+	if _, err := NewKey(make([]byte, KeySize-1)); err == nil || (Sealer{Keys: KeyRing{}}).Check(t.Context()) == nil {
+		t.Error("a key of 31 bytes, or none, was accepted")
 	}
 }
 
-func TestKeyFileRace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token.key")
-	ids := make([]KeyID, 20)
-	errs := make([]error, len(ids))
+// Of several processes that create the file at the same time, one does. It is private and complete.
+func TestKeyFileIsCreatedOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "token.key")
+	var ids sync.Map
+	var creators atomic.Int32
 	var all sync.WaitGroup
-	for i := range ids {
+	for range 20 {
 		all.Go(func() {
-			keys, _, err := LoadOrCreateKeyFile(path, rand.Reader)
-			if errs[i] = err; err == nil {
-				ids[i] = keys[0].ID()
+			keys, created, err := LoadOrCreateKeyFile(path, rand.Reader)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if created {
+				creators.Add(1)
+			}
+			if first, _ := ids.LoadOrStore("first", keys[0].ID()); first != keys[0].ID() {
+				t.Errorf("two processes got different keys: %s and %s", keys[0].ID(), first)
 			}
 		})
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 || creators.Load() != 1 {
+		t.Errorf("%d processes created the file, %v, error %v; want 1 and mode 600", creators.Load(), info, err)
 	}
-	for _, got := range ids {
-		if got != ids[0] {
-			t.Fatalf("two processes got different keys: %s and %s", got, ids[0])
-		}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("the directory has %v (%v), want only the file", files, err)
+	}
+	if _, created, err := LoadOrCreateKeyFile(filepath.Join(dir, "none", "token.key"), rand.Reader); err == nil || created {
+		t.Errorf("in a directory that does not exist: created %v, error %v", created, err)
 	}
 }
 
@@ -178,18 +157,19 @@ func TestKeyFileContents(t *testing.T) {
 	line := func(fill byte, n int) string {
 		return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, n)) + "\n"
 	}
+	const restore = ": restore the file from its backup, or specify another"
 	tests := []struct {
 		name, text string
 		mode       os.FileMode
-		want       []Key
+		want       []byte // what each key is filled with
 		err        string
 	}{
-		{"two keys", "# comment\n\n" + line(1, 32) + line(2, 32), 0o600, []Key{testKey(t, 1), testKey(t, 2)}, ""},
-		{"read-only", line(1, 32), 0o400, []Key{testKey(t, 1)}, ""},
-		{"readable by the group", line(1, 32), 0o640, nil, "may be read by others: run chmod 600 on it"},
-		{"no key", "# nothing\n", 0o600, nil, "there is no key in it: put the file back from its backup, or give another"},
-		{"no base64", line(1, 32) + "hello!\n", 0o600, nil, "line 2 is not the base64 of 32 bytes: put the file back from its backup, or give another"},
-		{"too short", line(1, 31), 0o600, nil, "line 1 is not the base64 of 32 bytes: put the file back from its backup, or give another"},
+		{"two keys", "# comment\n\n" + line(1, 32) + line(2, 32), 0o600, []byte{1, 2}, ""},
+		{"read-only", line(1, 32), 0o400, []byte{1}, ""},
+		{"readable by the group", line(1, 32), 0o640, nil, "can be read by others: run chmod 600 on it"},
+		{"no key", "# nothing\n", 0o600, nil, "contains no key" + restore},
+		{"not base64", line(1, 32) + "hello!\n", 0o600, nil, "line 2 is not the base64 of 32 bytes" + restore},
+		{"too short", line(1, 31), 0o600, nil, "line 1 is not the base64 of 32 bytes" + restore},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -198,77 +178,14 @@ func TestKeyFileContents(t *testing.T) {
 				t.Fatal(err)
 			}
 			keys, created, err := LoadOrCreateKeyFile(path, rand.Reader)
-			if created {
-				t.Error("an existing file was made again")
+			if created || !strings.HasSuffix(errorText(err), test.err) || (err == nil) != (test.err == "") || len(keys) != len(test.want) {
+				t.Fatalf("%d keys, created %v, error %v; want %d keys, error %q", len(keys), created, err, len(test.want), test.err)
 			}
-			if test.err != "" {
-				if err == nil || !strings.HasSuffix(err.Error(), test.err) {
-					t.Fatalf("error %v, want %q", err, test.err)
-				}
-				return
-			}
-			if err != nil || len(keys) != len(test.want) {
-				t.Fatalf("%d keys, error %v; want %d", len(keys), err, len(test.want))
-			}
-			for i := range keys {
-				if keys[i].ID() != test.want[i].ID() {
-					t.Errorf("key %d is %s, want %s", i, keys[i].ID(), test.want[i].ID())
+			for i, fill := range test.want {
+				if want := testKey(t, fill).ID(); keys[i].ID() != want {
+					t.Errorf("key %d is %s, want %s", i, keys[i].ID(), want)
 				}
 			}
 		})
-	}
-}
-
-func TestKeyFileInMissingFolder(t *testing.T) {
-	_, created, err := LoadOrCreateKeyFile(filepath.Join(t.TempDir(), "none", "token.key"), rand.Reader)
-	if err == nil || created {
-		t.Errorf("created %v, error %v; want a failure", created, err)
-	}
-}
-
-func TestBodyHashHoldsForTheSameRequestAlone(t *testing.T) {
-	ctx := context.Background()
-	old, current := testKey(t, 1), testKey(t, 2)
-	key, body := webhook.NewIdempotencyKey("create", "k"), []byte(`{"webhook":{}}`)
-	hashUnder := func(k Key) [32]byte {
-		hash, err := Sealer{Keys: KeyRing{k}}.HashBody(ctx, company, id, key, body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return hash
-	}
-	hash := hashUnder(current)
-	tampered := hash
-	tampered[31] ^= 1
-	other := webhook.NewIdempotencyKey("create", "K")
-	tests := []struct {
-		name        string
-		hash        [32]byte
-		company, id string
-		key         webhook.IdempotencyKey
-		body        string
-		want        bool
-		err         error
-	}{
-		{"the same", hash, company, id, key, string(body), true, nil},
-		{"made under the key before", hashUnder(old), company, id, key, string(body), true, nil},
-		{"another company", hash, "acme2", id, key, string(body), false, nil},
-		{"another webhook", hash, company, id[:len(id)-1] + "5", key, string(body), false, nil},
-		{"another idempotency key", hash, company, id, other, string(body), false, nil},
-		{"another body", hash, company, id, key, string(body) + " ", false, nil},
-		{"a changed hash", tampered, company, id, key, string(body), false, nil},
-		{"a plain SHA-256, as anybody can make it", sha256.Sum256(body), company, id, key, string(body), false, ErrUnknownKey},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			sealer := Sealer{Keys: KeyRing{current, old}}
-			got, err := sealer.IsBody(ctx, test.hash, test.company, test.id, test.key, []byte(test.body))
-			if got != test.want || !errors.Is(err, test.err) {
-				t.Errorf("got %v, error %v; want %v, %v", got, err, test.want, test.err)
-			}
-		})
-	}
-	if _, err := (Sealer{Keys: KeyRing{}}).HashBody(ctx, company, id, key, body); err == nil {
-		t.Error("hashed without a key")
 	}
 }

@@ -1,9 +1,9 @@
 package webhook
 
-// MaxCompanyLength is the longest company id, in characters.
+// MaxCompanyLength is the maximum length of a company ID, in characters.
 const MaxCompanyLength = 64
 
-// ValidCompany reports whether id is a company id: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
+// ValidCompany reports whether id is a valid company ID: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
 func ValidCompany(id string) bool {
 	if id == "" || len(id) > MaxCompanyLength {
 		return false

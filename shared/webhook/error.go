@@ -6,36 +6,34 @@ import (
 	"time"
 )
 
-// Kind says what went wrong in words that every host can map to its own (HTTP: one status each).
+// Kind classifies errors. Every host maps it to its own terms; over HTTP, each kind is one status.
 type Kind int
 
-// The kinds of errors. The zero value is internal: whatever nobody classified is our own fault.
+// The kinds of errors. The zero value is internal: an unclassified error is our own fault.
 const (
 	KindInternal        Kind = iota
-	KindInvalid              // the request is malformed or breaks a limit
+	KindInvalid              // the request is malformed or exceeds a limit
 	KindUnauthenticated      // no valid API key
 	KindForbidden            // the key lacks the permission
-	KindNotFound             // no such thing in this company
-	KindConflict             // it contradicts what is stored
-	KindTooLarge             // the body is over the limit
+	KindNotFound             // does not exist in this company
+	KindConflict             // conflicts with what is stored
+	KindTooLarge             // the body exceeds the limit
 	KindUnprocessable        // well-formed, but not acceptable
-	KindUnavailable          // a dependency is overloaded or away; worth a retry
+	KindUnavailable          // a dependency is overloaded or unavailable; worth a retry
 )
 
-// Error is the one error type of the service: a kind, a message for the client, and for the log
-// what caused it.
+// Error is the error type of the whole service: a kind, a message for the client, and a cause for the log.
 type Error struct {
 	Kind Kind
-	// Message is for the client, who must be able to act on it. It holds no secret and no detail
-	// of ours.
+	// Message is for the client, who must be able to act on it. It contains no secrets and no internal details.
 	Message string
-	// RetryAfter is how long a client should wait before it tries again; zero says nothing.
+	// RetryAfter is how long a client should wait before a retry; zero means unspecified.
 	RetryAfter time.Duration
-	// Cause is for the log alone; it may be nil.
+	// Cause is only for the log; it may be nil.
 	Cause error
 }
 
-// Error gives the message and the cause, for logs.
+// Error returns the message and the cause, for logs.
 func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
@@ -43,15 +41,15 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Cause.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Errorf makes an Error of a kind without a cause; the formatted text is the client's message.
+// Errorf returns an Error without a cause. The formatted text is the client's message.
 func Errorf(kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
-// Unavailable wraps the failure of a dependency that is likely to pass.
+// Unavailable wraps the failure of a dependency that is likely to be temporary.
 func Unavailable(cause error) *Error {
 	return &Error{
 		Kind:       KindUnavailable,
@@ -61,7 +59,7 @@ func Unavailable(cause error) *Error {
 	}
 }
 
-// KindOf gives the kind of the first [Error] in err's chain; without one it is [KindInternal].
+// KindOf returns the kind of the first [Error] in err's chain, or [KindInternal] if there is none.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -69,21 +67,21 @@ func KindOf(err error) Kind {
 	return KindInternal
 }
 
-// ErrNotFound is what stores answer for a webhook, type or key that does not exist in the company.
-// Endpoints put their own message in its place.
+// ErrNotFound is returned by stores for a webhook, type or key that does not exist in the company. Endpoints replace its
+// message with their own.
 var ErrNotFound = &Error{Kind: KindNotFound, Message: "Not found."}
 
-// QuotaReached is the refusal of a webhook beyond the company's quota.
+// QuotaReached returns the error for creating a webhook beyond the company's quota.
 func QuotaReached(quota int) *Error {
-	return Errorf(KindConflict, "The company has reached its quota of %d webhooks.", quota)
+	return Errorf(KindConflict, "The company already has the maximum of %d webhooks. Delete one first.", quota)
 }
 
-// WebhookExists is the refusal to import a webhook over one of the same id.
+// WebhookExists returns the error for importing a webhook whose ID already exists.
 func WebhookExists(id string) *Error {
-	return Errorf(KindConflict, "The company has a webhook %s already.", id)
+	return Errorf(KindConflict, "Webhook %s already exists in this company.", id)
 }
 
-// TypeExists is the refusal to import an event type over one of the same name.
+// TypeExists returns the error for importing an event type whose name already exists.
 func TypeExists(name string) *Error {
-	return Errorf(KindConflict, "There is an event type %s already.", name)
+	return Errorf(KindConflict, "Event type %s already exists.", name)
 }

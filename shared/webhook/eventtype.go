@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// EventType is a kind of event that webhooks subscribe to, such as RecurringPayments.charge.paid.
+// EventType is a type of event that webhooks can subscribe to, for example RecurringPayments.charge.paid.
 type EventType struct {
-	// Name is what webhooks and events name it by, see [ValidEventTypeName].
+	// Name identifies the type in webhooks and events; see [ValidEventTypeName].
 	Name string
-	// Company is the only company that may use the type, or empty for a platform-wide one.
+	// Company is the only company that can use the type. It is empty for a platform-wide type.
 	Company string
-	// Description is free text for people, of at most [MaxDescriptionLength] code points.
+	// Description is free text of at most [MaxDescriptionLength] code points.
 	Description string
-	// AddedAt is when it was added, UTC; types are listed in this order.
+	// AddedAt is when the type was added, in UTC. Types are listed in this order.
 	AddedAt time.Time
-	// Hidden types were removed: no webhook can newly subscribe to one and no list shows it, but
-	// webhooks that have it keep it. Adding the type again shows it again, as the newest.
+	// Hidden types have been removed: webhooks can no longer subscribe to them and lists do not show them, but webhooks
+	// that are subscribed stay subscribed. Adding the type again makes it visible again, as the newest.
 	Hidden bool
 }
 
-// ValidEventTypeName reports whether name can name an event type: 1 to 128 ASCII letters, digits
-// and ". _ - : /", the first one a letter or a digit.
+// ValidEventTypeName reports whether name is a valid name of an event type: 1 to 128 ASCII letters, digits and ". _ - : /",
+// beginning with a letter or a digit.
 func ValidEventTypeName(name string) bool {
 	if name == "" || len(name) > MaxEventLength || !isAlphanumeric(name[0]) {
 		return false
@@ -36,9 +36,9 @@ func ValidEventTypeName(name string) bool {
 	return true
 }
 
-// AvailableTypes puts the types that a company may subscribe to in the order of the contract: the
-// platform-wide ones, then those of the company alone, each by the time they were added (then by
-// name). Hidden ones are left out, and a name that is in both stands where the platform has it.
+// AvailableTypes returns the types that a company can subscribe to in the order of the contract: the platform-wide ones and
+// then the company's own, each by the time they were added and then by name. It omits hidden types. A name that exists on
+// both levels appears in the platform's position.
 func AvailableTypes(platform, company []EventType) []EventType {
 	available := make([]EventType, 0, len(platform)+len(company))
 	seen := make(map[string]bool, cap(available))
@@ -53,7 +53,7 @@ func AvailableTypes(platform, company []EventType) []EventType {
 	return available
 }
 
-// TypesByAge gives types in the order of the time they were added, then by name.
+// TypesByAge returns types ordered by the time they were added, then by name.
 func TypesByAge(types []EventType) []EventType {
 	return slices.SortedFunc(slices.Values(types), func(a, b EventType) int {
 		return cmp.Or(a.AddedAt.Compare(b.AddedAt), strings.Compare(a.Name, b.Name))

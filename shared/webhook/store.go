@@ -6,92 +6,86 @@ import (
 	"time"
 )
 
-// Store is the whole contract of storage, which the suite in webhooktest holds every
-// implementation to. Those who need storage declare the few methods they call themselves.
+// Store is the contract of storage. The conformance suite in webhooktest checks it for every implementation. Consumers
+// declare interfaces of their own with the few methods they call.
 //
-// Of every method:
-//   - It stays inside the company it is given. What another company has is not found, at the same
-//     cost as what does not exist.
-//   - It reads what was last written, by whichever process: after a method returned without error,
-//     every later call sees its effect.
-//   - A write happens as a whole or not at all, and is durable before the method returns nil.
-//   - Errors are of type [*Error]: [ErrNotFound] where said below; [KindUnavailable] when the
-//     database throttles, conflicts, is away or ctx ends, in which case a write may or may not have
-//     happened; anything else is internal.
-//   - It keeps no reference to slices it is given, and the caller owns what it returns.
-//   - It may be called from many goroutines.
+// Every method:
+//   - only accesses the given company. Another company's data is not found, at the same cost as data that does not exist.
+//   - reads the latest data, whichever process wrote it: after a method has returned without error, every later call sees
+//     its effect.
+//   - writes everything or nothing, and durably, before it returns nil.
+//   - returns errors of type [*Error]: [ErrNotFound] where documented; [KindUnavailable] if the database throttles,
+//     reports a conflict or is unavailable, or ctx ends, in which case a write may or may not have happened; and otherwise
+//     internal errors.
+//   - keeps no reference to slices it is passed, and the caller owns what it returns.
+//   - is safe for concurrent use by multiple goroutines.
 type Store interface {
-	// ListWebhooks gives one page of a company's webhooks, oldest first (ascending by id), and how
-	// many there are in all. Count and page are two reads: under concurrent writes they may differ
-	// by what was written between them. A page past the end is empty.
+	// ListWebhooks returns one page of a company's webhooks, oldest first (ascending by ID), and the total count. Count and
+	// page are two reads: they may differ by what is written between them. A page past the end is empty.
 	ListWebhooks(ctx context.Context, company string, page Page) (List, error)
 
-	// Webhook gives one webhook, or [ErrNotFound]; id may be any string.
+	// Webhook returns one webhook, or [ErrNotFound]. id may be any string.
 	Webhook(ctx context.Context, company, id string) (Webhook, error)
 
-	// PrepareCreation reads all that decides whether a webhook can be made, in one round trip where
-	// the database allows. It changes nothing. The parts are single reads: a creation that ends at
-	// this moment may be in one and not yet in another, but is in all of the next call's.
+	// PrepareCreation reads everything that decides whether a webhook can be created, in one round trip if the database
+	// supports it. It changes nothing. The result is not a snapshot: a creation that completes at this moment may be
+	// visible in only some parts of it, but it is visible in all parts of the next call's result.
 	PrepareCreation(ctx context.Context, q CreationQuery) (CreationState, error)
 
-	// CreateWebhook stores a webhook, its edges, the company's count and the idempotency record in
-	// one step. When the record's key is already live, nothing is stored and the earlier creation
-	// is returned, whatever the quota; otherwise it is nil. At the quota nothing is stored and the
-	// error is [QuotaReached].
+	// CreateWebhook stores a webhook, its edges, the company's count and the idempotency record atomically. If the record's
+	// key is already live, it stores nothing and returns the earlier creation, whatever the quota; otherwise it returns
+	// nil. If the quota is reached, it stores nothing and returns [QuotaReached].
 	CreateWebhook(ctx context.Context, c Creation) (*EarlierCreation, error)
 
-	// DeleteWebhook removes a webhook with all that belongs to it, or answers [ErrNotFound]; id may
-	// be any string. Of many concurrent deletions exactly one succeeds.
+	// DeleteWebhook deletes a webhook and everything that belongs to it, or returns [ErrNotFound]. id may be any string. Of
+	// several concurrent deletions, exactly one succeeds.
 	DeleteWebhook(ctx context.Context, company, id string) error
 
-	// EventTypes gives what [AvailableTypes] makes of the platform's and the company's types; for
-	// the empty company, the platform's alone.
+	// EventTypes returns the [AvailableTypes] of the platform and the company, or only the platform's if company is empty.
 	EventTypes(ctx context.Context, company string) ([]EventType, error)
 
-	// AddEventType adds a type, or shows a hidden one again as the newest. The description and time
-	// given replace those of a hidden one. A type that is already visible is left as it is, but for
-	// its description where a new one is given.
+	// AddEventType adds a type, or makes a hidden one visible again, as the newest, with the new description and time. If the
+	// type is already visible, only its description changes, and only if the new one is not empty.
 	AddEventType(ctx context.Context, t EventType) error
 
-	// RemoveEventType hides a type of the company (of the platform, when company is empty), or
-	// answers [ErrNotFound] when there is no visible one of that name.
+	// RemoveEventType hides a type of the company, or of the platform if company is empty. It returns [ErrNotFound] if there
+	// is no visible type of that name.
 	RemoveEventType(ctx context.Context, company, name string) error
 
-	// WebhooksAfter gives up to limit (1 to 100) of a company's webhooks, ascending by id: those that
-	// come after an id that was read, or the first for an empty one. What is read so, step by step,
-	// lacks nothing that was there all the time, whatever is made or deleted meanwhile.
+	// WebhooksAfter returns up to limit (1 to 100) of a company's webhooks, ascending by ID: those after an ID returned
+	// before, or the first ones if after is empty. Successive calls return every webhook that exists throughout, whatever
+	// is created or deleted in between.
 	WebhooksAfter(ctx context.Context, company, after string, limit int) ([]Webhook, error)
 
-	// ImportWebhook stores a webhook of another store as it is, with its edges and its place in the
-	// company's count, whatever the quota. When the company has one of that id, nothing is changed
-	// and the error is of [KindConflict].
+	// ImportWebhook stores a webhook from another store unchanged, with its edges, and increments the company's count,
+	// whatever the quota. If the ID already exists in the company, it changes nothing and returns [KindConflict].
 	ImportWebhook(ctx context.Context, w Webhook) error
 
-	// AllEventTypes gives the types of one level, a company's own or for the empty company the
-	// platform's, hidden ones too, by the time they were added, then by name.
+	// AllEventTypes returns a company's own types, or the platform's if company is empty, including hidden ones, ordered by
+	// the time they were added, then by name.
 	AllEventTypes(ctx context.Context, company string) ([]EventType, error)
 
-	// ImportEventType stores a type of another store as it is, hidden or not. When its level has one
-	// of that name, hidden or not, nothing is changed and the error is of [KindConflict].
+	// ImportEventType stores a type from another store unchanged, hidden or not. If the company, or the platform, already
+	// has a type of that name, hidden or not, it changes nothing and returns [KindConflict].
 	ImportEventType(ctx context.Context, t EventType) error
 
-	// Ping checks with one cheap read that the database answers and holds our tables.
+	// Ping checks with one cheap read that the database responds and has the tables.
 	Ping(ctx context.Context) error
 }
 
-// Page names a part of a list.
+// Page identifies one page of a list.
 type Page struct {
-	Size   int // elements a page, 1 to 100
+	Size   int // elements per page, 1 to 100
 	Number int // 1 to 2147483647
 }
 
-// Offset is how many elements come before the page.
+// Offset returns the number of elements before the page.
 func (p Page) Offset() int64 { return int64(p.Number-1) * int64(p.Size) }
 
-// Last is the number of the last page of a list with count elements, at least 1.
+// Last returns the number of the last page of a list with count elements, at least 1.
 func (p Page) Last(count int) int { return max(1, (count+p.Size-1)/p.Size) }
 
-// List is one page and the count of everything.
+// List is one page and the total count.
 type List struct {
 	Count    int
 	Webhooks []Webhook
@@ -100,24 +94,23 @@ type List struct {
 // IdempotencyTTL is how long a successful creation is remembered under its idempotency key.
 const IdempotencyTTL = 24 * time.Hour
 
-// IdempotencyKey names a request that a client may send more than once: the SHA-256 of the
-// operation and the client's key. It is scoped to a company wherever it is used.
+// IdempotencyKey identifies a request that a client may repeat: the SHA-256 of the operation and the client's key. It is
+// scoped to a company wherever it is used.
 type IdempotencyKey [sha256.Size]byte
 
-// NewIdempotencyKey makes the key of an operation (a name of ours, without NUL) and the client's key.
+// NewIdempotencyKey returns the key for an operation, whose name must not contain NUL, and the client's key.
 func NewIdempotencyKey(operation, clientKey string) IdempotencyKey {
 	return sha256.Sum256([]byte(operation + "\x00" + clientKey))
 }
 
-// CreationQuery asks what a creation depends on.
+// CreationQuery is the input of [Store.PrepareCreation].
 type CreationQuery struct {
 	Company string
-	// Events are the types to subscribe to, without duplicates, at most [MaxEvents]. Any string may
-	// be among them.
+	// Events are the types to subscribe to, without duplicates, at most [MaxEvents]. They may be any strings.
 	Events []string
-	// Key is nil when the client sent none.
+	// Key is nil if the client sent none.
 	Key *IdempotencyKey
-	// Now tells which idempotency records have expired.
+	// Now decides which idempotency records have expired.
 	Now time.Time
 }
 
@@ -125,26 +118,26 @@ type CreationQuery struct {
 type CreationState struct {
 	// Earlier is the creation made under the same idempotency key, if it is live.
 	Earlier *EarlierCreation
-	// Unavailable are those of the events that the company cannot subscribe to.
+	// Unavailable are the events that the company cannot subscribe to.
 	Unavailable []string
-	// Count is how many webhooks the company has.
+	// Count is the number of webhooks of the company.
 	Count int
 }
 
-// Creation is a webhook to be stored.
+// Creation is a webhook to store.
 type Creation struct {
-	// Webhook has every field set; its CreatedAt is the present for the idempotency record.
+	// Webhook has every field set. Its CreatedAt is the current time for the idempotency record.
 	Webhook Webhook
-	// Quota is how many webhooks the company may have, this one included.
+	// Quota is the maximum number of webhooks of the company, including this one.
 	Quota int
-	// Idempotency is nil when the client sent no key.
+	// Idempotency is nil if the client sent no key.
 	Idempotency *IdempotencyRecord
 }
 
 // IdempotencyRecord remembers a successful creation for [IdempotencyTTL].
 type IdempotencyRecord struct {
 	Key IdempotencyKey
-	// BodyHash tells whether a later request's body is the same; seal.Sealer makes and compares it.
+	// BodyHash is the SHA-256 of the request body, which a repetition must have, too.
 	BodyHash [sha256.Size]byte
 }
 

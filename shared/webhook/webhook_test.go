@@ -17,14 +17,14 @@ func TestValidID(t *testing.T) {
 		name, id string
 		want     bool
 	}{
-		{"made here", NewID(ulid), true},
+		{"new", NewID(ulid), true},
 		{"lower case", "wh_" + strings.ToLower(ulid), false},
 		{"no prefix", ulid, false},
 		{"another prefix", "key_" + ulid, false},
-		{"the reference's example", "wh_001", false},
+		{"example of the reference", "wh_001", false},
 		{"too long", NewID(ulid) + "0", false},
-		{"a letter that Crockford leaves out", NewID("U" + ulid[1:]), false},
-		{"a multi-byte character", NewID("é" + ulid[2:]), false},
+		{"letter that Crockford base32 omits", NewID("U" + ulid[1:]), false},
+		{"multi-byte character", NewID("é" + ulid[2:]), false},
 		{"empty", "", false},
 	}
 	for _, test := range tests {
@@ -47,7 +47,7 @@ func TestNewToken(t *testing.T) {
 		t.Errorf("got %s, error %v; want %s", token, err, want)
 	}
 	if _, err := NewToken(bytes.NewReader(secret[:31])); err == nil {
-		t.Error("a token was made of 31 bytes")
+		t.Error("a token was generated from 31 bytes")
 	}
 }
 
@@ -119,7 +119,7 @@ func TestAvailableTypes(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if !slices.Equal(platform, before) {
-		t.Error("the caller's slice was sorted")
+		t.Error("the caller's slice was modified")
 	}
 	if got := AvailableTypes(nil, nil); got == nil || len(got) != 0 {
 		t.Errorf("without types: %#v, want an empty slice", got)
@@ -158,14 +158,14 @@ func TestErrorKindAndCause(t *testing.T) {
 		t.Errorf("kind %v, want %v", got, KindUnavailable)
 	}
 	if !errors.Is(wrapped, cause) {
-		t.Error("the cause is lost")
+		t.Error("the cause is not wrapped")
 	}
 	for _, err := range []error{nil, cause} {
 		if got := KindOf(err); got != KindInternal {
 			t.Errorf("KindOf(%v) = %v, want %v", err, got, KindInternal)
 		}
 	}
-	if got, want := QuotaReached(1000).Error(), "The company has reached its quota of 1000 webhooks."; got != want {
+	if got, want := QuotaReached(1000).Error(), "The company already has the maximum of 1000 webhooks. Delete one first."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

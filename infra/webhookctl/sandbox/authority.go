@@ -17,30 +17,29 @@ import (
 	"time"
 )
 
-// AuthorityFile is the name of the file with the authority's certificate, for curl --cacert and
-// the like.
+// AuthorityFile is the name of the file with the authority's certificate, for example for curl --cacert.
 const AuthorityFile = "ca.pem"
 
 const (
 	authorityKeyFile = "ca-key.pem"
 
 	authorityLifetime = 2 * 365 * 24 * time.Hour
-	// authorityReserve is how long an authority must be good for yet to be used once more.
+	// authorityReserve is how long an existing authority must still be valid to be reused.
 	authorityReserve = 60 * 24 * time.Hour
 	leafLifetime     = 30 * 24 * time.Hour
-	// clockSkew is how far before the present certificates begin, for clocks that differ.
+	// clockSkew is how far in the past certificates become valid, for clients whose clocks are behind.
 	clockSkew = time.Hour
 )
 
-// Authority is a certificate authority for one machine. It can vouch for servers at
-// loopback names and addresses alone, so that trusting it exposes nobody even when its key is stolen.
+// Authority is a certificate authority for one machine. Its certificate is constrained to loopback names
+// and addresses, so trusting it is harmless even if its key is stolen.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// LoadOrCreateAuthority gives the authority kept in a folder. It makes one when there is none, or
-// when the one there will soon expire.
+// LoadOrCreateAuthority returns the authority kept in dir. It creates one if there is none or if it will
+// expire soon.
 func LoadOrCreateAuthority(dir string, now time.Time) (*Authority, error) {
 	a, err := loadAuthority(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && now.After(a.certificate.NotAfter.Add(-authorityReserve)) {
@@ -49,15 +48,15 @@ func LoadOrCreateAuthority(dir string, now time.Time) (*Authority, error) {
 	return a, err
 }
 
-// Certificate is what has to be trusted.
+// Certificate returns the authority's certificate, which clients have to trust.
 func (a *Authority) Certificate() *x509.Certificate { return a.certificate }
 
-// Leaf signs a new certificate for localhost, 127.0.0.1 and ::1, good for 30 days. It is kept
-// nowhere.
+// Leaf issues a new server certificate for localhost, 127.0.0.1 and ::1 that is valid for 30 days. It is
+// not saved.
 func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("making a certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("creating a certificate: %w", err)
 	}
 	template, err := newTemplate("webhooks sample receiver", now, leafLifetime)
 	if err != nil {
@@ -69,7 +68,7 @@ func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("making a certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("creating a certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
@@ -77,21 +76,21 @@ func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 func createAuthority(dir string, now time.Time) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate authority: %w", err)
+		return nil, fmt.Errorf("creating a certificate authority: %w", err)
 	}
 	der, err := signAuthority(key, now)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate authority: %w", err)
+		return nil, fmt.Errorf("creating a certificate authority: %w", err)
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate authority: %w", err)
+		return nil, fmt.Errorf("creating a certificate authority: %w", err)
 	}
 	a := &Authority{certificate: certificate, key: key}
 	return a, a.save(dir)
 }
 
-// signAuthority makes the authority's own certificate, limited to loopback.
+// signAuthority returns the authority's own certificate, constrained to loopback.
 func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template, err := newTemplate("webhooks development CA", now, authorityLifetime)
 	if err != nil {
@@ -101,7 +100,7 @@ func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template.BasicConstraintsValid = true
 	template.MaxPathLenZero = true
 	template.KeyUsage = x509.KeyUsageCertSign
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} // so that it signs no mail and no client
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} // neither mail nor clients
 	template.PermittedDNSDomainsCritical = true
 	template.PermittedDNSDomains = []string{"localhost"}
 	template.PermittedIPRanges = []*net.IPNet{
@@ -114,7 +113,7 @@ func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate: %w", err)
+		return nil, fmt.Errorf("creating a certificate: %w", err)
 	}
 	return &x509.Certificate{
 		SerialNumber: serial,
@@ -124,24 +123,24 @@ func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Cert
 	}, nil
 }
 
-// save writes key and certificate into one file, so that they always belong together, and then the
-// certificate alone into the other.
+// save writes the key and the certificate to one file, so that they always match, and the certificate
+// to another one.
 func (a *Authority) save(dir string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {
-		return fmt.Errorf("keeping the certificate authority: %w", err)
+		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := writeFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), private); err != nil {
-		return fmt.Errorf("keeping the certificate authority: %w", err)
+	if err := replaceFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), 0o600); err != nil {
+		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	return a.publish(dir)
 }
 
-// publish writes the certificate for other programs.
+// publish writes the certificate for other programs to read.
 func (a *Authority) publish(dir string) error {
-	if err := writeFile(filepath.Join(dir, AuthorityFile), a.pem(), readable); err != nil {
-		return fmt.Errorf("keeping the certificate authority: %w", err)
+	if err := replaceFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644); err != nil {
+		return fmt.Errorf("saving the certificate authority: %w", err)
 	}
 	return nil
 }
@@ -162,7 +161,7 @@ func loadAuthority(dir string) (*Authority, error) {
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || !pair.Leaf.IsCA {
-		return nil, fmt.Errorf("certificate authority: %s is not one of ours: remove it and start again", path)
+		return nil, fmt.Errorf("certificate authority: %s is not a certificate authority of this program: remove it and start again", path)
 	}
 	a := &Authority{certificate: pair.Leaf, key: key}
 	return a, a.publish(dir)

@@ -1,3 +1,7 @@
+// Package sandbox is what "webhookctl serve --dev" adds to the API, so that one machine is enough to
+// try it: a company with an API key, event types, a certificate authority for loopback, a receiver over
+// HTTPS that prints what it receives, and curl commands to begin with. Everything that has to survive a
+// restart is in one directory.
 package sandbox
 
 import (
@@ -11,45 +15,55 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
 )
 
-// Config is what a sandbox is made of.
+// Store is the part of a store that the sandbox needs.
+type Store interface {
+	CreateKey(ctx context.Context, key access.Key) error
+	KeyByHash(ctx context.Context, hash access.Hash) (access.Key, error)
+	AddEventType(ctx context.Context, t webhook.EventType) error
+}
+
+// Config configures a sandbox.
 type Config struct {
-	// Dir is where everything that survives a restart is kept; it is made with mode 0700.
+	// Dir is the directory for what survives a restart. It is created with mode 0700.
 	Dir string
-	// Store is the API's store, its tables made.
+	// Store is the API's store, with its tables.
 	Store Store
-	// Now is the clock, Random the source of keys and ids: crypto/rand.Reader.
-	Now    func() time.Time
+	// Now is the clock.
+	Now func() time.Time
+	// Random is the source of keys and IDs: crypto/rand.Reader.
 	Random io.Reader
-	// Out gets what the receiver shows.
+	// Out is where the receiver prints.
 	Out io.Writer
 	Log *slog.Logger
 }
 
-// Sandbox is the surroundings of one API, from [Start] to Close.
+// Sandbox is a started sandbox. Close stops it.
 type Sandbox struct {
-	// Key is the API key of [Company], with every permission and without an end.
+	// Key is the API key of [Company]. It has every permission and does not expire.
 	Key string
-	// Authority vouches for the receiver.
+	// Authority issued the receiver's certificate.
 	Authority *Authority
-	// ReceiverURL is the receiver's scheme, host and port, on 127.0.0.1. It takes webhooks at any path.
+	// ReceiverURL is the receiver's scheme, host and port, on 127.0.0.1. It accepts webhooks on any path.
 	ReceiverURL string
 
 	dir    string
 	server *http.Server
 }
 
-// Networks are what the receiver's address is in: loopback, which no webhook may otherwise be sent
-// to.
+// Networks returns the networks of the receiver: loopback, which webhooks otherwise cannot reach.
 func Networks() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
 
-// Start makes what is missing, takes up what is kept, and starts the receiver.
+// Start reuses what exists, creates what is missing, and starts the receiver.
 func Start(ctx context.Context, c Config) (*Sandbox, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the development folder: %w", err)
+		return nil, fmt.Errorf("creating the development directory: %w", err)
 	}
 	now := c.Now().UTC().Truncate(time.Millisecond) // as stores keep it
 	authority, err := LoadOrCreateAuthority(c.Dir, now)
@@ -61,11 +75,11 @@ func Start(ctx context.Context, c Config) (*Sandbox, error) {
 	}
 	key, err := apiKey{store: c.Store, now: now, random: c.Random}.loadOrCreate(ctx, c.Dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("development API key: %w", err)
 	}
 	s := &Sandbox{Key: key, Authority: authority, dir: c.Dir}
 	if err := s.startReceiver(c); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sample receiver: %w", err)
 	}
 	return s, nil
 }
@@ -73,30 +87,39 @@ func Start(ctx context.Context, c Config) (*Sandbox, error) {
 // Close stops the receiver.
 func (s *Sandbox) Close() error { return s.server.Close() }
 
+// addEventTypes adds the two event types of the API reference for every company, in its order.
+func addEventTypes(ctx context.Context, store Store, now time.Time) error {
+	for i, name := range []string{"RecurringPayments.charge.paid", "RecurringPayments.charge.failed"} {
+		// A millisecond apart, because types are listed by the time they were added.
+		added := now.Add(time.Duration(i) * time.Millisecond)
+		if err := store.AddEventType(ctx, webhook.EventType{Name: name, AddedAt: added}); err != nil {
+			return fmt.Errorf("adding the event type %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func (s *Sandbox) startReceiver(c Config) error {
 	leaf, err := s.Authority.Leaf(c.Now())
 	if err != nil {
 		return err
 	}
-	listener, kept, err := listen(c.Dir)
+	listener, err := listen(c.Dir, c.Log)
 	if err != nil {
 		return err
-	}
-	if !kept {
-		c.Log.Warn("the receiver's usual port is taken, so webhooks made for it earlier do not reach it", "addr", listener.Addr().String())
 	}
 	s.ReceiverURL = "https://" + listener.Addr().String()
 	s.server = newReceiverServer(NewReceiver(c.Out, c.Now), leaf, c.Log)
 	go func() {
 		if err := s.server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			c.Log.Error("the receiver has stopped", "cause", err)
+			c.Log.Error("the sample receiver has stopped", "cause", err)
 		}
 	}()
 	return nil
 }
 
-// newReceiverServer limits what one sender can hold up. Handshakes that fail, such as those of a
-// sender that does not trust the authority, are told when debugging only.
+// newReceiverServer limits what one sender can tie up. It logs failed handshakes, for example with
+// senders that do not trust the authority, at the debug level.
 func newReceiverServer(handler http.Handler, leaf tls.Certificate, log *slog.Logger) *http.Server {
 	const timeout = 10 * time.Second
 	return &http.Server{

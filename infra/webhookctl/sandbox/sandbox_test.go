@@ -2,14 +2,14 @@ package sandbox
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,17 +34,14 @@ func newStore(t *testing.T) *sqlite.Store {
 	return s
 }
 
-// start starts a sandbox, which ends with the test at the latest.
+func config(dir string, store Store, log io.Writer) Config {
+	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))}
+}
+
+// start starts a sandbox, which stops with the test at the latest.
 func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	t.Helper()
-	s, err := Start(t.Context(), Config{
-		Dir:    dir,
-		Store:  store,
-		Now:    time.Now,
-		Random: rand.Reader,
-		Out:    io.Discard,
-		Log:    slog.New(slog.NewTextHandler(log, nil)),
-	})
+	s, err := Start(t.Context(), config(dir, store, log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,138 +49,155 @@ func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	return s
 }
 
-// keysOf gives the company's keys.
-func keysOf(t *testing.T, store *sqlite.Store) []access.Key {
-	t.Helper()
-	keys, err := store.Keys(t.Context(), Company)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
-func TestKeyIsKept(t *testing.T) {
+func TestKey(t *testing.T) {
 	dir, store := t.TempDir(), newStore(t)
-	first := start(t, dir, store, io.Discard)
-	again := start(t, dir, store, io.Discard)
-	keys := keysOf(t, store)
-	if again.Key != first.Key || len(keys) != 1 {
-		t.Fatalf("a second start: the same key: %v, keys: %d, want true and 1", again.Key == first.Key, len(keys))
-	}
-	for _, p := range access.Permissions() {
-		if !keys[0].Allows(p) {
-			t.Errorf("the key lacks %s", p)
-		}
-	}
-	if !keys[0].ExpiresAt.IsZero() {
-		t.Errorf("the key ends at %v, want never", keys[0].ExpiresAt)
-	}
-}
-
-func TestKeyIsRegisteredAgain(t *testing.T) {
-	dir := t.TempDir()
-	first := start(t, dir, newStore(t), io.Discard)
-	empty := newStore(t)
-	again := start(t, dir, empty, io.Discard)
-	if again.Key != first.Key || len(keysOf(t, empty)) != 1 {
-		t.Errorf("in a new store: the same key: %v, keys: %d, want true and 1", again.Key == first.Key, len(keysOf(t, empty)))
-	}
-}
-
-func TestRevokedKeyIsReplaced(t *testing.T) {
-	dir, store := t.TempDir(), newStore(t)
-	first := start(t, dir, store, io.Discard)
-	if err := store.RevokeKey(t.Context(), keysOf(t, store)[0].ID, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	second := start(t, dir, store, io.Discard)
-	third := start(t, dir, store, io.Discard)
-	if second.Key == first.Key || third.Key != second.Key || len(keysOf(t, store)) != 2 {
-		t.Errorf("after a revocation: still the old key: %v, the new one is kept: %v", second.Key == first.Key, third.Key == second.Key)
-	}
-}
-
-func TestKeyFileErrors(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		mode os.FileMode
-		want string
-	}{
-		{"no key", "something", 0o600,
-			"development API key: DIR/api-key: it is no API key: those begin with whk_ and have 58 more characters: remove the file and start again"},
-		{"others may read it", "something", 0o644,
-			"development API key: DIR/api-key may be read by others: run chmod 600 on it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, keyFile), []byte(tt.text), tt.mode); err != nil {
-				t.Fatal(err)
-			}
-			_, err := Start(t.Context(), Config{
-				Dir: dir, Store: newStore(t), Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.DiscardHandler),
-			})
-			if got := message(err, dir); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestEventTypesInTheirOrder(t *testing.T) {
-	dir, store := t.TempDir(), newStore(t)
-	start(t, dir, store, io.Discard)
-	start(t, dir, store, io.Discard)
-	types, err := store.EventTypes(t.Context(), "anybody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range types {
-		names = append(names, e.Name)
-	}
-	if got := strings.Join(names, " "); got != "RecurringPayments.charge.paid RecurringPayments.charge.failed" {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestReceiverKeepsItsPort(t *testing.T) {
-	dir, store := t.TempDir(), newStore(t)
-	first := start(t, dir, store, io.Discard)
-	var log bytes.Buffer
-	second := start(t, dir, store, &log)
-	if second.ReceiverURL == first.ReceiverURL || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("beside the first: %s and %s, logged %q", first.ReceiverURL, second.ReceiverURL, &log)
-	}
-	for _, s := range []*Sandbox{first, second} {
-		if err := s.Close(); err != nil {
+	// restart starts a sandbox and returns its API key and the company's keys in the store.
+	restart := func(store *sqlite.Store) (string, []access.Key) {
+		t.Helper()
+		s := start(t, dir, store, io.Discard)
+		keys, err := store.Keys(t.Context(), Company)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return s.Key, keys
 	}
-	log.Reset()
-	again := start(t, dir, store, &log)
-	if again.ReceiverURL != first.ReceiverURL || log.Len() > 0 {
-		t.Errorf("after both: %s, want %s again, logged %q", again.ReceiverURL, first.ReceiverURL, &log)
+	first, keys := restart(store)
+	if len(keys) != 1 || !keys[0].Allows(access.WebhooksRead) || !keys[0].Allows(access.WebhooksWrite) || !keys[0].ExpiresAt.IsZero() {
+		t.Fatalf("the store has the keys %+v, want one with all permissions that does not expire", keys)
+	}
+	if again, keys := restart(store); again != first || len(keys) != 1 {
+		t.Errorf("after a restart: the same key: %v, keys: %d, want true and 1", again == first, len(keys))
+	}
+	if other, keys := restart(newStore(t)); other != first || len(keys) != 1 {
+		t.Errorf("with a new store: the same key: %v, keys: %d, want true and 1", other == first, len(keys))
+	}
+	if err := store.RevokeKey(t.Context(), keys[0].ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := restart(store)
+	if third, keys := restart(store); second == first || third != second || len(keys) != 2 {
+		t.Errorf("after a revocation: a new key: %v, which is kept: %v, keys: %d", second != first, third == second, len(keys))
 	}
 }
 
-func TestReceiverIsTrustedByItsAuthority(t *testing.T) {
-	s := start(t, t.TempDir(), newStore(t), io.Discard)
-	target, err := url.Parse(s.ReceiverURL)
-	if err != nil || !net.ParseIP(target.Hostname()).IsLoopback() {
-		t.Fatalf("the receiver is at %s, %v", s.ReceiverURL, err)
+func TestFileErrors(t *testing.T) {
+	for want, tt := range map[string]struct {
+		file string
+		mode os.FileMode
+	}{
+		"development API key: DIR/api-key: ":                                              {keyFile, 0o600},
+		"development API key: other users can read DIR/api-key: run chmod 600 on it":      {keyFile, 0o644},
+		"certificate authority: DIR/ca-key.pem is damaged (":                              {authorityKeyFile, 0o600},
+		"certificate authority: other users can read DIR/ca-key.pem: run chmod 600 on it": {authorityKeyFile, 0o640},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, tt.file), []byte("something"), tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Start(t.Context(), config(dir, newStore(t), io.Discard))
+		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir, "DIR"), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Authority.Certificate())
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
-	t.Cleanup(transport.CloseIdleConnections)
-	answer, err := (&http.Client{Transport: transport}).Post(s.ReceiverURL, "application/json", strings.NewReader("{}"))
+}
+
+func TestReceiverPort(t *testing.T) {
+	dir, store := t.TempDir(), newStore(t)
+	var log bytes.Buffer
+	// startOn starts a sandbox and checks that it saves its port.
+	startOn := func() *Sandbox {
+		t.Helper()
+		log.Reset()
+		s := start(t, dir, store, &log)
+		if port, err := os.ReadFile(filepath.Join(dir, portFile)); err != nil || "https://127.0.0.1:"+string(port) != s.ReceiverURL+"\n" {
+			t.Errorf("%s contains %q, %v, want the port of %s", portFile, port, err, s.ReceiverURL)
+		}
+		return s
+	}
+	first := startOn()
+	second := startOn()
+	if second.ReceiverURL == first.ReceiverURL || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("with the port in use: %s and %s, logged %q", first.ReceiverURL, second.ReceiverURL, &log)
+	}
+	_ = second.Close()
+	if again := startOn(); again.ReceiverURL != second.ReceiverURL || log.Len() > 0 {
+		t.Errorf("after a restart: %s, want %s again, logged %q", again.ReceiverURL, second.ReceiverURL, &log)
+	}
+}
+
+func newAuthority(t *testing.T, dir string, now time.Time) *Authority {
+	t.Helper()
+	a, err := LoadOrCreateAuthority(dir, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusNoContent {
-		t.Errorf("got %d, want 204", answer.StatusCode)
+	return a
+}
+
+func (a *Authority) roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.Certificate())
+	return roots
+}
+
+// TestAuthorityIsForLoopbackOnly issues what a thief of the key would.
+func TestAuthorityIsForLoopbackOnly(t *testing.T) {
+	now := time.Now()
+	a := newAuthority(t, t.TempDir(), now)
+	for name, change := range map[string]func(*x509.Certificate){
+		"a public name":     func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} },
+		"a public address":  func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(8, 8, 8, 8)} },
+		"a private address": func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} },
+	} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := newTemplate("stolen", now, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		change(template)
+		der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = leaf.Verify(x509.VerifyOptions{Roots: a.roots()})
+		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.CANotAuthorizedForThisName {
+			t.Errorf("%s: got %v, want a violated name constraint", name, err)
+		}
+	}
+}
+
+func TestAuthorityIsReused(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	first := newAuthority(t, dir, now)
+	if err := os.Remove(filepath.Join(dir, AuthorityFile)); err != nil { // which only other programs need
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		same  bool
+	}{
+		{0, true},
+		{authorityLifetime - authorityReserve - time.Minute, true},
+		{authorityLifetime - authorityReserve + time.Minute, false},
+		{3 * authorityLifetime, false},
+	} {
+		again := newAuthority(t, dir, now.Add(tt.after))
+		if same := again.Certificate().Equal(first.Certificate()); same != tt.same {
+			t.Errorf("after %v: the same authority: %v, want %v", tt.after, same, tt.same)
+		}
+		if !tt.same && !again.Certificate().NotAfter.After(now.Add(tt.after+authorityReserve)) {
+			t.Errorf("after %v: the new one expires at %v", tt.after, again.Certificate().NotAfter)
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, AuthorityFile)); err != nil || !bytes.Equal(text, again.pem()) {
+			t.Errorf("after %v: %s contains %q, %v", tt.after, AuthorityFile, text, err)
+		}
 	}
 }

@@ -1,193 +1,305 @@
 package transfer
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"webhooks/shared/access"
 	"webhooks/shared/seal"
 	"webhooks/shared/webhook"
 )
 
-// Importer stores what a file holds. Nothing that is there already is changed, so importing a file
-// again, after whatever ended it the first time, does no harm.
+// maxLine limits a line of an export, in bytes. It is many times what any webhook needs.
+const maxLine = 1 << 20
+
+// Reader reads an export.
+type Reader struct {
+	// Company is the exported company.
+	Company string
+
+	lines *bufio.Scanner
+	line  int // number of the last line read
+	seen  Counts
+	ended bool
+}
+
+// NewReader reads the header of an export. Its errors say what is wrong with the file.
+func NewReader(in io.Reader) (*Reader, error) {
+	buffered := bufio.NewReader(in)
+	const magic = "SQLite format 3\x00"
+	if start, _ := buffered.Peek(len(magic)); string(start) == magic {
+		return nil, errors.New(`this is a SQLite database: use "webhookctl restore"`)
+	}
+	r := &Reader{lines: bufio.NewScanner(buffered)}
+	r.lines.Buffer(nil, maxLine)
+	if !r.lines.Scan() {
+		if err := r.readError(); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("the export is empty")
+	}
+	r.line++
+	var h headerLine
+	switch err := json.Unmarshal(r.lines.Bytes(), &h); {
+	case err != nil || h.Kind != kindHeader || h.Format != formatName:
+		return nil, errors.New("line 1: not the header of an export: check the file")
+	case h.Version != formatVersion:
+		return nil, fmt.Errorf("line 1: the export has version %d of the format, and this program reads version %d: use the version of webhookctl that wrote it", h.Version, formatVersion)
+	case !webhook.ValidCompany(h.Company):
+		return nil, errors.New("line 1: company is not a valid company ID")
+	}
+	r.Company = h.Company
+	return r, nil
+}
+
+func (r *Reader) readError() error {
+	err := r.lines.Err()
+	switch {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("line %d: longer than any line of an export", r.line+1)
+	case err != nil:
+		return fmt.Errorf("reading the export: %w", err)
+	}
+	return nil
+}
+
+// next returns the next webhook.EventType, access.Key or webhook.Webhook, or nil after the last one.
+func (r *Reader) next() (any, error) {
+	if !r.lines.Scan() {
+		if err := r.readError(); err != nil || r.ended {
+			return nil, err
+		}
+		return nil, fmt.Errorf("the export is truncated after line %d: export the company again", r.line)
+	}
+	r.line++
+	found, err := r.parse(r.lines.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", r.line, err)
+	}
+	if r.ended {
+		return r.next() // only to check that nothing follows
+	}
+	return found, nil
+}
+
+func (r *Reader) parse(line []byte) (any, error) {
+	var kind struct{ Kind string }
+	err := json.Unmarshal(line, &kind)
+	switch {
+	case !utf8.Valid(line):
+		return nil, errors.New("not valid UTF-8")
+	case err != nil:
+		return nil, fmt.Errorf("not a JSON object: %w", err)
+	case r.ended:
+		return nil, errors.New("unexpected line after the end")
+	}
+	switch kind.Kind {
+	case kindEventType:
+		r.seen.EventTypes++
+		var l eventTypeLine
+		return parseLine(line, &l, func() (webhook.EventType, error) { return l.eventType(r.Company) })
+	case kindAPIKey:
+		r.seen.APIKeys++
+		var l apiKeyLine
+		return parseLine(line, &l, func() (access.Key, error) { return l.key(r.Company) })
+	case kindWebhook:
+		r.seen.Webhooks++
+		var l webhookLine
+		return parseLine(line, &l, func() (webhook.Webhook, error) { return l.webhook(r.Company) })
+	case kindEnd:
+		r.ended = true
+		var l endLine
+		return parseLine(line, &l, func() (any, error) {
+			if l.Counts != r.seen {
+				return nil, fmt.Errorf("the export should contain %s, but contains %s: export the company again", l.Counts, r.seen)
+			}
+			return nil, nil
+		})
+	}
+	return nil, fmt.Errorf("unknown kind %q", kind.Kind)
+}
+
+// parseLine decodes a line, which must not have unknown fields, and converts it.
+func parseLine[T any](line []byte, into any, convert func() (T, error)) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return nil, err
+	}
+	return convert()
+}
+
+// Importer stores an export in one pass. It never changes what exists, so importing the same export again after an
+// interruption continues where it stopped.
 type Importer struct {
 	Target Target
-	// Sealer is the target's: it opens and seals the tokens of what is stored there.
-	Sealer seal.Sealer
-	// Source opens the tokens of the file, which the target's sealer then seals. Nil is for tokens
-	// that the target's sealer can open: they stay as they are.
-	Source *seal.Sealer
-	// Differs is told of everything that is there already and not the same.
+	// From opens the tokens in the export. To seals them for the target, and opens those of existing webhooks.
+	From, To seal.Sealer
+	// Differs is called with a sentence about each item that exists in the target and differs.
 	Differs func(what string)
 }
 
-// Result is what an import did.
+// Result counts what an import found.
 type Result struct {
-	// Stored is new in the target, Same was there already, and of what Differs another one is there
-	// that stays.
+	// Stored items are new in the target, Same items existed and are equal, and Differs items existed, differ, and were
+	// left unchanged.
 	Stored, Same, Differs Counts
 }
 
-// opener opens the tokens of the file.
-func (i Importer) opener() seal.Sealer {
-	if i.Source != nil {
-		return *i.Source
+// Import stores the items of an export. It does not enforce quotas: a company over its quota keeps all its webhooks but
+// cannot create more. Errors name the line. What was stored before an error stays, and the result counts it.
+func (i Importer) Import(ctx context.Context, in *Reader) (Result, error) {
+	x := importing{Importer: i, types: make(map[[2]string]webhook.EventType), keys: make(map[string]access.Key)}
+	if err := x.readTarget(ctx, in.Company); err != nil {
+		return Result{}, err
 	}
-	return i.Sealer
+	for {
+		item, err := in.next()
+		if err != nil || item == nil {
+			return x.result, err
+		}
+		switch item := item.(type) {
+		case webhook.EventType:
+			err = x.eventType(ctx, item)
+		case access.Key:
+			err = x.apiKey(ctx, item)
+		case webhook.Webhook:
+			err = x.webhook(ctx, item)
+		}
+		if err != nil {
+			return x.result, fmt.Errorf("line %d: %w", in.line, err)
+		}
+	}
 }
 
-// Import stores what a file holds that [Importer.Check] has found to be right. Quotas are not asked: a
-// company that has more than its quota keeps all, and can make no more. Errors of the store are
-// wrapped with the line; what was stored before stays.
-func (i Importer) Import(ctx context.Context, in io.Reader) (Result, error) {
-	x := importing{Importer: i}
-	_, err := read(ctx, in, &x)
-	return x.result, err
-}
-
-// importing is the visitor of an import.
+// importing is one import.
 type importing struct {
 	Importer
 
-	types  map[typeName]webhook.EventType // what the target has
-	keys   map[string]access.Key          // by id
+	types  map[[2]string]webhook.EventType // in the target, by company and name
+	keys   map[string]access.Key           // in the target, by ID
 	result Result
 }
 
-// typeName names a type at its level.
-type typeName struct{ company, name string }
-
-func (x *importing) begin(ctx context.Context, company string) error {
-	x.types = map[typeName]webhook.EventType{}
-	for _, level := range []string{"", company} {
-		types, err := ask(ctx, func(ctx context.Context) ([]webhook.EventType, error) {
-			return x.Target.AllEventTypes(ctx, level)
-		})
+func (x *importing) readTarget(ctx context.Context, company string) error {
+	for _, owner := range []string{"", company} {
+		types, err := within(ctx, func(ctx context.Context) ([]webhook.EventType, error) { return x.Target.AllEventTypes(ctx, owner) })
 		if err != nil {
 			return err
 		}
 		for _, t := range types {
-			x.types[typeName{level, t.Name}] = t
+			x.types[[2]string{owner, t.Name}] = t
 		}
 	}
-	keys, err := ask(ctx, func(ctx context.Context) ([]access.Key, error) { return x.Target.Keys(ctx, company) })
-	if err != nil {
-		return err
-	}
-	x.keys = map[string]access.Key{}
+	keys, err := within(ctx, func(ctx context.Context) ([]access.Key, error) { return x.Target.Keys(ctx, company) })
 	for _, k := range keys {
 		x.keys[k.ID] = k
-	}
-	return nil
-}
-
-func (x *importing) eventType(ctx context.Context, t webhook.EventType) error {
-	name := typeName{t.Company, t.Name}
-	if there, ok := x.types[name]; ok {
-		x.compared("event type "+t.Name+" of "+whose(t.Company), typeDifferences(t, there), &x.result.Same.EventTypes, &x.result.Differs.EventTypes)
-		return nil
-	}
-	if err := do(ctx, func(ctx context.Context) error { return x.Target.ImportEventType(ctx, t) }); err != nil {
-		return err
-	}
-	x.types[name] = t
-	x.result.Stored.EventTypes++
-	return nil
-}
-
-func whose(company string) string {
-	if company == "" {
-		return "the platform"
-	}
-	return "the company"
-}
-
-// apiKey looks for the hash as well, which must not lead to two keys.
-func (x *importing) apiKey(ctx context.Context, k access.Key) error {
-	there, known := x.keys[k.ID]
-	if !known {
-		var err error
-		there, err = ask(ctx, func(ctx context.Context) (access.Key, error) { return x.Target.KeyByHash(ctx, k.Hash) })
-		switch {
-		case err == nil:
-			known = true
-		case webhook.KindOf(err) != webhook.KindNotFound:
-			return err
-		}
-	}
-	if known {
-		x.compared("API key "+k.ID, keyDifferences(k, there), &x.result.Same.APIKeys, &x.result.Differs.APIKeys)
-		return nil
-	}
-	if err := do(ctx, func(ctx context.Context) error { return x.Target.CreateKey(ctx, k) }); err != nil {
-		return err
-	}
-	x.keys[k.ID] = k
-	x.result.Stored.APIKeys++
-	return nil
-}
-
-func (x *importing) webhook(ctx context.Context, w webhook.Webhook) error {
-	resealed := w
-	if x.Source != nil {
-		var err error
-		if resealed.SealedToken, err = reseal(ctx, *x.Source, x.Sealer, w); err != nil {
-			return fmt.Errorf("webhook %s: %w", w.ID, err)
-		}
-	}
-	err := do(ctx, func(ctx context.Context) error { return x.Target.ImportWebhook(ctx, resealed) })
-	switch {
-	case err == nil:
-		x.result.Stored.Webhooks++
-		return nil
-	case webhook.KindOf(err) == webhook.KindConflict:
-		return x.compareWebhook(ctx, w)
 	}
 	return err
 }
 
-func (x *importing) compareWebhook(ctx context.Context, w webhook.Webhook) error {
-	there, err := ask(ctx, func(ctx context.Context) (webhook.Webhook, error) {
-		return x.Target.Webhook(ctx, w.Company, w.ID)
-	})
-	if err != nil {
-		return err // also when it was deleted just now: the next import stores it
+func (x *importing) eventType(ctx context.Context, t webhook.EventType) error {
+	existing, ok := x.types[[2]string{t.Company, t.Name}]
+	if !ok {
+		return store(ctx, &x.result.Stored.EventTypes, func(ctx context.Context) error { return x.Target.ImportEventType(ctx, t) })
 	}
-	differences := webhookDifferences(w, there)
-	same, err := x.sameToken(ctx, w, there)
-	if err != nil {
-		return err
-	}
-	if !same {
-		differences = append(differences, "token")
-	}
-	x.compared("webhook "+w.ID, differences, &x.result.Same.Webhooks, &x.result.Differs.Webhooks)
+	x.compare("event type "+t.Name, &x.result.Same.EventTypes, &x.result.Differs.EventTypes,
+		field{"description", t.Description == existing.Description},
+		field{"time of creation", t.AddedAt.Equal(existing.AddedAt)},
+		field{"state (removed)", t.Hidden == existing.Hidden})
 	return nil
 }
 
-// sameToken compares what the sealed forms hold, since every sealing gives another one. A stored
-// token that does not open is another one.
-func (x *importing) sameToken(ctx context.Context, w, there webhook.Webhook) (bool, error) {
-	token, err := open(ctx, x.opener(), w)
-	if err != nil {
-		return false, err
+func store(ctx context.Context, stored *int, write func(ctx context.Context) error) error {
+	_, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, write(ctx) })
+	if err == nil {
+		*stored++
 	}
-	stored, err := open(ctx, x.Sealer, there)
-	if errors.Is(err, seal.ErrUnknownKey) || errors.Is(err, seal.ErrNotSealed) {
-		return false, nil
-	}
-	return token == stored, err
+	return err
 }
 
-// compared counts what is there already, and tells where it differs.
-func (x *importing) compared(what string, differences []string, same, differs *int) {
-	if len(differences) == 0 {
+// apiKey also looks for the hash: one secret must not belong to two keys.
+func (x *importing) apiKey(ctx context.Context, k access.Key) error {
+	existing, ok := x.keys[k.ID]
+	if !ok {
+		var err error
+		existing, err = within(ctx, func(ctx context.Context) (access.Key, error) { return x.Target.KeyByHash(ctx, k.Hash) })
+		if webhook.KindOf(err) == webhook.KindNotFound && err != nil {
+			return store(ctx, &x.result.Stored.APIKeys, func(ctx context.Context) error { return x.Target.CreateKey(ctx, k) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	x.compare("API key "+k.ID, &x.result.Same.APIKeys, &x.result.Differs.APIKeys,
+		field{"company", k.Company == existing.Company},
+		field{"ID", k.ID == existing.ID},
+		field{"hash", k.Hash == existing.Hash},
+		field{"permissions", slices.Equal(k.Permissions, existing.Permissions)},
+		field{"time of creation", k.CreatedAt.Equal(existing.CreatedAt)},
+		field{"expiry", k.ExpiresAt.Equal(existing.ExpiresAt)},
+		field{"revocation", k.RevokedAt.Equal(existing.RevokedAt)})
+	return nil
+}
+
+func (x *importing) webhook(ctx context.Context, w webhook.Webhook) error {
+	token, sealed, err := reseal(ctx, x.From, x.To, w)
+	if err != nil {
+		return fmt.Errorf("webhook %s: %w", w.ID, err)
+	}
+	w.SealedToken = sealed
+	err = store(ctx, &x.result.Stored.Webhooks, func(ctx context.Context) error { return x.Target.ImportWebhook(ctx, w) })
+	if webhook.KindOf(err) != webhook.KindConflict {
+		return err
+	}
+	// If it has been deleted since, this is an error, and the next import stores it.
+	existing, err := within(ctx, func(ctx context.Context) (webhook.Webhook, error) { return x.Target.Webhook(ctx, w.Company, w.ID) })
+	if err != nil {
+		return err
+	}
+	existingToken, err := within(ctx, func(ctx context.Context) (string, error) {
+		return x.To.Open(ctx, w.Company, w.ID, existing.SealedToken)
+	})
+	if err != nil && !errors.Is(err, seal.ErrUnknownKey) && !errors.Is(err, seal.ErrNotSealed) {
+		return err
+	}
+	x.compare("webhook "+w.ID, &x.result.Same.Webhooks, &x.result.Differs.Webhooks,
+		field{"name", w.Name == existing.Name},
+		field{"description", w.Description == existing.Description},
+		field{"URL", w.URL == existing.URL},
+		field{"events", slices.Equal(w.Events, existing.Events)},
+		field{"version", w.Version == existing.Version},
+		field{"time of creation", w.CreatedAt.Equal(existing.CreatedAt)},
+		field{"token", err == nil && token == existingToken})
+	return nil
+}
+
+// field says whether a field of an item is the same in the export and in the target.
+type field struct {
+	name string
+	same bool
+}
+
+// compare counts an existing item, and reports its differences.
+func (x *importing) compare(what string, same, differs *int, fields ...field) {
+	var names []string
+	for _, f := range fields {
+		if !f.same {
+			names = append(names, f.name)
+		}
+	}
+	if names == nil {
 		*same++
 		return
 	}
 	*differs++
-	x.Differs(fmt.Sprintf("%s is there already, differs in %s, and stays as it is", what, inWords(differences)))
+	x.Differs(fmt.Sprintf("%s already exists with a different %s and was left unchanged", what, strings.Join(names, ", ")))
 }

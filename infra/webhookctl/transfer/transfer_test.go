@@ -1,233 +1,344 @@
 package transfer
 
 import (
-	"encoding/base64"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"webhooks/shared/access"
 	"webhooks/shared/seal"
+	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
 )
 
-// wantLines is the export of a company that is filled, with SEALED for a webhook's sealed token.
-const wantLines = `{"kind":"header","format":"webhooks-export","version":1,"company":"acme"}
+const (
+	company  = "acme"
+	firstID  = "wh_01JZ0000000000000000000001"
+	secondID = "wh_01JZ0000000000000000000002"
+	keyID    = "key_acme_01JZ0000000000000000000000"
+)
+
+var start = time.Date(2030, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+
+func newStore(t *testing.T) *sqlite.Store {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), time.Now)
+	must(t, err)
+	t.Cleanup(func() { must(t, store.Close()) })
+	return store
+}
+
+func newSealer(t *testing.T, secret byte) seal.Sealer {
+	t.Helper()
+	key, err := seal.NewKey(bytes.Repeat([]byte{secret}, seal.KeySize))
+	must(t, err)
+	return seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newKey(company, id string) access.Key {
+	return access.Key{
+		ID: id, Company: company, Permissions: []access.Permission{access.WebhooksWrite, access.WebhooksRead},
+		Hash: sha256.Sum256([]byte(id)), CreatedAt: start, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(time.Minute),
+	}
+}
+
+func newWebhook(t *testing.T, sealer seal.Sealer, company, id string) webhook.Webhook {
+	t.Helper()
+	sealed, err := sealer.Seal(t.Context(), company, id, "token of "+id)
+	must(t, err)
+	return webhook.Webhook{
+		ID: id, Company: company, Name: "Billing\x00Events", Description: "\u2028<b>", URL: "https://example.com/ä",
+		Events: []string{"z.first", "a.second"}, SealedToken: sealed, Version: 3, CreatedAt: start,
+	}
+}
+
+// filled returns a store with something of every kind, in two companies.
+func filled(t *testing.T, sealer seal.Sealer) *sqlite.Store {
+	t.Helper()
+	store := newStore(t)
+	for _, eventType := range []webhook.EventType{
+		{Name: "z.first", AddedAt: start, Description: "<first> & \"best\"\n"},
+		{Name: "a.second", AddedAt: start.Add(time.Second), Hidden: true},
+		{Name: "own", Company: company, AddedAt: start},
+		{Name: "theirs", Company: "other", AddedAt: start},
+	} {
+		must(t, store.ImportEventType(t.Context(), eventType))
+	}
+	must(t, store.CreateKey(t.Context(), newKey(company, keyID)))
+	must(t, store.CreateKey(t.Context(), newKey("other", "key_other_01JZ0000000000000000000000")))
+	for _, w := range [][2]string{{company, firstID}, {company, secondID}, {"other", firstID}} {
+		must(t, store.ImportWebhook(t.Context(), newWebhook(t, sealer, w[0], w[1])))
+	}
+	return store
+}
+
+// The sealers of the source, of the export and of the target.
+type sealers struct{ source, export, target seal.Sealer }
+
+func newSealers(t *testing.T) sealers {
+	return sealers{newSealer(t, 1), newSealer(t, 2), newSealer(t, 3)}
+}
+
+// exported returns the lines of the export of a company.
+func exported(t *testing.T, source Source, from, to seal.Sealer) []string {
+	t.Helper()
+	var out strings.Builder
+	_, err := Exporter{Source: source, From: from, To: to}.Export(t.Context(), company, &out)
+	must(t, err)
+	return slices.Collect(strings.Lines(out.String()))
+}
+
+// load imports lines and returns the reported differences.
+func load(t *testing.T, target Target, from, to seal.Sealer, lines []string) (result Result, differences []string, err error) {
+	t.Helper()
+	in, err := NewReader(strings.NewReader(strings.Join(lines, "")))
+	if err != nil {
+		return Result{}, nil, err
+	}
+	i := Importer{Target: target, From: from, To: to, Differs: func(what string) { differences = append(differences, what) }}
+	result, err = i.Import(t.Context(), in)
+	return result, differences, err
+}
+
+// withoutTokens replaces the sealed tokens, which differ each time.
+func withoutTokens(lines []string) string {
+	return regexp.MustCompile(`"sealed_token":"[^"]*"`).ReplaceAllString(strings.Join(lines, ""), `"sealed_token":"SEALED"`)
+}
+
+const wantLines = `{"kind":"header","format":"webhooks-export","version":2,"company":"acme"}
 {"kind":"event_type","level":"platform","name":"z.first","description":"<first> & \"best\"\n","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
 {"kind":"event_type","level":"platform","name":"a.second","description":"","added_at":"2030-01-02T03:04:06.678Z","hidden":true}
 {"kind":"event_type","level":"company","name":"own","description":"","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
 {"kind":"api_key","id":"key_acme_01JZ0000000000000000000000","permissions":["webhooks:write","webhooks:read"],"hash":"80cc710a248e66088a101780be415c4a4ad3e3c073f6919609659e58a3fa6c19","created_at":"2030-01-02T03:04:05.678Z","expires_at":"2030-01-02T04:04:05.678Z","revoked_at":"2030-01-02T03:05:05.678Z"}
 {"kind":"webhook","id":"wh_01JZ0000000000000000000001","name":"Billing\u0000Events","description":"\u2028<b>","url":"https://example.com/ä","events":["z.first","a.second"],"sealed_token":"SEALED","version":3,"created_at":"2030-01-02T03:04:05.678Z"}
 {"kind":"webhook","id":"wh_01JZ0000000000000000000002","name":"Billing\u0000Events","description":"\u2028<b>","url":"https://example.com/ä","events":["z.first","a.second"],"sealed_token":"SEALED","version":3,"created_at":"2030-01-02T03:04:05.678Z"}
-{"kind":"end","event_types":3,"api_keys":1,"webhooks":2}`
+{"kind":"end","event_types":3,"api_keys":1,"webhooks":2}
+`
 
-func TestExport(t *testing.T) {
-	store, sealer := newStore(t), newSealer(t, 1)
-	fill(t, store, sealer)
-	got := strings.Join(export(t, Exporter{Source: store}), "")
-	for _, id := range []string{firstID, secondID} {
-		w, err := store.Webhook(t.Context(), company, id)
-		must(t, err)
-		got = strings.ReplaceAll(got, base64.StdEncoding.EncodeToString(w.SealedToken), "SEALED")
+// An import that stops in the middle continues when it is run again. The target then has everything, with tokens
+// that its own key opens.
+func TestExportAndImport(t *testing.T) {
+	s := newSealers(t)
+	lines := exported(t, filled(t, s.source), s.source, s.export)
+	if got := withoutTokens(lines); got != wantLines {
+		t.Fatalf("export\n%s\nwant\n%s", got, wantLines)
 	}
-	if got != wantLines {
-		t.Errorf("got\n%s\nwant\n%s", got, wantLines)
+	target := newStore(t)
+	if _, _, err := load(t, target, s.export, s.target, lines[:6]); err == nil || err.Error() != "the export is truncated after line 6: export the company again" {
+		t.Errorf("truncated: error %v", err)
 	}
-}
-
-func TestExportOfNothing(t *testing.T) {
-	store := newStore(t)
-	fill(t, store, newSealer(t, 1))
-	var out strings.Builder
-	if _, err := (Exporter{Source: store}).Export(t.Context(), "nobody", &out); !errors.Is(err, ErrNothing) {
-		t.Errorf("got error %v, want %v", err, ErrNothing)
-	}
-	if out.String() != "" {
-		t.Errorf("wrote %q", out.String())
-	}
-}
-
-// TestExportThatFails checks that what was written until then cannot be taken for a whole export.
-func TestExportThatFails(t *testing.T) {
-	store, sealer := newStore(t), newSealer(t, 1)
-	fill(t, store, sealer)
-	source := &failing{Source: store, pages: 1, err: webhook.Unavailable(errors.New("gone"))}
-	var out strings.Builder
-	_, err := Exporter{Source: source}.Export(t.Context(), company, &out)
-	if !errors.Is(err, source.err) {
-		t.Errorf("got error %v, want %v", err, source.err)
-	}
-	importer := Importer{Sealer: sealer}
-	if _, err := importer.Check(t.Context(), strings.NewReader(out.String())); err == nil {
-		t.Errorf("%q is taken for an export", out.String())
-	}
-}
-
-func TestIsExport(t *testing.T) {
-	store := newStore(t)
-	fill(t, store, newSealer(t, 1))
-	lines := strings.Join(export(t, Exporter{Source: store}), "")
-	for text, want := range map[string]bool{
-		lines: true,
-		strings.Replace(lines, `"version":1`, `"version":9`, 1): true,
-		strings.Replace(lines, formatName, "another", 1):        false,
-		`{"kind":"end"}`:      false,
-		"SQLite format 3\x00": false,
-		"":                    false,
-	} {
-		if got := IsExport(strings.NewReader(text)); got != want {
-			t.Errorf("IsExport is %v of %q", got, text)
-		}
-	}
-}
-
-func TestImport(t *testing.T) {
-	old, sealer := newStore(t), newSealer(t, 1)
-	fill(t, old, sealer)
-	lines := export(t, Exporter{Source: old})
-	store := newStore(t)
-	importer := Importer{Target: store, Sealer: sealer}
 	all := Counts{EventTypes: 3, APIKeys: 1, Webhooks: 2}
-	for i, want := range []Result{{Stored: all}, {Same: all}} {
-		if got, told := load(t, importer, lines); got != want || told != nil {
-			t.Errorf("import %d: got %+v and %q, want %+v", i+1, got, told, want)
+	for _, want := range []Result{
+		{Stored: Counts{Webhooks: 1}, Same: Counts{EventTypes: 3, APIKeys: 1, Webhooks: 1}},
+		{Same: all},
+	} {
+		if got, differences, err := load(t, target, s.export, s.target, lines); got != want || differences != nil || err != nil {
+			t.Errorf("got %+v, %q, %v; want %+v", got, differences, err, want)
 		}
-		if got := export(t, Exporter{Source: store}); !slices.Equal(got, lines) {
-			t.Errorf("import %d: exported again it is\n%s\nwant\n%s", i+1, got, lines)
+		if got := withoutTokens(exported(t, target, s.target, s.export)); got != wantLines {
+			t.Errorf("exported again\n%s\nwant\n%s", got, wantLines)
 		}
 	}
-	list, err := store.ListWebhooks(t.Context(), company, webhook.Page{Size: 10, Number: 1})
+	for _, id := range []string{firstID, secondID} {
+		w, err := target.Webhook(t.Context(), company, id)
+		must(t, err)
+		if token, err := s.target.Open(t.Context(), company, id, w.SealedToken); err != nil || token != "token of "+id {
+			t.Errorf("the token of %s is %q, %v", id, token, err)
+		}
+	}
+	list, err := target.ListWebhooks(t.Context(), company, webhook.Page{Size: 10, Number: 1})
 	if err != nil || list.Count != 2 {
 		t.Errorf("the company has %d webhooks, %v, want 2", list.Count, err)
 	}
-	wantTokens(t, store, sealer)
 }
 
-// TestImportOfTheRest goes on where an import was interrupted.
-func TestImportOfTheRest(t *testing.T) {
-	old, sealer := newStore(t), newSealer(t, 1)
-	fill(t, old, sealer)
-	lines := export(t, Exporter{Source: old})
-	store := newStore(t)
-	importer := Importer{Target: store, Sealer: sealer}
-	if _, err := importer.Import(t.Context(), strings.NewReader(strings.Join(lines[:6], ""))); err == nil {
-		t.Error("half an export is taken for a whole one")
+func TestExportErrors(t *testing.T) {
+	s := newSealers(t)
+	store := filled(t, s.source)
+	var out strings.Builder
+	if _, err := (Exporter{Source: store, From: s.source, To: s.export}).Export(t.Context(), "nobody", &out); !errors.Is(err, ErrNothing) || out.Len() > 0 {
+		t.Errorf("unknown company: error %v, wrote %q", err, out.String())
 	}
-	want := Result{Stored: Counts{Webhooks: 1}, Same: Counts{EventTypes: 3, APIKeys: 1, Webhooks: 1}}
-	if got, _ := load(t, importer, lines); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	if _, err := (Exporter{Source: store, From: s.target, To: s.export}).Export(t.Context(), company, io.Discard); !errors.Is(err, seal.ErrUnknownKey) {
+		t.Errorf("wrong token key: error %v", err)
 	}
-	if got := export(t, Exporter{Source: store}); !slices.Equal(got, lines) {
-		t.Errorf("exported again it is\n%s\nwant\n%s", got, lines)
+	gone := errors.New("gone")
+	if _, err := (Exporter{Source: &failing{store, gone}, From: s.source, To: s.export}).Export(t.Context(), company, &out); !errors.Is(err, gone) {
+		t.Errorf("failing source: error %v", err)
+	}
+	if _, _, err := load(t, newStore(t), s.export, s.target, []string{out.String()}); err == nil {
+		t.Errorf("an incomplete export was imported: %q", out.String())
 	}
 }
 
-func TestResealing(t *testing.T) {
-	oldSealer, newSealer := newSealer(t, 1), newSealer(t, 2)
+// failing is a source that fails after the first page.
+type failing struct {
+	Source
+	err error
+}
+
+func (f *failing) WebhooksAfter(ctx context.Context, company, after string, limit int) ([]webhook.Webhook, error) {
+	if after != "" {
+		return nil, f.err
+	}
+	return f.Source.WebhooksAfter(ctx, company, after, limit)
+}
+
+// Existing items are never changed. Differences are reported.
+func TestImportDifferences(t *testing.T) {
+	s := newSealers(t)
+	lines := exported(t, filled(t, s.source), s.source, s.export)
+	target := newStore(t)
+	existing := newWebhook(t, s.target, company, firstID)
+	existing.Name, existing.URL, existing.Version = "Other", "https://example.com/other", 4
+	foreign := newWebhook(t, s.source, company, secondID) // its token is not sealed with the target's key
+	key := newKey("other", "key_other_01JZ0000000000000000000009")
+	key.Hash = newKey(company, keyID).Hash // one secret must not open two companies
+	for _, err := range []error{
+		target.ImportEventType(t.Context(), webhook.EventType{Name: "z.first", AddedAt: start, Description: "another", Hidden: true}),
+		target.CreateKey(t.Context(), key),
+		target.ImportWebhook(t.Context(), existing),
+		target.ImportWebhook(t.Context(), foreign),
+	} {
+		must(t, err)
+	}
+	result, differences, err := load(t, target, s.export, s.target, lines)
+	want := []string{
+		"event type z.first already exists with a different description, state (removed) and was left unchanged",
+		"API key key_acme_01JZ0000000000000000000000 already exists with a different company, ID and was left unchanged",
+		"webhook wh_01JZ0000000000000000000001 already exists with a different name, URL, version and was left unchanged",
+		"webhook wh_01JZ0000000000000000000002 already exists with a different token and was left unchanged",
+	}
+	if err != nil || !slices.Equal(differences, want) || result != (Result{Stored: Counts{EventTypes: 2}, Differs: Counts{1, 1, 2}}) {
+		t.Errorf("got %+v, %v and\n%s\nwant\n%s", result, err, strings.Join(differences, "\n"), strings.Join(want, "\n"))
+	}
+	if got, err := target.Webhook(t.Context(), company, firstID); err != nil || got.Name != "Other" || !bytes.Equal(got.SealedToken, existing.SealedToken) {
+		t.Errorf("the webhook is now %+v, %v", got, err)
+	}
+	if got, err := target.KeyByHash(t.Context(), key.Hash); err != nil || got.Company != "other" {
+		t.Errorf("the API key is now %+v, %v", got, err)
+	}
+}
+
+func TestInvalidExports(t *testing.T) {
+	s := newSealers(t)
+	lines := exported(t, filled(t, s.source), s.source, s.export)
+	const header, eventType, apiKey, hook, end = 0, 1, 4, 5, 7
 	tests := []struct {
 		name     string
-		exporter Exporter
-		importer Importer
+		line     int
+		old, new string // old is empty: the whole line
+		want     string
 	}{
-		{"by the import", Exporter{}, Importer{Sealer: newSealer, Source: &oldSealer}},
-		{"by the export", Exporter{Reseal: &[2]seal.Sealer{oldSealer, newSealer}}, Importer{Sealer: newSealer}},
+		{"another file", header, "", `{"webhook":{}}`, "line 1: not the header of an export: check the file"},
+		{"another format", header, "webhooks-export", "x", "line 1: not the header of an export: check the file"},
+		{"database", header, "", "SQLite format 3\x00", `this is a SQLite database: use "webhookctl restore"`},
+		{"newer version", header, `"version":2`, `"version":3,"more":[]`, "line 1: the export has version 3 of the format, and this program reads version 2"},
+		{"invalid company", header, "acme", "a b", "line 1: company is not a valid company ID"},
+		{"another company", header, "acme", "acmf", "line 5: id is not the ID of an API key of the company"},
+		{"second header", eventType, "", strings.TrimSpace(lines[header]), `line 2: unknown kind "header"`},
+		{"not JSON", hook, "", "webhook", "line 6: not a JSON object: "},
+		{"half a line", hook, "", lines[hook][:40], "line 6: not a JSON object: "},
+		{"not UTF-8", hook, "ä", "\xff", "line 6: not valid UTF-8"},
+		{"unknown kind", hook, `"webhook"`, `"hook"`, `line 6: unknown kind "hook"`},
+		{"unknown field", hook, `"url"`, `"uri"`, `line 6: json: unknown field "uri"`},
+		{"wrong type", hook, `"version":3`, `"version":"3"`, "line 6: json: cannot unmarshal string"},
+		{"long line", hook, "", strings.Repeat(" ", 2<<20), "line 6: longer than any line of an export"},
+		{"webhook ID", hook, firstID, "wh_1", "line 6: id is not a webhook ID"},
+		{"no name", hook, `"Billing\u0000Events"`, `""`, "line 6: name, url, sealed_token and version are required"},
+		{"version 0", hook, `"version":3`, `"version":0`, "line 6: name, url, sealed_token and version are required"},
+		{"long name", hook, "Billing", strings.Repeat("ä", 256), "line 6: name must not exceed 255 characters"},
+		{"long URL", hook, "ä", strings.Repeat("a", 2048), "line 6: url must not exceed 2048 characters"},
+		{"no events", hook, `["z.first","a.second"]`, `[]`, "line 6: events must have 1 to 40 entries"},
+		{"duplicate event", hook, "a.second", "z.first", "line 6: events must be unique"},
+		{"no time", hook, `,"created_at":"2030-01-02T03:04:05.678Z"`, "", "line 6: created_at is required"},
+		{"microseconds", hook, "05.678Z", "05.6789Z", "line 6: times must be in whole milliseconds"},
+		{"token of another webhook", hook, firstID, "wh_01JZ0000000000000000000009", "line 6: webhook wh_01JZ0000000000000000000009: opening a token: "},
+		{"level", eventType, "platform", "world", `line 2: level must be "platform" or "company"`},
+		{"type name", eventType, "z.first", "z first", "line 2: name is not a valid event type name"},
+		{"key of another company", apiKey, "key_acme", "key_other", "line 5: id is not the ID of an API key of the company"},
+		{"permission", apiKey, "webhooks:read", "webhooks:all", `line 5: unknown permission "webhooks:all"`},
+		{"hash", apiKey, `"hash":"`, `"hash":"00`, "line 5: hash is not a SHA-256 in hexadecimal"},
+		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export the company again"},
+		{"missing webhook", 6, "", strings.TrimSpace(strings.Replace(lines[3], "own", "own2", 1)), "line 8: the export should contain 2 webhooks, 3 event types and 1 API key, but contains 1 webhook, 4 event types and 1 API key"},
+		{"line after the end", end, "}", "}\n{}", "line 9: unexpected line after the end"},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			old, store := newStore(t), newStore(t)
-			fill(t, old, oldSealer)
-			test.exporter.Source, test.importer.Target = old, store
-			lines := export(t, test.exporter)
-			all := Counts{EventTypes: 3, APIKeys: 1, Webhooks: 2}
-			for i, want := range []Result{{Stored: all}, {Same: all}} {
-				if got, told := load(t, test.importer, lines); got != want || told != nil {
-					t.Errorf("import %d: got %+v and %q, want %+v", i+1, got, told, want)
-				}
-				wantTokens(t, store, newSealer)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			changed := slices.Clone(lines)
+			if tt.old == "" {
+				changed[tt.line] = tt.new + "\n"
+			} else {
+				changed[tt.line] = strings.Replace(lines[tt.line], tt.old, tt.new, 1)
 			}
-			wantTokens(t, old, oldSealer)
+			if _, _, err := load(t, newStore(t), s.export, s.target, changed); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got error\n%v\nwant\n%s", err, tt.want)
+			}
 		})
 	}
-}
-
-func TestUnknownTokenKey(t *testing.T) {
-	old, other := newStore(t), newSealer(t, 2)
-	fill(t, old, newSealer(t, 1))
-	lines := strings.Join(export(t, Exporter{Source: old}), "")
-	for name, importer := range map[string]Importer{
-		"the target's is another":    {Sealer: other},
-		"the source's is another":    {Sealer: newSealer(t, 1), Source: &other},
-		"the target has none at all": {Sealer: seal.Sealer{Keys: seal.KeyRing{}}},
-	} {
-		_, err := importer.Check(t.Context(), strings.NewReader(lines))
-		if !errors.Is(err, seal.ErrUnknownKey) || !strings.HasPrefix(err.Error(), "line 6: webhook "+firstID+": opening a token: token key ") {
-			t.Errorf("%s: got error %v, want %v in line 6", name, err, seal.ErrUnknownKey)
-		}
-	}
-	exporter := Exporter{Source: old, Reseal: &[2]seal.Sealer{other, other}}
-	if _, err := exporter.Export(t.Context(), company, new(strings.Builder)); !errors.Is(err, seal.ErrUnknownKey) {
-		t.Errorf("export: got error %v, want %v", err, seal.ErrUnknownKey)
+	if _, err := NewReader(strings.NewReader("")); err == nil || err.Error() != "the export is empty" {
+		t.Errorf("empty: error %v", err)
 	}
 }
 
-// TestDifferences imports over what is there and not the same.
-func TestDifferences(t *testing.T) {
-	old, sealer := newStore(t), newSealer(t, 1)
-	fill(t, old, sealer)
-	lines := export(t, Exporter{Source: old})
+// endless is a source with more webhooks than fit into the memory that an export may use, and a target that forgets them.
+type endless struct {
+	Target
+	t    *testing.T
+	left int
+	heap uint64 // the maximum seen
+}
 
-	store := newStore(t)
-	must(t, store.ImportEventType(t.Context(), webhook.EventType{Name: "z.first", AddedAt: start.Add(time.Hour), Description: "mine", Hidden: true}))
-	must(t, store.ImportEventType(t.Context(), webhook.EventType{Name: "own", Company: company, AddedAt: start.Add(time.Hour)}))
-	key := newKey(company, keyID)
-	key.RevokedAt, key.Permissions = time.Time{}, key.Permissions[:1]
-	must(t, store.CreateKey(t.Context(), key))
-	first, second := newWebhook(t, sealer, company, firstID), newWebhook(t, sealer, company, secondID)
-	first.Name, first.URL, first.Events, first.Version = "mine", "https://mine.example.com", []string{"mine"}, 9
-	var err error
-	second.SealedToken, err = sealer.Seal(t.Context(), company, secondID, "another token")
+func (*endless) AllEventTypes(context.Context, string) ([]webhook.EventType, error) { return nil, nil }
+func (*endless) Keys(context.Context, string) ([]access.Key, error)                 { return nil, nil }
+func (*endless) ImportWebhook(context.Context, webhook.Webhook) error               { return nil }
+
+func (e *endless) WebhooksAfter(_ context.Context, company, _ string, limit int) ([]webhook.Webhook, error) {
+	if e.left%2000 == 0 {
+		var memory runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&memory)
+		e.heap = max(e.heap, memory.HeapAlloc)
+	}
+	page := make([]webhook.Webhook, min(limit, e.left))
+	for i := range page {
+		page[i] = newWebhook(e.t, newSealer(e.t, 1), company, fmt.Sprintf("wh_%026d", 1_000_000-e.left+i))
+		page[i].Description = strings.Repeat("d", webhook.MaxDescriptionLength)
+	}
+	e.left -= len(page)
+	return page, nil
+}
+
+func TestMemory(t *testing.T) {
+	const webhooks, limit = 10_000, 8 << 20 // bytes; all webhooks are about 15 million
+	s, e := newSealers(t), &endless{t: t, left: webhooks}
+	out, in := io.Pipe()
+	go func() {
+		_, err := Exporter{Source: e, From: s.source, To: s.export}.Export(t.Context(), company, in)
+		_ = in.CloseWithError(err)
+	}()
+	reader, err := NewReader(out)
 	must(t, err)
-	must(t, store.ImportWebhook(t.Context(), first))
-	must(t, store.ImportWebhook(t.Context(), second))
-	before := export(t, Exporter{Source: store})
-
-	result, told := load(t, Importer{Target: store, Sealer: sealer}, lines)
-	if want := (Result{Stored: Counts{EventTypes: 1}, Differs: Counts{EventTypes: 2, APIKeys: 1, Webhooks: 2}}); result != want {
-		t.Errorf("got %+v, want %+v", result, want)
-	}
-	want := []string{
-		"event type z.first of the platform is there already, differs in description, state (removed) and time of adding, and stays as it is",
-		"event type own of the company is there already, differs in time of adding, and stays as it is",
-		"API key key_acme_01JZ0000000000000000000000 is there already, differs in permissions and revocation, and stays as it is",
-		"webhook wh_01JZ0000000000000000000001 is there already, differs in URL, events, name and version, and stays as it is",
-		"webhook wh_01JZ0000000000000000000002 is there already, differs in token, and stays as it is",
-	}
-	if !slices.Equal(told, want) {
-		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
-	}
-	after := slices.DeleteFunc(export(t, Exporter{Source: store}), func(line string) bool { return strings.Contains(line, "a.second\",\"description") })
-	before[len(before)-1] = after[len(after)-1] // the number of types
-	if !slices.Equal(after, before) {
-		t.Errorf("what was there is now\n%s\nwant\n%s", after, before)
-	}
-}
-
-// TestKeyOfAnotherCompany finds an API key that would let its holder into two companies.
-func TestKeyOfAnotherCompany(t *testing.T) {
-	old, sealer := newStore(t), newSealer(t, 1)
-	fill(t, old, sealer)
-	lines := export(t, Exporter{Source: old})
-	store := newStore(t)
-	key := newKey("other", "key_other_01JZ0000000000000000000009")
-	key.Hash = newKey(company, keyID).Hash
-	must(t, store.CreateKey(t.Context(), key))
-	result, told := load(t, Importer{Target: store, Sealer: sealer}, lines)
-	want := "API key key_acme_01JZ0000000000000000000000 is there already, differs in company and id, and stays as it is"
-	if result.Differs.APIKeys != 1 || len(told) != 1 || told[0] != want {
-		t.Errorf("got %+v and %q, want %q", result, told, want)
-	}
-	if found, err := store.KeyByHash(t.Context(), key.Hash); err != nil || found.Company != "other" {
-		t.Errorf("the key is now %+v, %v", found, err)
+	result, err := Importer{Target: e, From: s.export, To: s.target}.Import(t.Context(), reader)
+	if err != nil || result.Stored.Webhooks != webhooks || e.heap == 0 || e.heap > limit {
+		t.Errorf("imported %+v, %v, with %d bytes in use; want %d webhooks and at most %d bytes", result, err, e.heap, webhooks, limit)
 	}
 }

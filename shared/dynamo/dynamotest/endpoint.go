@@ -1,5 +1,5 @@
-// Package dynamotest is what tests need that run on DynamoDB Local: where it is, and a proxy in
-// front of it that fails in the ways of the real DynamoDB and of networks.
+// Package dynamotest supports tests on DynamoDB Local: it says where it runs, and has a proxy that injects the faults of the
+// real DynamoDB and of networks.
 package dynamotest
 
 import (
@@ -7,20 +7,19 @@ import (
 	"testing"
 )
 
-// EndpointVariable names the environment variable with the URL of a DynamoDB Local.
+// EndpointVariable is the environment variable with the URL of DynamoDB Local.
 const EndpointVariable = "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"
 
-// Endpoint gives the URL of the DynamoDB Local to test on. Without one the test is skipped; in
-// continuous integration (CI is set) it fails.
+// Endpoint returns the URL of DynamoDB Local. If it is not set, the test is skipped, or fails if CI is set.
 func Endpoint(t testing.TB) string {
 	t.Helper()
 	endpoint := os.Getenv(EndpointVariable)
 	switch {
 	case endpoint != "":
 	case os.Getenv("CI") != "":
-		t.Fatalf("%s is not set: in CI this test must run, on DynamoDB Local", EndpointVariable)
+		t.Fatalf("%s is not set: run make test, which starts DynamoDB Local", EndpointVariable)
 	default:
-		t.Skipf("%s is not set: `make test` starts DynamoDB Local and sets it", EndpointVariable)
+		t.Skipf("%s is not set: run make test, which starts DynamoDB Local", EndpointVariable)
 	}
 	return endpoint
 }

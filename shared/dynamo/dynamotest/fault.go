@@ -8,40 +8,39 @@ import (
 	"time"
 )
 
-// Fault is what happens to one request in place of being passed on.
+// Fault handles one request instead of the target.
 type Fault func(x *exchange)
 
 const apiNamespace = "com.amazonaws.dynamodb.v20120810#"
 
-// Pass passes the request and its answer on.
+// Pass forwards the request and its response.
 func Pass() Fault {
 	return func(x *exchange) { x.send(x.forward()) }
 }
 
-// Refuse answers with an error of the API, such as ThrottlingException, without passing the
-// request on.
-func Refuse(code string) Fault {
-	return answer(http.StatusBadRequest, map[string]any{"__type": apiNamespace + code, "message": "Refused by the test."})
+// Reject responds with an error of the API, for example ThrottlingException, without forwarding the request.
+func Reject(code string) Fault {
+	return respond(http.StatusBadRequest, map[string]any{"__type": apiNamespace + code, "message": "Rejected by the test."})
 }
 
-// Answer answers with a body of JSON, without passing the request on.
-func Answer(body string) Fault { return answer(http.StatusOK, json.RawMessage(body)) }
+// Respond responds with a JSON body, without forwarding the request.
+func Respond(body string) Fault { return respond(http.StatusOK, json.RawMessage(body)) }
 
-// Cancel answers that a transaction was cancelled, with one reason for each of its items, such as
-// TransactionConflict or None.
+// Cancel responds that a transaction was canceled, with one reason for each of its items, for example TransactionConflict
+// or None.
 func Cancel(reasons ...string) Fault {
 	list := make([]map[string]string, len(reasons))
 	for i, reason := range reasons {
 		list[i] = map[string]string{"Code": reason}
 	}
-	return answer(http.StatusBadRequest, map[string]any{
+	return respond(http.StatusBadRequest, map[string]any{
 		"__type":              apiNamespace + "TransactionCanceledException",
-		"Message":             fmt.Sprintf("Transaction cancelled by the test: %v", reasons),
+		"Message":             fmt.Sprintf("Transaction canceled by the test: %v", reasons),
 		"CancellationReasons": list,
 	})
 }
 
-// Unprocessed passes the first key of a BatchGetItem on, and answers that the others were left out.
+// Unprocessed forwards the first key of a BatchGetItem and returns the others as unprocessed.
 func Unprocessed() Fault {
 	return func(x *exchange) {
 		first, others := x.splitBatch()
@@ -53,16 +52,16 @@ func Unprocessed() Fault {
 			return
 		}
 		got["UnprocessedKeys"] = others
-		answer(status, got)(x)
+		respond(status, got)(x)
 	}
 }
 
-// splitBatch makes of a BatchGetItem one with the first key alone, and the rest of its RequestItems.
+// splitBatch splits a BatchGetItem into one with only the first key, and the rest of its RequestItems.
 func (x *exchange) splitBatch() (first, others json.RawMessage) {
 	var request struct {
 		RequestItems map[string]map[string]json.RawMessage
 	}
-	_ = json.Unmarshal(x.body, &request) // what is no batch is for the target to refuse
+	_ = json.Unmarshal(x.body, &request) // the target rejects anything else
 	for _, table := range request.RequestItems {
 		var keys []json.RawMessage
 		_ = json.Unmarshal(table["Keys"], &keys)
@@ -73,37 +72,37 @@ func (x *exchange) splitBatch() (first, others json.RawMessage) {
 	return first, encode(request.RequestItems)
 }
 
-// Status answers with a status and a body that is no JSON, as a load balancer does.
+// Status responds with a status and an HTML body, as a load balancer does.
 func Status(status int) Fault {
 	return func(x *exchange) {
 		x.send(http.Header{"Content-Type": {"text/html"}}, status, []byte("<html>"+http.StatusText(status)+"</html>"))
 	}
 }
 
-// Reset breaks the connection without passing the request on.
+// Reset resets the connection without forwarding the request.
 func Reset() Fault { return func(x *exchange) { x.reset() } }
 
-// LoseAnswer passes the request on and then breaks the connection.
-func LoseAnswer() Fault {
+// LoseResponse forwards the request and then resets the connection.
+func LoseResponse() Fault {
 	return func(x *exchange) {
 		x.forward()
 		x.reset()
 	}
 }
 
-// CutAnswer passes the request on and breaks the connection in the middle of the answer.
-func CutAnswer() Fault {
+// TruncateResponse forwards the request and closes the connection in the middle of the response.
+func TruncateResponse() Fault {
 	return func(x *exchange) {
 		header, status, body := x.forward()
 		x.w.Header().Set("Content-Length", fmt.Sprint(len(body)+1))
-		header.Del("X-Amz-Crc32") // what is missing must be noticed without it
+		header.Del("X-Amz-Crc32") // the client must notice without it
 		x.send(header, status, body[:len(body)/2])
-		_ = http.NewResponseController(x.w).Flush() // or else nothing of it would be sent
+		_ = http.NewResponseController(x.w).Flush() // otherwise nothing would be sent
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// Hang never answers.
+// Hang never responds.
 func Hang() Fault {
 	return func(x *exchange) {
 		select {
@@ -113,7 +112,7 @@ func Hang() Fault {
 	}
 }
 
-// Delay passes the request on after a time.
+// Delay forwards the request after a delay.
 func Delay(d time.Duration) Fault {
 	return func(x *exchange) {
 		select {
@@ -124,8 +123,8 @@ func Delay(d time.Duration) Fault {
 	}
 }
 
-// answer answers with JSON, in the API's media type.
-func answer(status int, body any) Fault {
+// respond responds with JSON in the API's media type.
+func respond(status int, body any) Fault {
 	return func(x *exchange) {
 		x.send(http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, status, encode(body))
 	}
@@ -134,19 +133,19 @@ func answer(status int, body any) Fault {
 func encode(v any) json.RawMessage {
 	encoded, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings, lists and maps always encode
+		panic(err) // cannot happen: strings, lists and maps can always be encoded
 	}
 	return encoded
 }
 
-// reset closes the connection so that the client gets an RST.
+// reset closes the connection with an RST.
 func (x *exchange) reset() {
 	conn, _, err := x.w.(http.Hijacker).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // closes it as well
+		panic(http.ErrAbortHandler) // closes it, too
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // then it is closed in the ordinary way
+		_ = tcp.SetLinger(0) // on error, it is closed normally
 	}
 	_ = conn.Close()
 }

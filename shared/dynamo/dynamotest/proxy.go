@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// Proxy passes calls on to a DynamoDB, but for those that it was told to disturb.
+// Proxy forwards calls to a DynamoDB, except those that it injects faults into.
 type Proxy struct {
-	// URL is the endpoint to give to clients.
+	// URL is the endpoint for clients.
 	URL string
 
 	target string
@@ -29,13 +29,13 @@ type Proxy struct {
 
 // Call is one request that a client made.
 type Call struct {
-	// Operation is the API's name of it, such as GetItem.
+	// Operation is its name in the API, for example GetItem.
 	Operation string
 	// Token is the ClientRequestToken, if there is one.
 	Token string
 }
 
-// NewProxy starts a proxy on loopback in front of an endpoint. It stops with the test.
+// NewProxy starts a proxy on loopback in front of an endpoint. It stops at the end of the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{
@@ -54,21 +54,21 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Next disturbs the next calls of an operation, one fault for each; [Pass] leaves one alone.
+// Next injects faults into the next calls of an operation, one each. [Pass] leaves a call alone.
 func (p *Proxy) Next(operation string, faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next[operation] = append(p.next[operation], faults...)
 }
 
-// Every asks for a fault at every call that [Proxy.Next] says nothing about. Nil ends it.
+// Every injects the fault that choose returns into every call not covered by [Proxy.Next]. Nil removes it.
 func (p *Proxy) Every(choose func(Call) Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.every = choose
 }
 
-// Calls gives the requests since the last Calls, disturbed or not, in the order of their arrival.
+// Calls returns the requests since the last call of Calls in the order of their arrival, with or without faults.
 func (p *Proxy) Calls() []Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,10 +81,10 @@ func (p *Proxy) Calls() []Call {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client is gone
+		return // the client has disconnected
 	}
 	var fields struct{ ClientRequestToken string }
-	_ = json.Unmarshal(body, &fields) // a request that is no JSON is for the target to refuse
+	_ = json.Unmarshal(body, &fields) // the target rejects anything but JSON
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	fault := p.record(Call{Operation: operation, Token: fields.ClientRequestToken})
 	fault(&exchange{proxy: p, w: w, r: r, body: body})
@@ -104,7 +104,7 @@ func (p *Proxy) record(call Call) Fault {
 	return Pass()
 }
 
-// exchange is one request and the way to answer it.
+// exchange is one request and what is needed to respond to it.
 type exchange struct {
 	proxy *Proxy
 	w     http.ResponseWriter
@@ -112,8 +112,8 @@ type exchange struct {
 	body  []byte
 }
 
-// forward makes the request to the target, whether or not the client still waits, and gives the
-// answer's headers, status and body.
+// forward sends the request to the target, whether or not the client is still waiting, and returns the response's header,
+// status and body.
 func (x *exchange) forward() (http.Header, int, []byte) {
 	ctx := context.WithoutCancel(x.r.Context())
 	request, err := http.NewRequestWithContext(ctx, x.r.Method, x.proxy.target+x.r.URL.Path, bytes.NewReader(x.body))
@@ -121,19 +121,19 @@ func (x *exchange) forward() (http.Header, int, []byte) {
 		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
 	}
 	request.Header = x.r.Header.Clone()
-	answer, err := x.proxy.client.Do(request)
+	response, err := x.proxy.client.Do(request)
 	if err != nil {
 		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
 	}
-	return answer.Header, answer.StatusCode, body
+	return response.Header, response.StatusCode, body
 }
 
-// send answers the request.
+// send responds to the request.
 func (x *exchange) send(header http.Header, status int, body []byte) {
 	for name, values := range header {
 		if name != "Content-Length" {
@@ -141,5 +141,5 @@ func (x *exchange) send(header http.Header, status int, body []byte) {
 		}
 	}
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // the client may be gone
+	_, _ = x.w.Write(body) // the client may have disconnected
 }

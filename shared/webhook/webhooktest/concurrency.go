@@ -10,9 +10,9 @@ import (
 
 func concurrencyCases() []testCase {
 	return []testCase{
-		{"50 creations under a quota of 10 make exactly 10", raceQuota},
-		{"50 creations under one key make exactly one", raceKey},
-		{"50 creations under one key, the company full, make none", func(f *fixture) {
+		{"50 creations with a quota of 10 create exactly 10", raceQuota},
+		{"50 creations with one key create exactly one", raceKey},
+		{"50 creations with one key at the quota create none", func(f *fixture) {
 			f.createOne()
 			record := newRecord("body")
 			f.race(50, func(f *fixture, _ int) {
@@ -20,7 +20,7 @@ func concurrencyCases() []testCase {
 				wantQuotaReached(f.t, err, 1)
 			})
 			if count := f.list(1, 1).Count; count != 1 {
-				f.t.Errorf("the count is %d, want 1", count)
+				f.t.Errorf("count %d, want 1", count)
 			}
 		}},
 		{"of 20 deletions of one webhook exactly one succeeds", raceDelete},
@@ -34,7 +34,7 @@ func concurrencyCases() []testCase {
 			f.wantStored(slices.SortedFunc(slices.Values(kept), byID)...)
 		}},
 		{"readers see whole webhooks in order while writers write", raceReaders},
-		{"one type added by many is one type", func(f *fixture) {
+		{"one type added concurrently is one type", func(f *fixture) {
 			name := f.newTypeName()
 			f.race(10, func(f *fixture, _ int) { f.addType(f.company, name, f.now) })
 			f.wantTypes(f.company, []string{name}, name)
@@ -69,23 +69,23 @@ func raceQuota(f *fixture) {
 
 func raceKey(f *fixture) {
 	record := newRecord("body")
-	answers := make([]string, 50) // the id that each of the callers got
-	winners := make([]webhook.Webhook, len(answers))
-	f.race(len(answers), func(f *fixture, i int) {
+	results := make([]string, 50) // the ID that each caller got
+	winners := make([]webhook.Webhook, len(results))
+	f.race(len(results), func(f *fixture, i int) {
 		w := f.newWebhook()
 		switch earlier, err := f.createUnder(w, ample, record); {
 		case err != nil:
 			f.t.Errorf("CreateWebhook: %v", err)
 		case earlier == nil:
-			answers[i], winners[i] = w.ID, w
+			results[i], winners[i] = w.ID, w
 		default:
 			wantEarlier(f, earlier, nil, record, earlier.WebhookID)
-			answers[i] = earlier.WebhookID
+			results[i] = earlier.WebhookID
 		}
 	})
 	winners = slices.DeleteFunc(winners, func(w webhook.Webhook) bool { return w.ID == "" })
-	if len(winners) != 1 || len(slices.Compact(slices.Sorted(slices.Values(answers)))) != 1 {
-		f.t.Fatalf("%d creations succeeded and the callers got %q, want one and its id", len(winners), answers)
+	if len(winners) != 1 || len(slices.Compact(slices.Sorted(slices.Values(results)))) != 1 {
+		f.t.Fatalf("%d creations succeeded and the callers got %q, want one creation and its ID", len(winners), results)
 	}
 	f.wantStored(winners...)
 }
@@ -107,14 +107,14 @@ func raceReaders(f *fixture) {
 			}
 			list := f.list(100, 1)
 			if len(list.Webhooks) == 0 || list.Webhooks[0].ID != first.ID || list.Count < 1 || list.Count > 1+writers {
-				f.t.Errorf("got a count of %d and webhooks %v, want at least %s", list.Count, ids(list.Webhooks), first.ID)
+				f.t.Errorf("count %d, webhooks %v, want at least %s", list.Count, ids(list.Webhooks), first.ID)
 			}
 			if !slices.IsSortedFunc(list.Webhooks, byID) {
 				f.t.Errorf("the list is out of order: %v", ids(list.Webhooks))
 			}
 			for _, w := range list.Webhooks {
 				if w.Company != f.company || len(w.Events) != 1 || len(w.SealedToken) == 0 || w.Version != 1 {
-					f.t.Errorf("a webhook is not whole: %+v", w)
+					f.t.Errorf("incomplete webhook: %+v", w)
 				}
 			}
 		}
@@ -122,7 +122,7 @@ func raceReaders(f *fixture) {
 	f.wantStored(first)
 }
 
-// wantOneOf calls n times at once and checks that one call succeeds and the others find nothing.
+// wantOneOf makes n concurrent calls and checks that one succeeds and the others return [webhook.ErrNotFound].
 func (f *fixture) wantOneOf(n int, call func(f *fixture) error) {
 	f.t.Helper()
 	errs := make([]error, n)
@@ -141,7 +141,7 @@ func (f *fixture) wantOneOf(n int, call func(f *fixture) error) {
 	}
 }
 
-// race runs call n times at once and waits for all.
+// race makes n concurrent calls and waits for all.
 func (f *fixture) race(n int, call func(f *fixture, i int)) {
 	start := make(chan struct{})
 	var done sync.WaitGroup

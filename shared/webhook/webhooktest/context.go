@@ -12,7 +12,7 @@ func contextCases() []testCase {
 	var cases []testCase
 	for name, call := range calls() {
 		cases = append(cases,
-			testCase{name + " with a cancelled context is unavailable", func(f *fixture) {
+			testCase{name + " with a canceled context is unavailable", func(f *fixture) {
 				stored := f.createOne()
 				ctx, cancel := context.WithCancel(f.ctx)
 				cancel()
@@ -29,7 +29,7 @@ func contextCases() []testCase {
 	return cases
 }
 
-// calls are all methods of a store, by name.
+// calls returns a call of every method of a store, by name.
 func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
 	return map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error{
 		"ListWebhooks": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
@@ -82,10 +82,10 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 	}
 }
 
-// wantEnded checks that err says "unavailable" and keeps why the context ended.
+// wantEnded checks that err is "unavailable" and wraps the reason why the context ended.
 func wantEnded(f *fixture, err, cause error) {
 	f.t.Helper()
 	if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, cause) {
-		f.t.Errorf("got error %v, want one of KindUnavailable that wraps %v", err, cause)
+		f.t.Errorf("got error %v, want KindUnavailable wrapping %v", err, cause)
 	}
 }

@@ -4,10 +4,10 @@ import "webhooks/shared/webhook"
 
 func createCases() []testCase {
 	return []testCase{
-		{"a created webhook is there at once", func(f *fixture) {
+		{"a created webhook is visible immediately", func(f *fixture) {
 			f.wantStored(f.createOne())
 		}},
-		{"the quota lets exactly as many in", func(f *fixture) {
+		{"the quota is exact", func(f *fixture) {
 			var stored []webhook.Webhook
 			for range 3 {
 				w := f.newWebhook()
@@ -22,18 +22,18 @@ func createCases() []testCase {
 			}
 			f.wantStored(stored...)
 		}},
-		{"a quota of none lets none in", func(f *fixture) {
+		{"a quota of 0 allows none", func(f *fixture) {
 			_, err := f.createUnder(f.newWebhook(), 0, nil)
 			wantQuotaReached(f.t, err, 0)
 			f.wantStored()
 		}},
-		{"a quota below the count lets none in and names itself", func(f *fixture) {
+		{"a quota below the count allows none", func(f *fixture) {
 			stored := f.createN(3)
 			_, err := f.createUnder(f.newWebhook(), 2, nil)
 			wantQuotaReached(f.t, err, 2)
 			f.wantStored(stored...)
 		}},
-		{"a deletion makes room in the quota", func(f *fixture) {
+		{"a deletion frees quota", func(f *fixture) {
 			stored := f.createN(2)
 			f.delete(stored[0].ID)
 			w := f.newWebhook()
@@ -42,7 +42,7 @@ func createCases() []testCase {
 			}
 			f.wantStored(stored[1], w)
 		}},
-		{"a quota is of one company", func(f *fixture) {
+		{"quotas are per company", func(f *fixture) {
 			f.createN(2)
 			other := f.inNew()
 			w := other.newWebhook()
@@ -51,9 +51,9 @@ func createCases() []testCase {
 			}
 			other.wantStored(w)
 		}},
-		{"storing the same webhook again does not count it twice", func(f *fixture) {
+		{"storing the same webhook twice counts it once", func(f *fixture) {
 			w := f.createOne()
-			_, _ = f.createUnder(w, ample, nil) // whether this is an error is the store's choice
+			_, _ = f.createUnder(w, ample, nil) // may be an error or not
 			f.wantStored(w)
 			f.delete(w.ID)
 			f.wantStored()
@@ -61,7 +61,7 @@ func createCases() []testCase {
 	}
 }
 
-// createUnder tries to store a webhook under a quota, with an idempotency record if it is not nil.
+// createUnder stores a webhook with a quota and, if it is not nil, an idempotency record.
 func (f *fixture) createUnder(w webhook.Webhook, quota int, record *webhook.IdempotencyRecord) (*webhook.EarlierCreation, error) {
 	return f.store.CreateWebhook(f.ctx, webhook.Creation{Webhook: w, Quota: quota, Idempotency: record})
 }

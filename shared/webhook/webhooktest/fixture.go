@@ -16,10 +16,10 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// patience bounds one case, so that a store that hangs fails instead of stopping the suite.
-const patience = 60 * time.Second
+// caseTimeout limits one case, so that a store that hangs fails the case and does not block the suite.
+const caseTimeout = 60 * time.Second
 
-// ample is a quota that no case reaches by accident.
+// ample is a quota that no case reaches.
 const ample = 1_000_000
 
 // tester is what testing.T and rapid.T have in common.
@@ -29,20 +29,20 @@ type tester interface {
 	Cleanup(func())
 }
 
-// fixture is what a case works with: a store, and a company in it that nothing else uses.
+// fixture is what a case works with: a store, and a company that nothing else uses.
 type fixture struct {
 	t       tester
 	ctx     context.Context
 	store   webhook.Store
 	company string
-	// now is the present of the case. It is the real one, because a database may drop idempotency
-	// records by its own clock once they have expired.
-	now  time.Time
-	made *atomic.Uint64 // how many ULIDs
+	// now is the time at the start of the case. It is the real time because a database may drop expired idempotency records
+	// by its own clock.
+	now   time.Time
+	ulids *atomic.Uint64 // number of generated ULIDs
 }
 
 func newFixture(t tester, store webhook.Store) *fixture {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 	t.Cleanup(cancel)
 	return &fixture{
 		t:       t,
@@ -50,29 +50,29 @@ func newFixture(t tester, store webhook.Store) *fixture {
 		store:   store,
 		company: newCompany(),
 		now:     time.Now().UTC().Truncate(time.Millisecond),
-		made:    new(atomic.Uint64),
+		ulids:   new(atomic.Uint64),
 	}
 }
 
 func newCompany() string { return "co_" + ulid.Make().String() }
 
-// in gives the same fixture for another company.
+// in returns the fixture for another company.
 func (f *fixture) in(company string) *fixture {
 	other := *f
 	other.company = company
 	return &other
 }
 
-// inNew gives the same fixture for another new company.
+// inNew returns the fixture for another new company.
 func (f *fixture) inNew() *fixture { return f.in(newCompany()) }
 
-// newULID makes a ULID that is higher than those before. Those of ulid.Make are not always, when other cases
-// that run at the same time have read the clock a millisecond apart.
+// newULID returns a ULID that is higher than those before. ulid.Make does not guarantee that if concurrent cases read the
+// clock a millisecond apart.
 func (f *fixture) newULID() string {
-	return ulid.MustNew(ulid.Timestamp(f.now)+f.made.Add(1), rand.Reader).String()
+	return ulid.MustNew(ulid.Timestamp(f.now)+f.ulids.Add(1), rand.Reader).String()
 }
 
-// newWebhook makes a webhook that is not stored yet. Later ones have higher ids.
+// newWebhook returns a webhook that is not stored yet. Later ones have higher IDs.
 func (f *fixture) newWebhook() webhook.Webhook {
 	return webhook.Webhook{
 		ID:          webhook.NewID(f.newULID()),
@@ -87,7 +87,7 @@ func (f *fixture) newWebhook() webhook.Webhook {
 	}
 }
 
-// create stores webhooks and gives them back.
+// create stores webhooks and returns them.
 func (f *fixture) create(webhooks ...webhook.Webhook) []webhook.Webhook {
 	f.t.Helper()
 	for _, w := range webhooks {
@@ -115,7 +115,7 @@ func (f *fixture) createOne() webhook.Webhook {
 	return f.createN(1)[0]
 }
 
-// newRecord makes an idempotency record with a key that nobody used, for the body given.
+// newRecord returns an idempotency record with an unused key, for a body.
 func newRecord(body string) *webhook.IdempotencyRecord {
 	return &webhook.IdempotencyRecord{
 		Key:      webhook.NewIdempotencyKey("create-webhook", ulid.Make().String()),
@@ -123,10 +123,10 @@ func newRecord(body string) *webhook.IdempotencyRecord {
 	}
 }
 
-// newTypeName makes the name of an event type that nobody used. Later ones sort higher.
+// newTypeName returns an unused name for an event type. Later ones sort higher.
 func (f *fixture) newTypeName() string { return "Suite.type." + f.newULID() }
 
-// addType adds a visible type to a company (to the platform, when company is empty).
+// addType adds a visible type to a company, or to the platform if company is empty.
 func (f *fixture) addType(company, name string, at time.Time) {
 	f.t.Helper()
 	t := webhook.EventType{Name: name, Company: company, Description: "A type", AddedAt: at}
@@ -153,7 +153,7 @@ func (f *fixture) list(size, number int) webhook.List {
 	return list
 }
 
-// prepare asks what a creation with these events, made at a time, depends on.
+// prepare calls PrepareCreation for a creation with these events at a time.
 func (f *fixture) prepare(at time.Time, key *webhook.IdempotencyKey, events ...string) webhook.CreationState {
 	f.t.Helper()
 	state, err := f.store.PrepareCreation(f.ctx, webhook.CreationQuery{
@@ -165,16 +165,15 @@ func (f *fixture) prepare(at time.Time, key *webhook.IdempotencyKey, events ...s
 	return state
 }
 
-// wantStored checks that the company has exactly these webhooks, in this order, by every way there
-// is to read them.
+// wantStored checks that the company has exactly these webhooks, in this order, with every method that reads them.
 func (f *fixture) wantStored(want ...webhook.Webhook) {
 	f.t.Helper()
 	list := f.list(100, 1)
 	if list.Count != len(want) {
-		f.t.Errorf("the count is %d, want %d", list.Count, len(want))
+		f.t.Errorf("count %d, want %d", list.Count, len(want))
 	}
 	if count := f.prepare(f.now, nil).Count; count != len(want) {
-		f.t.Errorf("the count in PrepareCreation is %d, want %d", count, len(want))
+		f.t.Errorf("count %d in PrepareCreation, want %d", count, len(want))
 	}
 	wantWebhooks(f.t, list.Webhooks, want)
 	for _, w := range want {
@@ -194,7 +193,7 @@ func wantWebhooks(t rapid.TB, got, want []webhook.Webhook) {
 		t.Errorf("got webhooks %v, want %v", ids(got), ids(want))
 		for i := range min(len(got), len(want)) {
 			if !reflect.DeepEqual(got[i], want[i]) {
-				t.Fatalf("the first that differs is element %d: got %+v, want %+v", i, got[i], want[i])
+				t.Fatalf("element %d: got %+v, want %+v", i, got[i], want[i])
 			}
 		}
 	}
@@ -216,7 +215,7 @@ func wantNotFound(t rapid.TB, what string, err error) {
 	}
 }
 
-// wantQuotaReached checks that err is the refusal of a webhook beyond a quota.
+// wantQuotaReached checks that err is [webhook.QuotaReached].
 func wantQuotaReached(t rapid.TB, err error, quota int) {
 	t.Helper()
 	got, ok := errors.AsType[*webhook.Error](err)
@@ -226,19 +225,19 @@ func wantQuotaReached(t rapid.TB, err error, quota int) {
 	}
 }
 
-// oddStrings are texts that no id, event or type of ours has.
+// oddStrings are texts that are not valid IDs, events or types.
 func oddStrings() map[string]string {
 	return map[string]string{
-		"empty":                "",
-		"blank":                " ",
-		"10 kB":                strings.Repeat("x", 10_000),
-		"NUL":                  "\x00",
-		"invalid UTF-8":        "wh_\xff\xfe",
-		"a key of the counter": "COUNT",
-		"a wildcard":           "%",
-		"a quote":              `'"`,
-		"an id with NUL":       "wh_01ARZ3NDEKTSV4RRFFQ69G5FAV\x00",
-		"an id in lower case":  "wh_01arz3ndektsv4rrffq69g5fav",
-		"an id without prefix": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+		"empty":              "",
+		"blank":              " ",
+		"10 kB":              strings.Repeat("x", 10_000),
+		"NUL":                "\x00",
+		"invalid UTF-8":      "wh_\xff\xfe",
+		"DynamoDB's counter": "COUNT",
+		"wildcard":           "%",
+		"quotes":             `'"`,
+		"ID with NUL":        "wh_01ARZ3NDEKTSV4RRFFQ69G5FAV\x00",
+		"lower-case ID":      "wh_01arz3ndektsv4rrffq69g5fav",
+		"ID without prefix":  "01ARZ3NDEKTSV4RRFFQ69G5FAV",
 	}
 }

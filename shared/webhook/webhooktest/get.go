@@ -15,10 +15,10 @@ func getCases() []testCase {
 			f.create(w)
 			f.wantStored(w)
 		}},
-		{"an unknown id is not found", func(f *fixture) {
+		{"an unknown ID is not found", func(f *fixture) {
 			f.createOne()
 			_, err := f.store.Webhook(f.ctx, f.company, webhook.NewID(ulid.Make().String()))
-			wantNotFound(f.t, "Webhook(unknown id)", err)
+			wantNotFound(f.t, "Webhook(unknown ID)", err)
 		}},
 		{"an odd string is not found", func(f *fixture) {
 			f.createOne()
@@ -27,12 +27,12 @@ func getCases() []testCase {
 				wantNotFound(f.t, "Webhook("+name+")", err)
 			}
 		}},
-		{"another company's id is not found", func(f *fixture) {
+		{"another company's ID is not found", func(f *fixture) {
 			w := f.createOne()
 			_, err := f.store.Webhook(f.ctx, newCompany(), w.ID)
-			wantNotFound(f.t, "Webhook(another company's id)", err)
+			wantNotFound(f.t, "Webhook(another company's ID)", err)
 		}},
-		{"the same id in two companies is two webhooks", func(f *fixture) {
+		{"two companies can have webhooks with the same ID", func(f *fixture) {
 			mine, other := f.newWebhook(), f.inNew()
 			theirs := other.newWebhook()
 			theirs.ID, theirs.Name = mine.ID, "Theirs"
@@ -41,7 +41,7 @@ func getCases() []testCase {
 			f.wantStored(mine)
 			other.wantStored(theirs)
 		}},
-		{"the database answers a ping", func(f *fixture) {
+		{"Ping succeeds", func(f *fixture) {
 			if err := f.store.Ping(f.ctx); err != nil {
 				f.t.Errorf("Ping: %v", err)
 			}

@@ -7,18 +7,18 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// remembered is the last moment at which a record made at now is live.
+// remembered is the longest time after which a record is still live.
 const remembered = webhook.IdempotencyTTL - time.Millisecond
 
 func idempotencyCases() []testCase {
 	return []testCase{
-		{"a repeat gets the first creation and stores nothing", func(f *fixture) {
+		{"a repetition returns the first creation and stores nothing", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			f.wantRepeat(record, f.now, ample, w.ID)
 			f.wantStored(w)
 		}},
-		{"a repeat with another body gets the first creation's body hash", func(f *fixture) {
+		{"a repetition with another body returns the first creation's body hash", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			other := *record
@@ -27,7 +27,7 @@ func idempotencyCases() []testCase {
 			wantEarlier(f, earlier, err, record, w.ID)
 			f.wantStored(w)
 		}},
-		{"a repeat after the webhook was deleted still gets its id", func(f *fixture) {
+		{"a repetition after the webhook was deleted still returns its ID", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			f.delete(w.ID)
@@ -35,7 +35,7 @@ func idempotencyCases() []testCase {
 			f.wantRepeat(record, f.now, ample, w.ID)
 			f.wantStored()
 		}},
-		{"the key comes before the quota", func(f *fixture) {
+		{"the key takes precedence over the quota", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			f.wantRepeat(record, f.now, 1, w.ID)
@@ -46,33 +46,33 @@ func idempotencyCases() []testCase {
 			first, second := f.createKeyed(newRecord("body")), f.createKeyed(newRecord("body"))
 			f.wantStored(first, second, f.createOne())
 		}},
-		{"a key is of one company", func(f *fixture) {
+		{"keys are per company", func(f *fixture) {
 			record, other := newRecord("body"), f.inNew()
 			mine := f.createKeyed(record)
 			if earlier := other.prepare(f.now, &record.Key).Earlier; earlier != nil {
-				f.t.Errorf("another company's PrepareCreation sees the creation %+v", earlier)
+				f.t.Errorf("another company's PrepareCreation returned the creation %+v", earlier)
 			}
 			theirs := other.createKeyed(record)
 			f.wantRepeat(record, f.now, ample, mine.ID)
 			other.wantRepeat(record, f.now, ample, theirs.ID)
 		}},
-		{"a key is live for less than 24 h", func(f *fixture) {
+		{"a key is live for just under 24 h", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			f.wantRepeat(record, f.now.Add(remembered), ample, w.ID)
 			f.wantStored(w)
 		}},
-		{"an expired key is as good as new", idempotencyExpired},
-		{"a refusal leaves no record", func(f *fixture) {
+		{"an expired key can be used again", idempotencyExpired},
+		{"a failed creation leaves no record", func(f *fixture) {
 			record := newRecord("body")
 			_, err := f.createUnder(f.newWebhook(), 0, record)
 			wantQuotaReached(f.t, err, 0)
 			if earlier := f.prepare(f.now, &record.Key).Earlier; earlier != nil {
-				f.t.Errorf("PrepareCreation after a refusal sees the creation %+v", earlier)
+				f.t.Errorf("PrepareCreation after a failed creation returned the creation %+v", earlier)
 			}
 			f.wantStored(f.createKeyed(record))
 		}},
-		{"a refusal leaves an expired record as it was", func(f *fixture) {
+		{"a failed creation leaves an expired record unchanged", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			later := f.newWebhook()
@@ -98,7 +98,7 @@ func idempotencyExpired(f *fixture) {
 	f.wantStored(first, second)
 	f.wantRepeat(again, second.CreatedAt.Add(remembered), ample, second.ID)
 	if earlier := f.prepare(second.CreatedAt.Add(webhook.IdempotencyTTL), &record.Key).Earlier; earlier != nil {
-		f.t.Errorf("the record that replaced an expired one never expires: %+v", earlier)
+		f.t.Errorf("the record that replaced an expired one did not expire: %+v", earlier)
 	}
 }
 
@@ -117,7 +117,7 @@ func (f *fixture) createKeyed(record *webhook.IdempotencyRecord) webhook.Webhook
 	return w
 }
 
-// wantRepeat checks that a creation under the record's key, made at a time, gets the webhook of id.
+// wantRepeat checks that a creation with the record's key, at a time, returns the webhook of an ID.
 func (f *fixture) wantRepeat(record *webhook.IdempotencyRecord, at time.Time, quota int, id string) {
 	f.t.Helper()
 	w := f.newWebhook()
@@ -125,7 +125,7 @@ func (f *fixture) wantRepeat(record *webhook.IdempotencyRecord, at time.Time, qu
 	earlier, err := f.createUnder(w, quota, record)
 	wantEarlier(f, earlier, err, record, id)
 	_, err = f.store.Webhook(f.ctx, f.company, w.ID)
-	wantNotFound(f.t, "the webhook of a repeat", err)
+	wantNotFound(f.t, "the webhook of a repetition", err)
 }
 
 func wantEarlier(f *fixture, got *webhook.EarlierCreation, err error, record *webhook.IdempotencyRecord, id string) {

@@ -12,7 +12,7 @@ func listCases() []testCase {
 		{"an empty company has an empty first page", func(f *fixture) {
 			f.wantStored()
 		}},
-		{"oldest first by id, whatever the order of storing", func(f *fixture) {
+		{"oldest first by ID, in whatever order they are stored", func(f *fixture) {
 			webhooks := make([]webhook.Webhook, 5)
 			for i := range webhooks {
 				webhooks[i] = f.newWebhook()
@@ -22,9 +22,9 @@ func listCases() []testCase {
 			}
 			f.wantStored(webhooks...)
 		}},
-		{"pages cut the list without gap or overlap", listPages},
+		{"pages have no gaps or overlaps", listPages},
 		{"a page past the end is empty and has the count", listPastEnd},
-		{"companies with similar names are apart", listSimilarCompanies},
+		{"companies with similar names are separate", listSimilarCompanies},
 		{"a deletion closes the gap", func(f *fixture) {
 			w := f.createN(5)
 			if err := f.store.DeleteWebhook(f.ctx, f.company, w[1].ID); err != nil {
@@ -59,7 +59,7 @@ func listPastEnd(f *fixture) {
 			{Size: 1, Number: 2147483647}, {Size: 100, Number: 2147483647}, {Size: 100, Number: 21474837}} {
 			list := f.list(page.Size, page.Number)
 			if list.Count != n || len(list.Webhooks) != 0 {
-				f.t.Errorf("%d webhooks, %+v: got count %d and %v, want count %d and none",
+				f.t.Errorf("%d webhooks, %+v: got count %d and %v, want count %d and no webhooks",
 					n, page, list.Count, ids(list.Webhooks), n)
 			}
 		}
@@ -78,6 +78,6 @@ func listSimilarCompanies(f *fixture) {
 	}
 	wantWebhooks(f.t, f.in(f.company[:len(f.company)-1]).list(100, 1).Webhooks, nil)
 	if !slices.Equal(ids(upper.list(100, 1).Webhooks), []string{stored[upper].ID}) {
-		f.t.Errorf("the company in upper case does not have its webhook alone")
+		f.t.Errorf("the upper-case company does not have exactly its own webhook")
 	}
 }

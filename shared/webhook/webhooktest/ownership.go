@@ -8,14 +8,14 @@ import (
 
 func ownershipCases() []testCase {
 	return []testCase{
-		{"what is given may be changed after a creation", func(f *fixture) {
-			given := f.newWebhook()
-			want := clone(given)
-			f.create(given)
-			spoil(given)
+		{"the caller may modify a webhook after its creation", func(f *fixture) {
+			created := f.newWebhook()
+			want := clone(created)
+			f.create(created)
+			spoil(created)
 			f.wantStored(want)
 		}},
-		{"what is given is not changed", func(f *fixture) {
+		{"arguments are not modified", func(f *fixture) {
 			w := f.newWebhook()
 			w.Events = slices.Grow([]string{"z.last", "a.first"}, 10)
 			want := clone(w)
@@ -24,10 +24,10 @@ func ownershipCases() []testCase {
 			events := []string{"z.last", "a.first"}
 			f.prepare(f.now, nil, events...)
 			if !slices.Equal(events, want.Events) {
-				f.t.Errorf("PrepareCreation changed the events to %q", events)
+				f.t.Errorf("PrepareCreation modified the events to %q", events)
 			}
 		}},
-		{"a webhook that was read may be changed", func(f *fixture) {
+		{"the caller may modify a returned webhook", func(f *fixture) {
 			want := f.createOne()
 			got, err := f.store.Webhook(f.ctx, f.company, want.ID)
 			if err != nil {
@@ -36,7 +36,7 @@ func ownershipCases() []testCase {
 			spoil(got)
 			f.wantStored(want)
 		}},
-		{"a list that was read may be changed", func(f *fixture) {
+		{"the caller may modify a returned list", func(f *fixture) {
 			want := f.createN(3)
 			list := f.list(100, 1)
 			for _, w := range list.Webhooks {
@@ -46,7 +46,7 @@ func ownershipCases() []testCase {
 			clear(list.Webhooks[:1])
 			f.wantStored(want...)
 		}},
-		{"types that were read may be changed", func(f *fixture) {
+		{"the caller may modify returned types", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			types, err := f.store.EventTypes(f.ctx, f.company)
@@ -56,7 +56,7 @@ func ownershipCases() []testCase {
 			clear(types)
 			f.wantTypes(f.company, []string{name}, name)
 		}},
-		{"a creation's state may be changed", func(f *fixture) {
+		{"the caller may modify a returned creation state", func(f *fixture) {
 			record, unknown := newRecord("body"), f.newTypeName()
 			w := f.createKeyed(record)
 			state := f.prepare(f.now, &record.Key, unknown)

@@ -10,20 +10,20 @@ import (
 
 func prepareCases() []testCase {
 	return []testCase{
-		{"an empty company has nothing earlier and no count", func(f *fixture) {
+		{"a new company has no earlier creation and a count of 0", func(f *fixture) {
 			key := newRecord("body").Key
 			state := f.prepare(f.now, &key)
 			if state.Earlier != nil || len(state.Unavailable) != 0 || state.Count != 0 {
 				f.t.Errorf("got %+v, want nothing", state)
 			}
 		}},
-		{"the count is of all webhooks", func(f *fixture) {
+		{"the count includes all webhooks", func(f *fixture) {
 			f.createN(3)
 			if count := f.prepare(f.now, nil).Count; count != 3 {
-				f.t.Errorf("the count is %d, want 3", count)
+				f.t.Errorf("count %d, want 3", count)
 			}
 		}},
-		{"types of both levels are available", func(f *fixture) {
+		{"types on both levels are available", func(f *fixture) {
 			platform, own := f.newTypeName(), f.newTypeName()
 			f.addType("", platform, f.now)
 			f.addType(f.company, own, f.now)
@@ -46,7 +46,7 @@ func prepareCases() []testCase {
 			f.addType("", platform, f.now)
 			f.wantUnavailable([]string{platform, own}, own)
 		}},
-		{"a type that is visible at one level is available", func(f *fixture) {
+		{"a type that is visible on one level is available", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType("", name, f.now)
 			f.addType(f.company, name, f.now)
@@ -56,19 +56,19 @@ func prepareCases() []testCase {
 			f.removeType(f.company, name)
 			f.wantUnavailable([]string{name})
 		}},
-		{"names differ by case", func(f *fixture) {
+		{"names are case-sensitive", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			f.wantUnavailable([]string{"s" + name[1:]}, "s"+name[1:])
 		}},
-		{"any string may be asked for", func(f *fixture) {
+		{"events may be any strings", func(f *fixture) {
 			own := f.newTypeName()
 			f.addType(f.company, own, f.now)
 			odd := slices.Collect(maps.Values(oddStrings()))
 			f.wantUnavailable(append(slices.Clone(odd), own), odd...)
 		}},
-		{"as many events as there may be, with a key", prepareMany},
-		{"an earlier creation is seen for less than 24 h", func(f *fixture) {
+		{"the maximum number of events, with a key", prepareMany},
+		{"an earlier creation is returned for just under 24 h", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			for _, at := range []time.Duration{0, time.Hour, remembered} {
@@ -76,14 +76,14 @@ func prepareCases() []testCase {
 			}
 			for _, at := range []time.Duration{webhook.IdempotencyTTL, 48 * time.Hour} {
 				if earlier := f.prepare(f.now.Add(at), &record.Key).Earlier; earlier != nil {
-					f.t.Errorf("after %v the creation %+v is still seen", at, earlier)
+					f.t.Errorf("after %v the creation %+v is still returned", at, earlier)
 				}
 			}
 		}},
-		{"without a key nothing is earlier", func(f *fixture) {
+		{"without a key there is no earlier creation", func(f *fixture) {
 			f.createKeyed(newRecord("body"))
 			if earlier := f.prepare(f.now, nil).Earlier; earlier != nil {
-				f.t.Errorf("without a key, the creation %+v is seen", earlier)
+				f.t.Errorf("without a key, the creation %+v was returned", earlier)
 			}
 		}},
 		{"it changes nothing", func(f *fixture) {
@@ -95,7 +95,7 @@ func prepareCases() []testCase {
 	}
 }
 
-// prepareMany asks for the most events at once, half of them available, half of those at each level.
+// prepareMany queries the maximum number of events, half of them available, a quarter on each level.
 func prepareMany(f *fixture) {
 	record := newRecord("body")
 	w := f.createKeyed(record)
@@ -120,11 +120,11 @@ func prepareMany(f *fixture) {
 	}
 }
 
-// wantUnavailable checks which of some events the company cannot subscribe to, in any order.
+// wantUnavailable checks which of some events the company cannot subscribe to.
 func (f *fixture) wantUnavailable(events []string, want ...string) {
 	f.t.Helper()
 	got := slices.Sorted(slices.Values(f.prepare(f.now, nil, events...).Unavailable))
 	if want = slices.Sorted(slices.Values(want)); !slices.Equal(got, want) {
-		f.t.Errorf("of %q, unavailable are %q, want %q", events, got, want)
+		f.t.Errorf("of %q, %q are unavailable, want %q", events, got, want)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// propertyRuns is how often a property is tried: fewer times than rapid would, because every run is
-// dozens of calls of a real database.
+// propertyRuns is how often a property is checked: less often than rapid's default, because every run makes dozens of calls
+// to a real database.
 const propertyRuns = 8
 
 func propertyCases() []testCase {
@@ -40,8 +40,8 @@ func propertyCases() []testCase {
 	}
 }
 
-// check tries a property some times, each time in a new company. Once it has failed, it is tried as
-// often as rapid wants, to find the smallest example.
+// check checks a property propertyRuns times, each time in a new company. Once it has failed, rapid may run it as often as it
+// needs to shrink the example.
 func (f *fixture) check(property func(t *rapid.T, f *fixture)) {
 	runs, failed := 0, false
 	rapid.Check(f.t, func(t *rapid.T) {
@@ -55,14 +55,14 @@ func (f *fixture) check(property func(t *rapid.T, f *fixture)) {
 	})
 }
 
-// model is what a company must look like after a sequence of creations and deletions.
+// model is the expected state of a company after a sequence of creations and deletions.
 type model struct {
 	f      *fixture
 	other  *model // another company, or nil
 	quota  int
-	live   []webhook.Webhook // ascending by id
+	live   []webhook.Webhook // ascending by ID
 	gone   []string
-	record map[*webhook.IdempotencyRecord]string // the webhook made under each record
+	record map[*webhook.IdempotencyRecord]string // the webhook created with each record
 	keys   []*webhook.IdempotencyRecord
 }
 
@@ -89,10 +89,10 @@ func (m *model) create(t *rapid.T) {
 	record := rapid.SampledFrom(m.keys).Draw(t, "idempotency record")
 	w := m.f.newWebhook()
 	earlier, err := m.f.createUnder(w, m.quota, record)
-	made := m.record[record]
+	existing := m.record[record]
 	switch {
-	case record != nil && made != "":
-		wantEarlier(m.f, earlier, err, record, made)
+	case record != nil && existing != "":
+		wantEarlier(m.f, earlier, err, record, existing)
 	case len(m.live) >= m.quota:
 		wantQuotaReached(t, err, m.quota)
 	case earlier != nil || err != nil:
@@ -134,7 +134,7 @@ func (m *model) get(t *rapid.T) {
 	wantWebhooks(t, []webhook.Webhook{w}, m.live[i:i+1])
 }
 
-// unknown are ids that the company does not have: deleted, never made, another company's.
+// unknown returns IDs that the company does not have: deleted ones, unused ones, and another company's.
 func (m *model) unknown() []string {
 	unknown := append([]string{m.f.newWebhook().ID, "wh_"}, m.gone...)
 	if m.other != nil {
@@ -148,7 +148,7 @@ func (m *model) list(t *rapid.T) {
 	number := rapid.IntRange(1, 5).Draw(t, "page")
 	list := m.f.list(size, number)
 	if list.Count != len(m.live) {
-		t.Errorf("the count is %d, want %d", list.Count, len(m.live))
+		t.Errorf("count %d, want %d", list.Count, len(m.live))
 	}
 	from := min((number-1)*size, len(m.live))
 	wantWebhooks(t, list.Webhooks, m.live[from:min(from+size, len(m.live))])
@@ -158,7 +158,7 @@ func (m *model) list(t *rapid.T) {
 func (m *model) compare(t *rapid.T) {
 	list := m.f.list(100, 1)
 	if list.Count != len(m.live) {
-		t.Fatalf("the count is %d, want %d", list.Count, len(m.live))
+		t.Fatalf("count %d, want %d", list.Count, len(m.live))
 	}
 	wantWebhooks(t, list.Webhooks, m.live)
 }

@@ -1,5 +1,5 @@
-// Package webhooktest is the conformance suite of [webhook.Store]: one set of cases, one for each
-// sentence of the contract, that every implementation runs against its real database.
+// Package webhooktest is the conformance suite of [webhook.Store]. It has a case for each sentence of the contract, and
+// every implementation runs it on its real database.
 package webhooktest
 
 import (
@@ -8,12 +8,10 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Run holds a store to the contract. It calls open once for every case; open may give the same
-// store each time, or a store that holds data already: every case works in companies of its own,
-// and tells its platform-wide event types from all others by their names. Cases run in parallel.
+// Run checks a store against the contract. It calls open once per case. open may always return the same store, even one
+// that contains data: every case uses new companies and unique names of platform-wide event types. Cases run in parallel.
 //
-// The suite expects a healthy database: an error of [webhook.KindUnavailable] that no case asked
-// for is a failure, however many callers compete.
+// The database must be healthy: an unexpected [webhook.KindUnavailable] is a failure, however many callers compete.
 func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
 	groups := []struct {
 		name  string
@@ -45,7 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
 	}
 }
 
-// testCase is one case of the suite. Its name says what must hold.
+// testCase is one case of the suite. Its name is the requirement.
 type testCase struct {
 	name string
 	run  func(f *fixture)

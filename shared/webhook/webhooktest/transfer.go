@@ -31,7 +31,7 @@ func transferCases() []testCase {
 			longer.wantAfter(kept.ID, 100)
 		}},
 		{"more than a megabyte comes whole", func(f *fixture) {
-			stored := valuesOfAMegabyte(f)
+			stored := createMegabyte(f)
 			f.wantAfter("", 100, stored...)
 			f.wantAfter(stored[0].ID, 20, stored[1:21]...)
 		}},

@@ -11,29 +11,29 @@ import (
 
 func typeCases() []testCase {
 	return []testCase{
-		{"a company without types of its own has the platform's", func(f *fixture) {
+		{"a company without its own types has the platform's", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType("", name, f.now)
 			f.wantTypes(f.company, []string{name}, name)
 			f.wantTypes("", []string{name}, name)
 		}},
-		{"the platform's come first, then the company's, each as added", typesOrder},
-		{"types of the same moment are in the order of their names", func(f *fixture) {
+		{"the platform's types come first, then the company's, each in the order added", typesOrder},
+		{"types added at the same time are sorted by name", func(f *fixture) {
 			names := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
 			for _, i := range []int{2, 0, 1} {
 				f.addType(f.company, names[i], f.now)
 			}
 			f.wantTypes(f.company, names, names...)
 		}},
-		{"a company's types are its own", func(f *fixture) {
+		{"a company's types are only visible to it", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
 			f.wantTypes(newCompany(), []string{name})
 			f.wantTypes(f.company+"_", []string{name})
 			f.wantTypes("", []string{name})
 		}},
-		{"a name at both levels stands once, where the platform has it", typesBothLevels},
-		{"adding a visible type changes its description alone", func(f *fixture) {
+		{"a name on both levels appears once, in the platform's position", typesBothLevels},
+		{"adding a visible type changes only its description", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
 				name := f.newTypeName()
 				f.add(webhook.EventType{Name: name, Company: company, Description: "first", AddedAt: f.now})
@@ -43,7 +43,7 @@ func typeCases() []testCase {
 				f.wantType(webhook.EventType{Name: name, Company: company, Description: "second", AddedAt: f.now})
 			}
 		}},
-		{"adding a hidden type shows it again, as the newest and as given", func(f *fixture) {
+		{"adding a hidden type makes it visible again, as the newest", func(f *fixture) {
 			for _, description := range []string{"", "second"} {
 				first, second := f.newTypeName(), f.newTypeName()
 				f.addType(f.company, first, f.now)
@@ -55,7 +55,7 @@ func typeCases() []testCase {
 				f.wantTypes(f.company, []string{first, second}, second, first)
 			}
 		}},
-		{"a removed type is in no list, and not found again", func(f *fixture) {
+		{"a removed type is in no list, and not found a second time", func(f *fixture) {
 			for _, company := range []string{"", f.company} {
 				name := f.newTypeName()
 				f.addType(company, name, f.now)
@@ -65,7 +65,7 @@ func typeCases() []testCase {
 				wantNotFound(f.t, "second RemoveEventType", f.store.RemoveEventType(f.ctx, company, name))
 			}
 		}},
-		{"a type is removed at its own level alone", func(f *fixture) {
+		{"a type is removed only on its own level", func(f *fixture) {
 			platform, own := f.newTypeName(), f.newTypeName()
 			f.addType("", platform, f.now)
 			f.addType(f.company, own, f.now)
@@ -98,7 +98,7 @@ func typeCases() []testCase {
 func typesOrder(f *fixture) {
 	platform := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
 	own := []string{f.newTypeName(), f.newTypeName(), f.newTypeName()}
-	// The order of adding is that of AddedAt, not that of the names or of the calls.
+	// AddedAt decides, not the names or the order of the calls.
 	for i, at := range []time.Duration{2, 0, 1} {
 		f.addType(f.company, own[i], f.now.Add(-at*time.Millisecond))
 		f.addType("", platform[i], f.now.Add(at*time.Millisecond))
@@ -132,7 +132,7 @@ func (f *fixture) add(t webhook.EventType) {
 	}
 }
 
-// addAndWant adds a type at both levels and checks that it comes back as it was given.
+// addAndWant adds a type on both levels and checks that it is returned unchanged.
 func (f *fixture) addAndWant(name, description string) {
 	f.t.Helper()
 	for _, company := range []string{f.company, ""} {
@@ -142,7 +142,7 @@ func (f *fixture) addAndWant(name, description string) {
 	}
 }
 
-// types gives those of the types of a company that have one of the names.
+// types returns the types of a company that have one of the names.
 func (f *fixture) types(company string, among []string) []webhook.EventType {
 	f.t.Helper()
 	types, err := f.store.EventTypes(f.ctx, company)
@@ -152,7 +152,7 @@ func (f *fixture) types(company string, among []string) []webhook.EventType {
 	return slices.DeleteFunc(types, func(t webhook.EventType) bool { return !slices.Contains(among, t.Name) })
 }
 
-// wantTypes checks which of some names are among a company's types, and their order.
+// wantTypes checks which of some names a company's types have, and their order.
 func (f *fixture) wantTypes(company string, among []string, want ...string) {
 	f.t.Helper()
 	var got []string
@@ -160,15 +160,15 @@ func (f *fixture) wantTypes(company string, among []string, want ...string) {
 		got = append(got, t.Name)
 	}
 	if !slices.Equal(got, want) {
-		f.t.Errorf("EventTypes(%q) gives %q, want %q", company, got, want)
+		f.t.Errorf("EventTypes(%q) = %q, want %q", company, got, want)
 	}
 }
 
-// wantType checks that a type is listed as it is given.
+// wantType checks that a type is listed with these fields.
 func (f *fixture) wantType(want webhook.EventType) {
 	f.t.Helper()
 	got := f.types(want.Company, []string{want.Name})
 	if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
-		f.t.Errorf("EventTypes(%q) gives %+v, want %+v", want.Company, got, want)
+		f.t.Errorf("EventTypes(%q) = %+v, want %+v", want.Company, got, want)
 	}
 }

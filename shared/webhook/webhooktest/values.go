@@ -8,20 +8,20 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// oddText is valid text of the most code points that a description may have, with whatever a
-// database might trim, normalise, escape or cut.
+// oddText returns valid text of the maximum length of a description with everything that a database might trim, normalize,
+// escape or truncate.
 func oddText() string {
 	odd := " \t\r\n\x00\x01\x7f\u0085\u2028\u2029\ufeff\ufffd\uffff" + // controls, separators, noncharacters
 		"e\u0301 \u00e9 \u1100\u1161 \uac00" + // combining and composed
-		"\U0001F469\u200d\U0001F4BB \U0010FFFF" + // beyond the basic plane
-		`'"\%_;--#$:{}<>&` + // what query languages and escapes are made of
+		"\U0001F469\u200d\U0001F4BB \U0010FFFF" + // outside the basic plane
+		`'"\%_;--#$:{}<>&` + // special characters of query languages and escapes
 		"\u202eabc\u202c \x00 "
 	return odd + strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength-utf8.RuneCountInString(odd))
 }
 
 func valueCases() []testCase {
 	return []testCase{
-		{"text comes back as it was sent", func(f *fixture) {
+		{"text is returned exactly as stored", func(f *fixture) {
 			w := f.newWebhook()
 			text := []rune(oddText())
 			w.Name, w.Description = string(text[:webhook.MaxNameLength]), string(text)
@@ -43,7 +43,7 @@ func valueCases() []testCase {
 			f.create(w)
 			f.wantStored(w)
 		}},
-		{"the largest webhook", func(f *fixture) {
+		{"largest webhook", func(f *fixture) {
 			w := f.newWebhook()
 			w.Name = strings.Repeat("\U0001F4E8", webhook.MaxNameLength)
 			w.Description = strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength)
@@ -57,14 +57,14 @@ func valueCases() []testCase {
 			f.create(w)
 			f.wantStored(w)
 		}},
-		{"a page of more than a megabyte", valuesLargePage},
+		{"page of more than a megabyte", valuesLargePage},
 		{"events keep their order", func(f *fixture) {
 			w := f.newWebhook()
 			w.Events = []string{"z", "a", "m", "A", "0", "a.b", "a-b", "a:b"}
 			f.create(w)
 			f.wantStored(w)
 		}},
-		{"times come back in UTC to the millisecond", func(f *fixture) {
+		{"times are returned in UTC with millisecond precision", func(f *fixture) {
 			var stored []webhook.Webhook
 			for _, at := range []time.Time{
 				f.now,
@@ -79,23 +79,23 @@ func valueCases() []testCase {
 			}
 			f.wantStored(stored...)
 			if got := f.list(1, 1).Webhooks[0].CreatedAt.Location(); got != time.UTC {
-				f.t.Errorf("a webhook's time is in %v, want UTC", got)
+				f.t.Errorf("CreatedAt is in %v, want UTC", got)
 			}
 		}},
 	}
 }
 
-// valuesLargePage lists more than a megabyte, which is more than some databases give in one go.
+// valuesLargePage lists more than a megabyte, which some databases cannot return in one response.
 func valuesLargePage(f *fixture) {
-	stored := valuesOfAMegabyte(f)
+	stored := createMegabyte(f)
 	wantWebhooks(f.t, f.list(20, 1).Webhooks, stored[:20])
 	wantWebhooks(f.t, f.list(20, 2).Webhooks, stored[20:])
 	wantWebhooks(f.t, f.list(100, 1).Webhooks, stored)
 	wantWebhooks(f.t, f.list(2, 11).Webhooks, stored[20:])
 }
 
-// valuesOfAMegabyte stores 22 webhooks of more than a megabyte in all.
-func valuesOfAMegabyte(f *fixture) (stored []webhook.Webhook) {
+// createMegabyte stores 22 webhooks of more than a megabyte in total.
+func createMegabyte(f *fixture) (stored []webhook.Webhook) {
 	f.t.Helper()
 	for range 22 {
 		w := f.newWebhook()

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// description is an OpenAPI description.
+type description struct {
+	source string
+	doc    *openapi3.T
+}
+
+// loadDescriptions loads the description in the source tree, and the one that the service publishes.
+func (s *suite) loadDescriptions(t *testing.T) {
+	t.Helper()
+	load := func(source string, doc *openapi3.T, err error) {
+		if err == nil {
+			err = doc.Validate(t.Context())
+		}
+		if err != nil || !doc.IsOpenAPI31OrLater() {
+			t.Fatalf("%s is not a valid description in OpenAPI 3.1: %v", source, err)
+		}
+		s.descriptions = append(s.descriptions, description{source, doc})
+	}
+	doc, err := openapi3.NewLoader().LoadFromFile("../../shared/api/openapi/openapi.yaml")
+	load("openapi.yaml", doc, err)
+	r, err := s.send(t.Context(), request{method: http.MethodGet, path: "/openapi.json"})
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case r.status == http.StatusOK:
+		doc, err := openapi3.NewLoader().LoadFromData(r.body)
+		load("/openapi.json", doc, err)
+	case s.host == serve:
+		t.Errorf("%s\nwant the OpenAPI description", r)
+	}
+}
+
+// validate validates a response, and its request if it succeeded.
+func (d description) validate(ctx context.Context, s *suite, r response) error {
+	path, parameters := template(r.request.path)
+	item := d.doc.Paths.Value(path)
+	if item == nil || item.GetOperation(r.request.method) == nil {
+		if r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed {
+			return nil
+		}
+		return fmt.Errorf("it does not describe %s %s", r.request.method, path)
+	}
+	// The description allows only this type of body. The service accepts any.
+	req, err := s.newRequest(ctx, r.request.with("Content-Type", "application/json"))
+	if err != nil {
+		return err
+	}
+	options := &openapi3filter.Options{
+		AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+		IncludeResponseStatus: true,
+		SkipSettingDefaults:   true,
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request:    req,
+		PathParams: parameters,
+		Options:    options,
+		Route: &routers.Route{
+			Spec: d.doc, Path: path, PathItem: item,
+			Method: r.request.method, Operation: item.GetOperation(r.request.method),
+		},
+	}
+	if r.status < 400 {
+		if err := openapi3filter.ValidateRequest(ctx, input); err != nil {
+			return fmt.Errorf("the request: %w", err)
+		}
+	}
+	output := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: r.status, Header: r.header, Options: options,
+	}
+	return openapi3filter.ValidateResponse(ctx, output.SetBodyBytes(r.body))
+}
+
+// template returns the path of a description that matches a request's path, and its parameters.
+func template(path string) (string, map[string]string) {
+	path, _, _ = strings.Cut(path, "?")
+	if text, err := url.PathUnescape(path); err == nil && strings.Count(text, "/") == strings.Count(path, "/") {
+		path = text
+	}
+	id, found := strings.CutPrefix(path, "/webhooks/")
+	if !found || id == "types" || strings.Contains(id, "/") {
+		return path, nil
+	}
+	if text, err := url.PathUnescape(id); err == nil {
+		id = text
+	}
+	return "/webhooks/{webhookId}", map[string]string{"webhookId": id}
+}

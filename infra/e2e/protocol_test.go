@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const maxBody = 64 << 10
+
+// testOrder sends requests that are wrong in several ways: first the key, then the permission, then the size is checked.
+func testOrder(t *testing.T, s *suite) {
+	large := s.post(strings.Repeat("x", maxBody+1)).idempotent("not visible")
+	syntax := s.post("{").idempotent("not visible")
+	const read, write = "webhooks:read", "webhooks:write"
+	for _, row := range []struct {
+		name       string
+		request    request
+		permission string
+		status     int
+		message    string
+	}{
+		{"body size", large, write, 413, bodyTooLarge},
+		{"body", syntax, write, 400, badKey},
+		{"size", s.get("/webhooks?size=0"), read, 400, badSize},
+		{"page", s.get("/webhooks?page=0"), read, 400, badPage},
+		{"size and page", s.get("/webhooks?page=0&size=0"), read, 400, badSize},
+		{"query", s.get("/webhooks?size=0&%zz").on(serve), read, 400, badQuery},
+		{"list with an ID", s.get("/webhooks?size=0&webhookId=" + unknownID), read, 400, notOneWebhook},
+		{"get without an ID", s.get("/webhook"), read, 400, mustSpecify("webhookId")},
+		{"delete without an ID", s.delete("/webhook"), write, 400, mustSpecify("webhookId")},
+		{"delete the list", s.delete("/webhooks"), write, 400, mustSpecify("webhookId")},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s.do(t, row.request.as("")).wantError(t, 401, invalidToken)
+			s.do(t, row.request).wantError(t, row.status, row.message)
+			key, variable := s.keys.write, "WEBHOOKS_E2E_WRITE_KEY"
+			if row.permission == write {
+				key, variable = s.keys.read, "WEBHOOKS_E2E_READ_KEY"
+			}
+			s.do(t, row.request.as(need(t, key, variable))).wantError(t, 403, lacks(row.permission))
+		})
+	}
+}
+
+// The service generates request IDs and ignores the client's.
+func testRequestID(t *testing.T, s *suite) {
+	const mine = "req_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	requests := []request{s.get("/webhooks").as("")}
+	for _, c := range calls() {
+		requests = append(requests, c.request(s, unknownID))
+	}
+	for _, r := range requests {
+		if resp := s.do(t, r.with("X-Request-Id", mine)); resp.header.Get("X-Request-Id") == mine {
+			t.Errorf("%s with the client's X-Request-Id", resp)
+		}
+	}
+}
+
+// The limit counts the bytes of the body, whatever they mean.
+func testBodySize(t *testing.T, s *suite) {
+	valid := s.valid().body()
+	post := func(size int, chunked bool) request {
+		r := s.post(valid + strings.Repeat(" ", size-len(valid)))
+		r.chunked = chunked
+		return r
+	}
+	ignored := valid[:len(valid)-2] + `,"ignored":"`
+	ignored += strings.Repeat("x", maxBody-len(ignored)-3) + `"}}`
+	for _, row := range []struct {
+		name    string
+		request request
+	}{
+		{"at the limit", post(maxBody, false)},
+		{"at the limit, chunked", post(maxBody, true)},
+		{"at the limit, in an ignored field", s.post(ignored)},
+	} {
+		t.Run(row.name, func(t *testing.T) { s.created(t, s.do(t, row.request)) })
+	}
+	s.rejects(t,
+		row{"over the limit", post(maxBody+1, false), 413, bodyTooLarge},
+		row{"over the limit, chunked", post(maxBody+1, true), 413, bodyTooLarge},
+		row{"far over the limit", post(4*maxBody, false), 413, bodyTooLarge},
+		row{"far over the limit, chunked", post(4*maxBody, true), 413, bodyTooLarge},
+	)
+	existing := s.create(t, s.valid())
+	for _, c := range calls() {
+		r := c.request(s, existing.ID).on(serve)
+		r.body = strings.Repeat(" ", maxBody+1)
+		s.rejects(t, row{"over the limit: " + c.name, r, 413, bodyTooLarge})
+	}
+	t.Run("ignored if no body is expected", func(t *testing.T) {
+		r := s.get("/webhooks/" + existing.ID).on(serve)
+		r.body = "{"
+		s.do(t, r).want(t, 200, existing.redacted().json())
+	})
+}
+
+func testUnknownPaths(t *testing.T, s *suite) {
+	rewritten := func(path string) bool {
+		return strings.HasSuffix(path, "/") || strings.ContainsAny(path, "%;") || strings.Contains(path, "/.") || strings.Contains(path, "//")
+	}
+	for _, path := range []string{
+		"/", "//", "/nothing", "/Webhooks", "/webhook/", "/webhook/" + unknownID, "/webhooks/", "/webhooks/types/", "/webhooks/types/x", "/webhooks/x/y",
+		"/webhooks/" + unknownID + "/", "/v1/webhooks", "//webhooks", "/webhooks//types", "/x/../webhooks", "/./webhooks",
+		"/webhooks/x/../types", "/webhooks.json", "/webhooks;x", "/webhooks%2Ftypes", "/%2Fwebhooks", "/webhooks%20", "/webhooks%00",
+		"/" + strings.Repeat("a/", 2000),
+	} {
+		for _, r := range []request{s.get(path), s.get(path).as(""), s.delete(path)} {
+			t.Run(r.String(), func(t *testing.T) {
+				if s.host == serve {
+					s.do(t, r).wantError(t, 404, noPath)
+				} else if rewritten(path) {
+					s.needHost(t, serve)
+				} else {
+					s.rejectedByHost(t, r)
+				}
+			})
+		}
+	}
+	t.Run("escaped letters", func(t *testing.T) {
+		r := s.do(t, s.get("/%77ebhooks/%74ypes").on(serve))
+		r.wantSame(t, s.do(t, s.get("/webhooks/types")))
+	})
+}
+
+// rejectedByHost checks that a host other than serve rejects a request. The status and body are the host's.
+func (s *suite) rejectedByHost(t *testing.T, r request) {
+	t.Helper()
+	resp, err := s.send(t.Context(), r)
+	if err != nil || resp.status < 400 {
+		t.Errorf("%s, error %v\nwant an error response", resp, err)
+	}
+}
+
+func testWrongMethods(t *testing.T, s *suite) {
+	for _, row := range []struct{ path, allowed, methods string }{
+		{"/webhooks", "GET, HEAD, POST, DELETE", "PUT PATCH OPTIONS TRACE PROPFIND get"},
+		{"/webhooks/types", "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS TRACE"}, // DELETE of the ID "types"
+		{"/webhooks/" + unknownID, "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS"},
+		{"/webhook", "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS"},
+		{"/webhook?webhookId=" + unknownID, "GET, HEAD, DELETE", "POST PUT"},
+	} {
+		for method := range strings.FieldsSeq(row.methods) {
+			t.Run(method+" "+row.path, func(t *testing.T) {
+				r := request{method: method, path: row.path}
+				if s.host != serve {
+					if method == http.MethodOptions || method == "get" {
+						t.Skipf("%s may accept it", s.host) // as a preflight request, or as GET
+					}
+					s.rejectedByHost(t, r.as(s.keys.both))
+					return
+				}
+				resp := s.do(t, r)
+				resp.wantError(t, 405, noMethod(row.allowed))
+				if got := resp.header.Get("Allow"); got != row.allowed {
+					t.Errorf("%s with Allow %q, want %q", resp, got, row.allowed)
+				}
+			})
+		}
+	}
+}
+
+// HEAD returns what GET does, without the body.
+func testHead(t *testing.T, s *suite) {
+	s.needHost(t, serve)
+	existing := s.create(t, s.valid())
+	for _, row := range []struct {
+		path, key string
+		status    int
+	}{
+		{"/webhooks?size=1", s.keys.both, 200},
+		{"/webhooks?size=0", s.keys.both, 400},
+		{"/webhooks/types", s.keys.both, 200},
+		{"/webhooks/" + existing.ID, s.keys.both, 200},
+		{"/webhook?webhookId=" + existing.ID, s.keys.both, 200},
+		{"/webhooks/" + unknownID, s.keys.both, 404},
+		{"/webhook", s.keys.both, 400},
+		{"/webhooks", "", 401},
+		{"/webhooks", s.keys.write, 403},
+		{"/nothing", s.keys.both, 404},
+	} {
+		t.Run(fmt.Sprintf("%s %d", row.path, row.status), func(t *testing.T) {
+			if row.status == 403 {
+				need(t, row.key, "WEBHOOKS_E2E_WRITE_KEY")
+			}
+			get := s.do(t, s.get(row.path).as(row.key))
+			head := s.do(t, request{method: http.MethodHead, path: row.path, key: row.key})
+			if head.status != row.status || get.status != row.status || len(head.body) != 0 {
+				t.Errorf("%s\n%s\nwant %d, and no body for HEAD", get, head, row.status)
+			}
+			for name := range get.header {
+				if got, want := head.header.Get(name), get.header.Get(name); got != want && name != "Date" && name != "X-Request-Id" {
+					t.Errorf("%s with %s %q, want %q", head, name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// The health check needs no API key.
+func testHealth(t *testing.T, s *suite) {
+	s.needHost(t, serve)
+	r, err := s.send(t.Context(), request{method: http.MethodGet, path: "/healthz"})
+	if err != nil || r.status != 200 {
+		t.Fatalf("%s, error %v\nwant 200", r, err)
+	}
+	s.checkHeader(t, r)
+	s.checkBody(t, r)
+}

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// receivers are HTTPS servers on loopback. Each but the first has one fault.
+type receivers struct {
+	good, selfSigned, expired, wrongHost, oldProtocol, plain, hangsUp, notAllowed *receiver
+
+	all    []*receiver
+	closed string // the URL of a port that nothing listens on
+	caFile string // the certificates to trust
+}
+
+func startReceivers(t *testing.T) *receivers {
+	t.Helper()
+	const local, other, notAllowed = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+	tomorrow := time.Now().Add(24 * time.Hour)
+	valid := certificate(t, local, tomorrow)
+	untrusted := certificate(t, local, tomorrow)
+	expired := certificate(t, local, time.Now().Add(-time.Minute))
+	public := certificate(t, notAllowed, tomorrow)
+	serves := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
+	old := serves(valid)
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	rs := &receivers{
+		good:        startReceiver(t, local, serves(valid)),
+		selfSigned:  startReceiver(t, local, serves(untrusted)),
+		expired:     startReceiver(t, local, serves(expired)),
+		wrongHost:   startReceiver(t, other, serves(valid)),
+		oldProtocol: startReceiver(t, local, old),
+		plain:       startReceiver(t, local, nil),
+		hangsUp:     startReceiver(t, local, serves(valid)),
+		notAllowed:  startReceiver(t, notAllowed, serves(public)),
+		caFile:      filepath.Join(t.TempDir(), "ca.pem"),
+	}
+	rs.hangsUp.hangUp.Store(true)
+	rs.all = []*receiver{rs.good, rs.selfSigned, rs.expired, rs.wrongHost, rs.oldProtocol, rs.plain, rs.hangsUp, rs.notAllowed}
+
+	// Nothing listens on a client's port, and while the client is connected nothing else can.
+	conn, err := net.Dial("tcp", rs.plain.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	rs.closed = "https://" + conn.LocalAddr().String() + "/"
+
+	var trusted []byte
+	for _, c := range []tls.Certificate{valid, expired, public} {
+		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})...)
+	}
+	if err := os.WriteFile(rs.caFile, trusted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return rs
+}
+
+// receiver is an HTTPS server that counts connections and requests.
+type receiver struct {
+	url         string
+	server      *httptest.Server
+	connections atomic.Int64
+	requests    atomic.Int64
+	hangUp      atomic.Bool // whether it closes every connection at once
+}
+
+// startReceiver starts a receiver, without TLS if config is nil.
+func startReceiver(t *testing.T, host string, config *tls.Config) *receiver {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{url: "https://" + listener.Addr().String() + "/webhooks/billing"}
+	r.server = &httptest.Server{Listener: listener, TLS: config, Config: &http.Server{
+		Handler:  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { r.requests.Add(1) }),
+		ErrorLog: log.New(io.Discard, "", 0), // handshakes fail on purpose
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				r.connections.Add(1)
+				if r.hangUp.Load() {
+					conn.Close()
+				}
+			}
+		},
+	}}
+	if config == nil {
+		r.server.Start()
+	} else {
+		r.server.StartTLS()
+	}
+	t.Cleanup(r.server.Close)
+	return r
+}
+
+// certificate returns a self-signed certificate for an address. A client trusts it if it is among the client's authorities.
+func certificate(t *testing.T, address string, notAfter time.Time) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     notAfter,
+		KeyUsage:     x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses:  []net.IP{net.ParseIP(address)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}

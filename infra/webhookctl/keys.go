@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
+)
+
+// keysCreateCmd is "webhookctl keys create".
+type keysCreateCmd struct {
+	Company     string    `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks the key can access: 1 to 64 letters, digits, _ and -."`
+	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key: webhooks:read, webhooks:write or both."`
+	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"720h" help:"How long the key is valid, for example 720h for 30 days. By default, until it is revoked."`
+}
+
+// Help is the end of "webhookctl keys create --help".
+func (*keysCreateCmd) Help() string {
+	return `Prints only the key on stdout, and a note on stderr. The key cannot be shown again, because only its SHA-256 hash is stored.
+
+Examples:
+
+    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
+    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --expires 720h)`
+}
+
+// Run creates a key and prints it.
+func (cmd *keysCreateCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
+	key, secret, err := cmd.newKey(c)
+	if err != nil {
+		return err
+	}
+	return storage.withStore(ctx, c, create, func(ctx context.Context, s *opened) error {
+		if err := s.CreateKey(ctx, key); err != nil {
+			return storeError(err)
+		}
+		fmt.Fprintf(c.err, "Created key %s for company %s in %s: %s; expires: %s.\nThis is the only time the key itself is shown:\n",
+			key.ID, key.Company, s.place, joinPermissions(key.Permissions), expiry(key))
+		if _, err := fmt.Fprintln(c.out, secret); err != nil {
+			return fmt.Errorf("the key was stored but could not be printed, revoke %s: %w", key.ID, err)
+		}
+		return nil
+	})
+}
+
+// newKey checks the flags and returns the key that they describe, and its secret.
+func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err error) {
+	if err := validateCompany(cmd.Company); err != nil {
+		return key, "", err
+	}
+	key = access.Key{Company: cmd.Company, CreatedAt: c.timestamp()}
+	if key.Permissions, err = access.ParsePermissions(cmd.Permissions); err != nil {
+		return key, "", fmt.Errorf("--permissions: %w", err)
+	}
+	if secret, err = access.NewSecret(c.random); err != nil {
+		return key, "", err
+	}
+	if key.Hash, err = access.HashSecret(secret); err != nil {
+		return key, "", err
+	}
+	id, err := ulid.New(ulid.Timestamp(key.CreatedAt), c.random)
+	if err != nil {
+		return key, "", err
+	}
+	key.ID = access.NewKeyID(cmd.Company, id.String())
+	if cmd.Expires != nil {
+		key.ExpiresAt = key.CreatedAt.Add(time.Duration(*cmd.Expires)).Truncate(time.Millisecond)
+	}
+	return key, secret, nil
+}
+
+// keysListCmd is "webhookctl keys list".
+type keysListCmd struct {
+	Company string `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list."`
+}
+
+// Help is the end of "webhookctl keys list --help".
+func (*keysListCmd) Help() string {
+	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC.
+
+Example:
+
+    webhookctl keys list --company acme`
+}
+
+// Run prints a table of the keys.
+func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
+	if err := validateCompany(cmd.Company); err != nil {
+		return err
+	}
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
+		keys, err := s.Keys(ctx, cmd.Company)
+		if err != nil {
+			return storeError(err)
+		}
+		if len(keys) == 0 {
+			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", cmd.Company, s.place)
+		}
+		return writeKeys(c.out, keys, c.now())
+	})
+}
+
+func writeKeys(out io.Writer, keys []access.Key, now time.Time) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tPERMISSIONS\tCREATED\tEXPIRES\tSTATUS")
+	for _, k := range keys {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n",
+			k.ID, joinPermissions(k.Permissions), k.CreatedAt.UTC().Format(time.RFC3339), expiry(k), keyStatus(k, now))
+	}
+	return table.Flush()
+}
+
+func joinPermissions(permissions []access.Permission) string {
+	names := make([]string, len(permissions))
+	for i, p := range permissions {
+		names[i] = string(p)
+	}
+	return strings.Join(names, ",")
+}
+
+func expiry(k access.Key) string {
+	if k.ExpiresAt.IsZero() {
+		return "never"
+	}
+	return k.ExpiresAt.UTC().Format(time.RFC3339)
+}
+
+func keyStatus(k access.Key, now time.Time) string {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return "revoked"
+	case !k.Usable(now):
+		return "expired"
+	default:
+		return "active"
+	}
+}
+
+// keysRevokeCmd is "webhookctl keys revoke".
+type keysRevokeCmd struct {
+	KeyID string `arg:"" name:"key-id" help:"ID of the key, as \"keys list\" shows it: key_… (not the key itself)."`
+}
+
+// Help is the end of "webhookctl keys revoke --help".
+func (*keysRevokeCmd) Help() string {
+	return `Running services reject a revoked key within 60 seconds. A revocation cannot be undone.
+
+Example:
+
+    webhookctl keys revoke key_acme_01JZ0000000000000000000000`
+}
+
+// Run revokes the key.
+func (cmd *keysRevokeCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
+	company, ok := access.KeyCompany(cmd.KeyID)
+	if !ok {
+		return errors.New("the argument is not a key ID: key IDs begin with key_, and \"webhookctl keys list --company C\" lists them")
+	}
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
+		err := s.RevokeKey(ctx, cmd.KeyID, c.timestamp())
+		if webhook.KindOf(err) == webhook.KindNotFound {
+			return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", cmd.KeyID, s.place, company)
+		}
+		if err != nil {
+			return storeError(err)
+		}
+		_, err = fmt.Fprintf(c.out, "Revoked key %s. Running services reject it within %.0f seconds.\n", cmd.KeyID, access.CacheTTL.Seconds())
+		return err
+	})
+}

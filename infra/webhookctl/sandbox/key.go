@@ -1,0 +1,103 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/oklog/ulid/v2"
+
+	"webhooks/shared/access"
+	"webhooks/shared/webhook"
+)
+
+// Company is the company of the sandbox's API key.
+const Company = "dev"
+
+// keyFile contains the API key itself, so that a restart can print it again.
+const keyFile = "api-key"
+
+// apiKey loads or creates the sandbox's API key.
+type apiKey struct {
+	store  Store
+	now    time.Time // UTC, in milliseconds
+	random io.Reader
+}
+
+// loadOrCreate returns the key kept in dir after checking that it works. If the store does not have the
+// key, it adds it again; if the key was revoked, it creates a new one.
+func (k apiKey) loadOrCreate(ctx context.Context, dir string) (secret string, err error) {
+	path := filepath.Join(dir, keyFile)
+	text, err := readPrivate(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err == nil {
+		secret = strings.TrimSpace(string(text))
+		usable, err := k.ensure(ctx, secret)
+		if errors.Is(err, access.ErrNotASecret) || errors.Is(err, access.ErrTypo) {
+			return "", fmt.Errorf("%s: %w: remove the file and start again", path, err)
+		}
+		if usable || err != nil {
+			return secret, err
+		}
+	}
+	if secret, err = access.NewSecret(k.random); err != nil {
+		return "", err
+	}
+	if err := replaceFile(path, []byte(secret+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	_, err = k.ensure(ctx, secret)
+	return secret, err
+}
+
+// ensure adds the key to the store if it does not exist there, and reports whether the key works.
+func (k apiKey) ensure(ctx context.Context, secret string) (usable bool, err error) {
+	hash, err := access.HashSecret(secret)
+	if err != nil {
+		return false, err
+	}
+	key, err := k.store.KeyByHash(ctx, hash)
+	if err == nil {
+		return key.Company == Company && key.Usable(k.now), nil
+	}
+	if webhook.KindOf(err) != webhook.KindNotFound {
+		return false, err
+	}
+	id, err := ulid.New(ulid.Timestamp(k.now), k.random)
+	if err != nil {
+		return false, err
+	}
+	return true, k.store.CreateKey(ctx, access.Key{
+		ID:          access.NewKeyID(Company, id.String()),
+		Company:     Company,
+		Permissions: access.Permissions(),
+		Hash:        hash,
+		CreatedAt:   k.now,
+	})
+}
+
+// readPrivate reads a file that contains a secret. It rejects a file that other users can read.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("other users can read %s: run chmod 600 on it", path)
+	}
+	return os.ReadFile(path)
+}
+
+// replaceFile replaces a file atomically. The temporary file is next to it, where only this user can look.
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
+	return renameio.WriteFile(path, data, mode, renameio.WithTempDir(filepath.Dir(path)))
+}
