@@ -1,82 +1,93 @@
-# Every command of this repository. `make help` lists them; the lines with ## are what it prints.
+# Every command of this repository. `make help` lists those with a ## comment.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-DYNAMODB_LOCAL := infra/dynamodb-local/dynamodb-local
-# Where `make run` keeps its tables and keys, and more flags for it, as in make run ARGS='--addr 127.0.0.1:8080'.
-DATA ?= .webhooks
-ARGS ?=
-# The packages that test, fuzz and bench look at.
+# With CI set, a test that cannot run fails. CI=false counts as not set.
+ifeq ($(CI),false)
+override CI :=
+unexport CI
+endif
+
 PACKAGES ?= ./...
-export FUZZTIME ?= 10s
+DATA ?= .webhooks
+LOCAL := .cache/bin/local
+TOOL := go tool -modfile=infra/tools/go.mod
 
 .PHONY: help
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: webhookctl ## start the service on this machine, on one SQLite file (DATA=.webhooks keeps its data, ARGS='…' adds flags)
-	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(ARGS)
+run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA=.webhooks, ARGS='more flags')
+	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: run-dynamodb
-run-dynamodb: webhookctl ## the same on DynamoDB Local (Java 17 and npm, or Docker)
-	@umask 077; $(DYNAMODB_LOCAL) run --data "$(DATA)/dynamodb" -- sh -c 'exec .cache/bin/webhookctl serve --dev --data "$(DATA)" \
-	  --store dynamodb --dynamodb-endpoint "$$WEBHOOKS_DYNAMODB_ENDPOINT" $(ARGS)'
+run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker)
+	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb -- .cache/bin/webhookctl \
+	  serve --dev --data "$(DATA)" --store dynamodb $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: webhookctl
-webhookctl: go ## build the operator's command, .cache/bin/webhookctl
-	@test -e .cache/bin/webhookctl || echo 'building webhookctl: the first time this takes a minute or two' >&2
+webhookctl: go ## build the command-line tool, .cache/bin/webhookctl
+	@test -e .cache/bin/webhookctl || echo 'Building webhookctl. The first time, this takes a minute or two.' >&2
 	@go build -o .cache/bin/webhookctl ./infra/webhookctl
 
+.PHONY: $(LOCAL)
+$(LOCAL): go
+	@go build -o $@ ./infra/local
+
 .PHONY: test
-test: go ## run all tests, and say in the last lines what this machine could not run (PACKAGES='./shared/…' runs some and starts what they need)
-	@infra/tools/test $(PACKAGES)
+test: $(LOCAL) ## run all tests with the services they need; the last lines list what could not run (PACKAGES=./shared/...)
+	@race=-race; command -v "$$(go env CC)" >/dev/null || { race= && echo 'No C compiler found: testing without the race detector' >&2; }; \
+	exec $(LOCAL) -optional dynamodb moto sam -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
+	  $$race -shuffle=on -timeout 20m $(PACKAGES)
+
+# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
+E2E := URL KEY READ_KEY WRITE_KEY OTHER_KEY REVOKED_KEY EXPIRED_KEY RECEIVER QUOTA $(if $(filter command,$(origin HOST)),HOST)
+$(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e
-e2e: go ## run the contract's tests against a service: URL=… KEY=…, and READ_KEY, WRITE_KEY, OTHER_KEY, REVOKED_KEY, EXPIRED_KEY, RECEIVER, QUOTA, HOST if there are
-	@infra/tools/e2e
-
-# A setting left out on the command line may be in the environment already.
-e2e: export WEBHOOKS_E2E_URL := $(or $(URL),$(WEBHOOKS_E2E_URL))
-e2e: export WEBHOOKS_E2E_KEY := $(or $(KEY),$(WEBHOOKS_E2E_KEY))
-e2e: export WEBHOOKS_E2E_READ_KEY := $(or $(READ_KEY),$(WEBHOOKS_E2E_READ_KEY))
-e2e: export WEBHOOKS_E2E_WRITE_KEY := $(or $(WRITE_KEY),$(WEBHOOKS_E2E_WRITE_KEY))
-e2e: export WEBHOOKS_E2E_OTHER_KEY := $(or $(OTHER_KEY),$(WEBHOOKS_E2E_OTHER_KEY))
-e2e: export WEBHOOKS_E2E_REVOKED_KEY := $(or $(REVOKED_KEY),$(WEBHOOKS_E2E_REVOKED_KEY))
-e2e: export WEBHOOKS_E2E_EXPIRED_KEY := $(or $(EXPIRED_KEY),$(WEBHOOKS_E2E_EXPIRED_KEY))
-e2e: export WEBHOOKS_E2E_RECEIVER := $(or $(RECEIVER),$(WEBHOOKS_E2E_RECEIVER))
-e2e: export WEBHOOKS_E2E_QUOTA := $(or $(QUOTA),$(WEBHOOKS_E2E_QUOTA))
-# Some shells have a HOST of their own in the environment: the machine's name.
-e2e: export WEBHOOKS_E2E_HOST := $(or $(if $(filter command,$(origin HOST)),$(HOST)),$(WEBHOOKS_E2E_HOST))
+e2e: go ## test a running service: URL=http://127.0.0.1:3000 KEY=whk_... (infra/e2e/doc.go lists more settings)
+	@if [[ -z $${WEBHOOKS_E2E_URL:-} || -z $${WEBHOOKS_E2E_KEY:-} ]]; then \
+	  echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
+	@$(TOOL) gotestsum --format pkgname -- -count=1 -timeout 30m -run '^TestContract$$' ./infra/e2e
 
 .PHONY: lint
-lint: go ## look over the code, go.mod and the shell scripts (golangci-lint, shellcheck)
-	@infra/tools/lint
+lint: go ## lint the Go code, go.mod and the shell scripts
+	@$(TOOL) golangci-lint run ./...
+	@go mod tidy -diff
+	@if [[ -n $${CI:-} ]] || command -v shellcheck >/dev/null; then shellcheck $$(git grep -lE '^#!/.*sh$$'); \
+	else echo 'The shell scripts were not checked: install shellcheck' >&2; fi
 
 .PHONY: sam-check
-sam-check: go ## look over template.yaml: the linters of SAM, CloudFormation and checkov, and the tests of its roles
-	@infra/tools/python/venv sam WEBHOOKS_TEST_SAM -- infra/tools/python/venv checkov WEBHOOKS_TEST_CHECKOV -- infra/stack/check
+sam-check: $(LOCAL) ## lint template.yaml and test the roles it defines
+	@$(LOCAL) sam checkov -- infra/stack/check
 
 .PHONY: fmt
 fmt: go ## format the Go code
 	@gofmt -w $$(go list -f '{{.Dir}}' ./...)
 
 .PHONY: fuzz
-fuzz: go ## run each fuzz target for FUZZTIME (10s)
+fuzz: go ## run each fuzz test for FUZZTIME=10s
 	@infra/tools/fuzz $(PACKAGES)
 
 .PHONY: bench
-bench: go ## run the benchmarks, on SQLite and, where it can be started, on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, COUNT=1)
-	@infra/tools/bench $(PACKAGES)
+bench: $(LOCAL) ## run the benchmarks, on SQLite and, if possible, on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, COUNT=1)
+	@packages=$$(go list -f '{{.Dir}}' $(PACKAGES) | while read -r dir; do \
+	  if grep -qs '^func Benchmark' "$$dir"/*_test.go; then echo "$$dir"; fi; done); \
+	if [[ -z $$packages ]]; then echo 'These packages have no benchmarks'; exit; fi; \
+	exec $(LOCAL) -optional dynamodb moto -- go test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -benchmem \
+	  -benchtime $(or $(BENCHTIME),1s) -count $(or $(COUNT),1) -timeout 60m $$packages
 
 .PHONY: vuln
-vuln: go ## look for known vulnerabilities in what the code calls (govulncheck)
-	@infra/tools/vuln
+vuln: go ## report known vulnerabilities that the code calls (VULNDB=URL)
+	@status=0; out=$$($(TOOL) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./... 2>&1) || status=$$?; echo "$$out"; \
+	if [[ $$out == *'fetching vulnerabilities:'* ]]; then \
+	  echo 'NOTHING WAS CHECKED: the vulnerability database is unreachable' >&2; else exit $$status; fi
 
-# The architecture of the functions, arm64 or x86_64. SAM does not pass the stack's parameters to a build, so this reads
-# Architecture from where `sam deploy` takes it, too. If samconfig.toml names two, neither is built.
+# The architecture of the functions. SAM does not pass the stack's parameters to a build, so this reads Architecture from
+# where `sam deploy` takes it, too. If samconfig.toml names two, neither is built.
 ARCH ?= $(or $(shell sed 's/\#.*//' samconfig.toml | \
   grep -oE '(^|[^A-Za-z0-9_])Architecture[^A-Za-z0-9]+(ParameterValue=)?[A-Za-z0-9_]+' | grep -oE '[A-Za-z0-9_]+$$' | sort -u),arm64)
 GOARCH_arm64 := arm64
@@ -84,7 +95,7 @@ GOARCH_x86_64 := amd64
 ARTIFACTS_DIR ?= .cache/functions/$*
 
 .PHONY: build
-build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)) ## build the Lambda functions into .cache/functions (ARCH=arm64 or x86_64)
+build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)) ## build the Lambda functions into .cache/functions (ARCH=x86_64)
 
 # Builds functions/get-webhook as build-get-webhook or, which is what `sam build` runs, build-GetWebhookFunction; or the
 # package SOURCE. The same source and Go release give the same bytes on every machine: whatever affects them is set here and
@@ -96,35 +107,39 @@ build-%:
 	  go build -buildvcs=false -trimpath -tags=lambda.norpc -ldflags='-s -w -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' \
 	  $(or $(SOURCE),./functions/$$(sed -E 's/Function$$//; s/([a-z])([A-Z])/\1-\2/g' <<<'$*' | tr '[:upper:]' '[:lower:]'))
 
+SAM := exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT dynamodb sam -- infra/sam/run
+
 .PHONY: sam-local
-sam-local: go ## the whole stack on SAM's local API Gateway and DynamoDB Local, in containers (PORT=3000)
-	@infra/sam/local $(PORT)
+sam-local: webhookctl $(LOCAL) ## run the API on SAM's local API Gateway, with DynamoDB Local, in containers (PORT=3000)
+	@$(SAM) local $(PORT)
 
 .PHONY: sam-invoke
-sam-invoke: go ## have SAM invoke one function with its event: FUNCTION=GetWebhookFunction (EVENT=file)
-	@infra/sam/invoke "$(FUNCTION)" $(EVENT)
+sam-invoke: webhookctl $(LOCAL) ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
+	@$(SAM) invoke "$(FUNCTION)" $(EVENT)
 
 .PHONY: test-sam
-test-sam: go ## build, run and test the functions under the real SAM CLI, in containers
-	@infra/sam/test
+test-sam: webhookctl $(LOCAL) ## test the functions under SAM CLI, in containers
+	@$(SAM) test
 
 .PHONY: release
-release: go ## build the archives for linux and macOS into dist/ (VERSION=v1.2.3, VERIFY=1 builds twice and compares)
-	@go run ./infra/release -version "$(VERSION)" $(if $(VERIFY),-verify)
+release: go ## build the archives for Linux and macOS into dist/ (VERSION=v1.2.3)
+	@export VERSION='$(or $(VERSION),$(shell git describe --tags --always --dirty))'; \
+	if [[ ! $$VERSION =~ ^(v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?|[0-9a-f]{7,}(-dirty)?)$$ ]]; then \
+	  echo "VERSION must look like v1.2.3 or v1.2.3-rc.1, not \"$$VERSION\"" >&2; exit 2; fi; \
+	go tool -modfile=infra/release/go.mod goreleaser release --snapshot --clean --config infra/release/goreleaser.yaml
 
 .PHONY: image
-image: go ## build the container image (IMAGE=webhooks)
+image: go ## build the container image (IMAGE=webhooks:local)
 	@infra/container/image $(IMAGE)
 
 .PHONY: clean
-clean: ## stop what was started in the background, and remove builds and downloads (not what `make run` keeps in .webhooks)
-	@$(DYNAMODB_LOCAL) stop 2>/dev/null
+clean: ## remove builds and downloads, but not the data in .webhooks
+	@chmod -R u+w .cache 2>/dev/null || true
 	@rm -rf .cache .aws-sam dist
 
-# What the commands need. GOTOOLCHAIN may fetch the right Go by itself; where it may not, the version found is too old.
+# GOTOOLCHAIN usually fetches the Go that go.mod asks for. If it may not, explain.
 .PHONY: go
 go:
 	@command -v go >/dev/null || { echo 'Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install' >&2; exit 1; }
-	@version=$$(go env GOVERSION 2>/dev/null || true); \
-	if [[ ! $$version =~ ^go1\.([0-9]+) ]] || (( BASH_REMATCH[1] < 26 )); then \
-	  echo "Go 1.26 or newer is needed, not $$(GOTOOLCHAIN=local go version 2>&1 | head -n 1): see https://go.dev/doc/install" >&2; exit 1; fi
+	@go list -m >/dev/null 2>&1 || { echo "Go 1.26 or newer is required, not $$(GOTOOLCHAIN=local go env GOVERSION):" \
+	  'see https://go.dev/doc/install' >&2; exit 1; }
