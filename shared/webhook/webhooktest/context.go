@@ -9,24 +9,20 @@ import (
 )
 
 func contextCases() []testCase {
-	var cases []testCase
-	for name, call := range calls() {
-		cases = append(cases,
-			testCase{name + " with a canceled context is unavailable", func(f *fixture) {
-				stored := f.createOne()
-				ctx, cancel := context.WithCancel(f.ctx)
-				cancel()
-				wantEnded(f, call(ctx, f, stored), context.Canceled)
-			}},
-			testCase{name + " after its deadline is unavailable", func(f *fixture) {
-				stored := f.createOne()
-				ctx, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
-				defer cancel()
-				wantEnded(f, call(ctx, f, stored), context.DeadlineExceeded)
-			}},
-		)
-	}
-	return cases
+	return []testCase{{"every method is unavailable once its context has ended", func(f *fixture) {
+		stored := f.createOne()
+		canceled, cancel := context.WithCancel(f.ctx)
+		cancel()
+		expired, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		for name, call := range calls() {
+			for _, ctx := range []context.Context{canceled, expired} {
+				if err := call(ctx, f, stored); webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ctx.Err()) {
+					f.t.Errorf("%s: got error %v, want KindUnavailable wrapping %v", name, err, ctx.Err())
+				}
+			}
+		}
+	}}}
 }
 
 // calls returns a call of every method of a store, by name.
@@ -79,13 +75,5 @@ func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Web
 			return f.store.ImportEventType(ctx, webhook.EventType{Name: f.newTypeName(), Company: f.company, AddedAt: f.now})
 		},
 		"Ping": func(ctx context.Context, f *fixture, _ webhook.Webhook) error { return f.store.Ping(ctx) },
-	}
-}
-
-// wantEnded checks that err is "unavailable" and wraps the reason why the context ended.
-func wantEnded(f *fixture, err, cause error) {
-	f.t.Helper()
-	if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, cause) {
-		f.t.Errorf("got error %v, want KindUnavailable wrapping %v", err, cause)
 	}
 }

@@ -1,10 +1,6 @@
 package webhooktest
 
-import (
-	"github.com/oklog/ulid/v2"
-
-	"webhooks/shared/webhook"
-)
+import ()
 
 func getCases() []testCase {
 	return []testCase{
@@ -15,22 +11,25 @@ func getCases() []testCase {
 			f.create(w)
 			f.wantStored(w)
 		}},
-		{"an unknown ID is not found", func(f *fixture) {
-			f.createOne()
-			_, err := f.store.Webhook(f.ctx, f.company, webhook.NewID(ulid.Make().String()))
-			wantNotFound(f.t, "Webhook(unknown ID)", err)
-		}},
-		{"an odd string is not found", func(f *fixture) {
-			f.createOne()
-			for name, id := range oddStrings() {
+		{"unknown IDs are not found", func(f *fixture) {
+			w := f.createOne()
+			unknown := oddStrings()
+			unknown["new ID"] = f.newWebhook().ID
+			for name, id := range unknown {
 				_, err := f.store.Webhook(f.ctx, f.company, id)
 				wantNotFound(f.t, "Webhook("+name+")", err)
+				wantNotFound(f.t, "DeleteWebhook("+name+")", f.store.DeleteWebhook(f.ctx, f.company, id))
 			}
+			f.wantStored(w)
 		}},
-		{"another company's ID is not found", func(f *fixture) {
-			w := f.createOne()
-			_, err := f.store.Webhook(f.ctx, newCompany(), w.ID)
+		{"another company's webhook is not found", func(f *fixture) {
+			w, other := f.createOne(), f.inNew()
+			kept := other.createOne()
+			_, err := f.store.Webhook(f.ctx, other.company, w.ID)
 			wantNotFound(f.t, "Webhook(another company's ID)", err)
+			wantNotFound(f.t, "DeleteWebhook(another company's ID)", f.store.DeleteWebhook(f.ctx, other.company, w.ID))
+			f.wantStored(w)
+			other.wantStored(kept)
 		}},
 		{"two companies can have webhooks with the same ID", func(f *fixture) {
 			mine, other := f.newWebhook(), f.inNew()

@@ -30,18 +30,12 @@ func valueCases() []testCase {
 		}},
 		{"text that looks like something else stays text", func(f *fixture) {
 			var stored []webhook.Webhook
-			for _, text := range []string{" ", "0", "1e3", "007", "true", "null", "NULL", "{}", "[]", "x'00'", "\x00"} {
+			for _, text := range []string{"", " ", "0", "1e3", "007", "true", "null", "NULL", "{}", "[]", "x'00'", "\x00"} {
 				w := f.newWebhook()
 				w.Name, w.Description = text, text
 				stored = append(stored, f.create(w)...)
 			}
 			f.wantStored(stored...)
-		}},
-		{"a description may be empty", func(f *fixture) {
-			w := f.newWebhook()
-			w.Description = ""
-			f.create(w)
-			f.wantStored(w)
 		}},
 		{"largest webhook", func(f *fixture) {
 			w := f.newWebhook()
@@ -58,12 +52,6 @@ func valueCases() []testCase {
 			f.wantStored(w)
 		}},
 		{"page of more than a megabyte", valuesLargePage},
-		{"events keep their order", func(f *fixture) {
-			w := f.newWebhook()
-			w.Events = []string{"z", "a", "m", "A", "0", "a.b", "a-b", "a:b"}
-			f.create(w)
-			f.wantStored(w)
-		}},
 		{"times are returned in UTC with millisecond precision", func(f *fixture) {
 			var stored []webhook.Webhook
 			for _, at := range []time.Time{
