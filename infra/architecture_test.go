@@ -19,15 +19,14 @@ const (
 // them, but not testSupport.
 var layers = map[string][]string{
 	domain:                       {},
-	"shared/baseurl":             {},
 	"shared/webhook/webhooktest": {domain},
 	"shared/access":              {domain},
 	"shared/access/accesstest":   {domain, "shared/access"},
-	"shared/seal":                {domain, "shared/baseurl"},
+	"shared/seal":                {domain},
 	"shared/endpoint":            {domain},
 	"shared/dynamo/dynamotest":   {},
 	"shared/sqlite/sqlitetest":   {},
-	"shared/dynamo":              {domain, "shared/access", "shared/baseurl"},
+	"shared/dynamo":              {domain, "shared/access"},
 	"shared/sqlite":              {domain, "shared/access"},
 	"shared/api":                 {domain, "shared/access", "shared/endpoint"}, // not openapi: no function needs its YAML library
 	"shared/api/openapi":         {},

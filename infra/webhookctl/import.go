@@ -77,7 +77,7 @@ func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlag
 	result, err := transfer.Importer{Target: s, From: from, To: to, Differs: differs}.Import(ctx, in)
 	fmt.Fprintf(c.out, "Company %s in %s: imported %s; %s already existed.\n", in.Company, s.place, result.Stored, result.Same)
 	if err != nil {
-		return fmt.Errorf("%s: %w. What has been imported stays: run the import again once this is resolved", cmd.name(), cmd.explain(err))
+		return fmt.Errorf("%s: what has been imported stays; run the import again once this is resolved: %w", cmd.name(), cmd.explain(err))
 	}
 	if n := result.Differs.Total(); n > 0 {
 		return fmt.Errorf("%s from %s, which was left unchanged: see above", plural(n, "item of the export differs", "items of the export differ"), s.place)

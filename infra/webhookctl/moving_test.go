@@ -208,8 +208,8 @@ func TestImportContinues(t *testing.T) {
 	target := place{dir: t.TempDir()}
 	for _, tt := range []struct{ name, text, keyFile, want string }{
 		{"truncated", strings.Join(strings.SplitAfter(export, "\n")[:3], ""), filepath.Join(p.dir, exportKey),
-			"stdin: the export is truncated after line 3: export the company again. What has been imported stays: run the import again once this is resolved"},
-		{"wrong key", export, writeKey(t, otherKey(t)), "is not the key file that the export was written with. What has been imported stays"},
+			"stdin: what has been imported stays; run the import again once this is resolved: the export is truncated after line 3: export the company again"},
+		{"wrong key", export, writeKey(t, otherKey(t)), "is not the key file that the export was written with"},
 	} {
 		tool := newTool(t, target.dir, "import", "-", "--export-key-file", tt.keyFile)
 		tool.Stdin = strings.NewReader(tt.text)

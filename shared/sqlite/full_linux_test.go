@@ -37,7 +37,7 @@ func testFullDisk(t *testing.T, dir string, enlarge func()) {
 	// Restore fails at the safety copy, and overwrite in its transaction.
 	_, err := Restore(t.Context(), backup, path, true, restoreTime)
 	wantUnavailable(t, "Restore on a full disk", err)
-	wantUnavailable(t, "overwrite on a full disk", overwrite(t.Context(), path, backup))
+	wantUnavailable(t, "overwrite on a full disk", overwrite(t.Context(), path, backup, ""))
 	if count := firstPage(t, store, "co_1").Count; count != len(stored) {
 		t.Errorf("count %d after a failed restore, want %d", count, len(stored))
 	}

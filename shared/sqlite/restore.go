@@ -56,13 +56,14 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	restored := Restored{Summary: summary}
 	if exists && existing.Size() > 0 {
 		restored.Kept = path + ".replaced-" + now.UTC().Format("20060102T150405Z")
-		if exists, err = keep(ctx, path, restored.Kept); err != nil {
-			return Restored{}, fmt.Errorf("keeping a copy of the existing database: %w", err)
-		}
 	}
 	if exists {
-		err = overwrite(ctx, path, backup)
-	} else {
+		err = overwrite(ctx, path, backup, restored.Kept)
+		if c := code(err) & primaryCode; c == codes.SQLITE_NOTADB || c == codes.SQLITE_CORRUPT {
+			exists, err = false, rename(path, restored.Kept)
+		}
+	}
+	if !exists && err == nil {
 		err = place(ctx, path, backup)
 	}
 	if err == nil {
@@ -93,27 +94,22 @@ func place(ctx context.Context, path, backup string) error {
 	return errors.Join(err, os.Remove(temporary), syncPath(filepath.Dir(path)))
 }
 
-// keep copies the existing database to a new file. If it is damaged or not a database, keep renames it instead, with the
-// files next to it, and reports that it no longer exists.
-func keep(ctx context.Context, path, kept string) (exists bool, err error) {
-	err = copyDatabase(ctx, dataSource(path, busyTimeout), kept)
-	switch code(err) & primaryCode {
-	case codes.SQLITE_OK:
-		return err == nil, err
-	case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
-	default:
-		return false, err
+// rename moves a damaged database and the files next to it out of the way.
+func rename(path, kept string) error {
+	if _, err := os.Lstat(kept); err == nil {
+		return fmt.Errorf("%s already exists", kept)
 	}
 	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
 		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
+			return err
 		}
 	}
-	return false, nil
+	return nil
 }
 
-// overwrite replaces the contents of a database with those of a backup, in one transaction.
-func overwrite(ctx context.Context, path, backup string) error {
+// overwrite replaces the contents of a database with those of a backup, in one transaction. If kept is not empty, it first
+// copies the old contents there. No write can come between the two, because the copy is made under the write lock.
+func overwrite(ctx context.Context, path, backup, kept string) error {
 	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
 	if err != nil {
 		return err
@@ -136,7 +132,13 @@ func overwrite(ctx context.Context, path, backup string) error {
 			if err != nil {
 				return err
 			}
-			_, err = restore.Step(-1) // all pages
+			_, err = restore.Step(0) // takes the write lock
+			if err == nil && kept != "" {
+				err = copyDatabase(ctx, dataSource(path, busyTimeout), kept)
+			}
+			if err == nil {
+				_, err = restore.Step(-1) // all pages
+			}
 			return errors.Join(err, restore.Finish())
 		})
 	}))
