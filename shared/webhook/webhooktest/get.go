@@ -1,7 +1,5 @@
 package webhooktest
 
-import ()
-
 func getCases() []testCase {
 	return []testCase{
 		{"a stored webhook has every field", func(f *fixture) {
