@@ -44,8 +44,11 @@ func backoff(attempt int, _ error) (time.Duration, error) {
 // pause waits before the repetition of something that is more than one call of the SDK. It returns an error if the
 // repetition would come too late.
 func pause(ctx context.Context, attempt int) error {
-	if _, err := (deadlineLimiter{}).GetToken(ctx, 0); err != nil || attempt >= maxAttempts {
-		return errors.Join(errors.New("too many attempts"), err)
+	if attempt >= maxAttempts {
+		return errors.New("too many attempts")
+	}
+	if _, err := (deadlineLimiter{}).GetToken(ctx, 0); err != nil {
+		return err
 	}
 	delay, _ := backoff(attempt, nil)
 	return sleep(ctx, delay)

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,23 @@ func TestCreateTables(t *testing.T) {
 	}
 	if got := expiry.TimeToLiveDescription; got.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *got.AttributeName != ttlAttr {
 		t.Errorf("expiry %s, want it enabled on %s", got.TimeToLiveStatus, ttlAttr)
+	}
+}
+
+func TestCreateTablesConcurrently(t *testing.T) {
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
+	t.Cleanup(func() { dropTable(t, s) })
+	var done sync.WaitGroup
+	for range 5 {
+		done.Go(func() {
+			if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
+				t.Errorf("CreateTables: %v", err)
+			}
+		})
+	}
+	done.Wait()
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -205,28 +206,32 @@ func (l *ledger) addCreated(t *testing.T, key, id string) {
 	l.last[writer] = max(l.last[writer], number)
 }
 
-// compare compares a store with what was acknowledged. Unacknowledged operations may or may not have happened.
-func (l *ledger) compare(t *testing.T, store *Store) {
+// stored returns the key of each webhook in a store, by ID.
+func stored(t *testing.T, store *Store) map[string]string {
 	t.Helper()
-	keyOf := map[string]string{} // by id, in the file
-	var keys []string
-	page := webhook.Page{Size: 100, Number: 1}
-	for ; ; page.Number++ {
+	keyOf := map[string]string{}
+	for page := (webhook.Page{Size: 100, Number: 1}); ; page.Number++ {
 		list, err := store.ListWebhooks(t.Context(), childCompany, page)
 		if err != nil {
 			t.Fatalf("ListWebhooks: %v", err)
 		}
 		for _, w := range list.Webhooks {
 			keyOf[w.ID] = w.Name
-			keys = append(keys, w.Name)
 		}
 		if page.Number >= page.Last(list.Count) {
 			if list.Count != len(keyOf) {
 				t.Errorf("count %d, but %d elements", list.Count, len(keyOf))
 			}
-			break
+			return keyOf
 		}
 	}
+}
+
+// compare compares a store with what was acknowledged. Unacknowledged operations may or may not have happened.
+func (l *ledger) compare(t *testing.T, store *Store) {
+	t.Helper()
+	keyOf := stored(t, store)
+	keys := slices.Collect(maps.Values(keyOf))
 	slices.Sort(keys)
 	if once := slices.Compact(slices.Clone(keys)); len(once) != len(keys) {
 		t.Errorf("%d webhooks share a key with another", len(keys)-len(once))

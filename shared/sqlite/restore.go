@@ -59,8 +59,13 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	}
 	if exists {
 		err = overwrite(ctx, path, backup, restored.Kept)
-		if c := code(err) & primaryCode; c == codes.SQLITE_NOTADB || c == codes.SQLITE_CORRUPT {
-			exists, err = false, rename(path, restored.Kept)
+		_, copied := os.Lstat(restored.Kept)
+		switch code(err) & primaryCode {
+		case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
+			// After the copy it would be the backup that is damaged.
+			if restored.Kept != "" && errors.Is(copied, fs.ErrNotExist) {
+				exists, err = false, rename(path, restored.Kept)
+			}
 		}
 	}
 	if !exists && err == nil {
@@ -96,9 +101,6 @@ func place(ctx context.Context, path, backup string) error {
 
 // rename moves a damaged database and the files next to it out of the way.
 func rename(path, kept string) error {
-	if _, err := os.Lstat(kept); err == nil {
-		return fmt.Errorf("%s already exists", kept)
-	}
 	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
 		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

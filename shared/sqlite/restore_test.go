@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,16 +127,30 @@ func TestRestoreWhileServing(t *testing.T) {
 	if !busy.lines.Scan() {
 		t.Fatal("the other process wrote nothing")
 	}
-	finished := inBackground(1, func(int) { busy.report(t, newLedger()) }) // fails the test on an error of the process
+	seen := newLedger()
+	finished := inBackground(1, func(int) { busy.report(t, seen) }) // fails the test on an error of the process
+	var copies []string
 	for i := range 5 {
-		if _, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Duration(i)*time.Second)); err != nil {
+		restored, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Duration(i)*time.Second))
+		if err != nil {
 			t.Fatalf("Restore: %v", err)
 		}
+		copies = append(copies, restored.Kept)
 		wantIDs(t, store, "co_1", w.ID)
 	}
 	busy.kill()
 	finished()
 	wantConsistent(t, store)
+	// Every webhook is in the database or in one of the safety copies.
+	found := stored(t, store)
+	for _, path := range copies {
+		maps.Copy(found, stored(t, openStore(t, path)))
+	}
+	for key, id := range seen.created {
+		if _, ok := found[id]; !ok && !seen.deleting[id] {
+			t.Errorf("%s was acknowledged with key %s and is in no copy", id, key)
+		}
+	}
 }
 
 // A restore that is killed leaves the old database or the new one.

@@ -209,6 +209,7 @@ func (x *importing) readTarget(ctx context.Context, company string) error {
 func (x *importing) eventType(ctx context.Context, t webhook.EventType) error {
 	existing, ok := x.types[[2]string{t.Company, t.Name}]
 	if !ok {
+		x.types[[2]string{t.Company, t.Name}] = t
 		return store(ctx, &x.result.Stored.EventTypes, func(ctx context.Context) error { return x.Target.ImportEventType(ctx, t) })
 	}
 	x.compare("event type "+t.Name, &x.result.Same.EventTypes, &x.result.Differs.EventTypes,
@@ -232,7 +233,7 @@ func (x *importing) apiKey(ctx context.Context, k access.Key) error {
 	if !ok {
 		var err error
 		existing, err = within(ctx, func(ctx context.Context) (access.Key, error) { return x.Target.KeyByHash(ctx, k.Hash) })
-		if webhook.KindOf(err) == webhook.KindNotFound && err != nil {
+		if webhook.KindOf(err) == webhook.KindNotFound {
 			return store(ctx, &x.result.Stored.APIKeys, func(ctx context.Context) error { return x.Target.CreateKey(ctx, k) })
 		}
 		if err != nil {
