@@ -94,8 +94,8 @@ func testIdempotency(t *testing.T, s *suite) {
 		s.do(t, r).wantError(t, 400, notReached)
 		receiver.hangUp.Store(false)
 		s.repeats(t, r)
-		if n := receiver.connections.Load(); n != 2 {
-			t.Errorf("got %d connections for an error, a creation and its repeats, want 2", n)
+		if n := receiver.connections.Load(); n != 3 {
+			t.Errorf("got %d connections, want two for an error without a response and one for a creation and its repeats", n)
 		}
 	})
 	t.Run("event type removed since", func(t *testing.T) {

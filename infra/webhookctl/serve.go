@@ -139,7 +139,7 @@ func startSandbox(ctx context.Context, c *console, storage *storageFlags, s *ope
 
 // checker returns the TLS check, with the networks and authorities that the settings add.
 func (cmd *serveCmd) checker(c *console, box *sandbox.Sandbox) *endpoint.Checker {
-	checker := &endpoint.Checker{Resolver: net.DefaultResolver, RootCAs: cmd.authorities, Now: c.now}
+	checker := &endpoint.Checker{RootCAs: cmd.authorities, Now: c.now}
 	for _, n := range cmd.AllowNetworks {
 		checker.Policy.AllowedNetworks = append(checker.Policy.AllowedNetworks, netip.Prefix(n))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
@@ -92,13 +93,15 @@ func knownMethod(method string) string {
 
 // logFailure logs the cause of a failure of the service. The reason for a rejected request goes into
 // the access line instead. If the client went away (its context was canceled), the failure is only
-// worth a debug line.
+// worth a debug line. An outage of the network is worth a warning.
 func (h *handler) logFailure(ctx, client context.Context, err error, line *accessLine) {
 	switch status := statusOf(classified(err).Kind); {
 	case status < http.StatusInternalServerError:
 		line.reason = causeOf(err)
 	case errors.Is(client.Err(), context.Canceled):
 		h.Log.DebugContext(ctx, "the client went away", "cause", Cause(err))
+	case errors.Is(err, endpoint.ErrNoNameServer):
+		h.Log.WarnContext(ctx, "request failed", "status", status, "cause", Cause(err))
 	default:
 		h.Log.ErrorContext(ctx, "request failed", "status", status, "cause", Cause(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"webhooks/shared/webhook"
@@ -85,10 +86,16 @@ func decodeNewWebhook(fields object) (w newWebhook, invalid string) {
 	return w, ""
 }
 
-// decodeRequired returns the text of a string that is not blank.
+// decodeRequired returns the text of a string with at least one visible character.
 func decodeRequired(value json.RawMessage) (text string, ok bool) {
 	text, ok = decodeText(value)
-	return text, ok && strings.TrimSpace(text) != ""
+	return text, ok && strings.ContainsFunc(text, isVisible)
+}
+
+// isVisible reports whether a character is more than white space or a character without a width, such as U+200B.
+func isVisible(r rune) bool {
+	return !unicode.IsSpace(r) &&
+		!unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // decodeEvents reads an array of at least one event, or a single event.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -17,44 +16,38 @@ import (
 // DefaultTimeout limits a TLS check, from the DNS lookup to the end of the handshake.
 const DefaultTimeout = 5 * time.Second
 
+// alertPatience is how long to wait for the alert of a server that asked for a client certificate.
+const alertPatience = time.Second
+
 // Checker checks the TLS certificate of the host behind a URL. It is safe for concurrent use by
 // multiple goroutines.
 type Checker struct {
-	// Policy decides which addresses may be connected to.
-	Policy Policy
-	// Resolver is required.
-	Resolver Resolver
+	Dialer
 	// RootCAs are the trusted authorities; nil means the system's.
 	RootCAs *x509.CertPool
 	// Timeout limits the whole check; zero means [DefaultTimeout].
 	Timeout time.Duration
 	// Now returns the time at which certificates must be valid. It is required.
 	Now func() time.Time
-	// Dial connects to a checked address in the form "address:port". Nil means the policy's own dialer, which checks the
-	// address again; other values are for tests.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-	hostsFile Resolver // nil means this machine's hosts file
 }
 
 // CheckTLS resolves the host and, if the policy allows all of its addresses, completes a TLS handshake with the first
 // one. The certificate must chain to a trusted authority, be issued for the host, and be valid now, over TLS 1.2 or
-// newer. CheckTLS tries no other address, uses no proxy, and sends nothing over the connection. The first address is the
-// right one because resolvers sort addresses by what this machine has a route to (RFC 6724): IPv6 comes first only if
-// IPv6 works.
+// newer. The server must not require a client certificate. CheckTLS tries no other address and sends nothing over the
+// connection.
 //
 // If the host fails the check, the error is of kind webhook.KindInvalid. Its message says what the handshake showed. For
 // everything else (unknown name, no response, not a public address) it is always the same sentence, because the
 // difference would reveal what exists in a private network. The time taken is not evened out. The error's cause is for
 // the log and contains no name or address.
 //
-// If ctx ends first, or this machine has run out of descriptors or ports, the host is not to blame and the error is of
-// kind webhook.KindUnavailable.
+// If ctx ends first, or this machine is to blame ([ErrLocal], [ErrNoNameServer]), the error is of kind
+// webhook.KindUnavailable.
 func (c *Checker) CheckTLS(ctx context.Context, u URL) error {
 	now := c.Now()
 	limited, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, DefaultTimeout))
 	defer cancel()
-	err := c.handshake(limited, u, now)
+	err := c.check(limited, u, now)
 	switch {
 	case err == nil:
 		return nil
@@ -65,51 +58,78 @@ func (c *Checker) CheckTLS(ctx context.Context, u URL) error {
 	}
 }
 
-func (c *Checker) handshake(ctx context.Context, u URL, now time.Time) error {
-	addr, err := c.resolve(ctx, u)
+// check completes a handshake. Some middleboxes drop a ClientHello that does not fit into one packet, so a server that
+// sends nothing at all is tried once more without the post-quantum key shares.
+func (c *Checker) check(ctx context.Context, u URL, now time.Time) error {
+	targets, err := c.Resolve(ctx, u)
 	if err != nil {
 		return err
 	}
-	conn, err := c.connect(ctx, net.JoinHostPort(addr.String(), strconv.Itoa(int(u.port))))
-	if err != nil {
-		return err
-	}
-	session := tls.Client(conn, &tls.Config{
+	config := &tls.Config{
 		ServerName: u.host, // if it is an address, no name is sent, and the certificate must contain the address
 		MinVersion: tls.VersionTLS12,
 		RootCAs:    c.RootCAs,
 		Time:       func() time.Time { return now },
-	})
+	}
+	responded, err := c.handshake(ctx, targets[0], config, cmp.Or(c.Timeout, DefaultTimeout)*3/5)
+	if err == nil || responded || ctx.Err() != nil {
+		return err
+	}
+	config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+	_, err = c.handshake(ctx, targets[0], config, DefaultTimeout)
+	return err
+}
+
+// handshake connects and completes a handshake within a timeout. It reports whether a connection failed or the server
+// sent anything, and so whether another ClientHello would make no difference.
+func (c *Checker) handshake(ctx context.Context, target netip.AddrPort, config *tls.Config, timeout time.Duration) (responded bool, err error) {
+	conn, err := c.Connect(ctx, target)
+	if err != nil {
+		return true, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	counted := &countingConn{Conn: conn}
+	asked := false // whether the server asked for a client certificate
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		asked = true
+		return new(tls.Certificate), nil
+	}
+	session := tls.Client(counted, config)
 	defer session.Close()
-	return session.HandshakeContext(ctx)
+	err = session.HandshakeContext(ctx)
+	if err == nil && asked && session.ConnectionState().Version == tls.VersionTLS13 {
+		err = awaitAlert(ctx, session)
+	}
+	if _, alert := alertOf(err); alert && asked {
+		err = fmt.Errorf("%w: %w", errClientCertificate, err)
+	}
+	return counted.read > 0, err
 }
 
-// connect does not rely on the address having been checked: the dialer's hook checks the one that is about to be
-// connected to.
-func (c *Checker) connect(ctx context.Context, address string) (net.Conn, error) {
-	dial := c.Dial
-	if dial == nil {
-		dial = c.Policy.Dialer().DialContext
+// awaitAlert returns the alert that a TLS 1.3 server sends if it requires a client certificate, or nil if none arrives
+// soon. In TLS 1.3, the client's side of the handshake is complete before the server has seen that there is none.
+func awaitAlert(ctx context.Context, session *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, alertPatience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = session.SetReadDeadline(time.Unix(0, 1)) })()
+	_, err := session.Read(make([]byte, 1))
+	if _, alert := alertOf(err); alert {
+		return err
 	}
-	return dial(ctx, "tcp", address)
+	return nil
 }
 
-// resolve returns the address to connect to: the host itself if it is an address, or else the first address of its name.
-// It returns an error unless the policy allows all of them.
-func (c *Checker) resolve(ctx context.Context, u URL) (netip.Addr, error) {
-	addrs := []netip.Addr{u.addr}
-	if !u.addr.IsValid() {
-		var err error
-		if addrs, err = c.lookUp(ctx, u.host); err != nil {
-			return netip.Addr{}, err
-		}
-	}
-	for _, addr := range addrs {
-		if !c.Policy.Allows(addr) {
-			return netip.Addr{}, fmt.Errorf("%w: %s", ErrNotAllowed, addr)
-		}
-	}
-	return addrs[0], nil
+// countingConn counts the bytes that the server sent.
+type countingConn struct {
+	net.Conn
+	read int
+}
+
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read += n
+	return n, err
 }
 
 // NoCheck accepts every host without a check. It is only for local development.

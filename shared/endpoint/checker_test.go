@@ -1,14 +1,20 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +26,9 @@ const host = "receiver.example"
 // newChecker returns a Checker that trusts an authority and resolves every name to the loopback address, which it allows.
 func newChecker(trusted authority) *Checker {
 	return &Checker{
-		Policy:   policy("127.0.0.0/8"),
-		Resolver: &resolver{addrs: []string{"127.0.0.1"}},
-		RootCAs:  trusted.pool(),
-		Now:      now,
+		Dialer:  Dialer{Policy: policy("127.0.0.0/8"), Resolver: &resolver{addrs: []string{"127.0.0.1"}}},
+		RootCAs: trusted.pool(),
+		Now:     now,
 	}
 }
 
@@ -65,6 +70,12 @@ func TestCheckTLSCertificates(t *testing.T) {
 	narrow.PermittedDNSDomainsCritical = true
 	narrow.PermittedDNSDomains = []string{"other.example"}
 	narrowed := root.sign(narrow)
+	directory := root.sign(critical(authorityTemplate("directory"), nameConstraints, "\x30\x08\xa0\x06\x30\x04\xa4\x02\x30\x00"))
+	sha1Template := authorityTemplate("SHA-1")
+	sha1Template.SignatureAlgorithm = x509.ECDSAWithSHA1
+	sha1Authority := root.sign(sha1Template)
+	rsaKeyExchange := versions(good, tls.VersionTLS12, tls.VersionTLS12)
+	rsaKeyExchange.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
 
 	tests := []struct {
 		name   string
@@ -90,8 +101,8 @@ func TestCheckTLSCertificates(t *testing.T) {
 		{name: "address, certificate for a name", host: "127.0.0.1", config: with(good), reason: reasonWrongHost},
 		{name: "address, certificate for its text as a name", host: "127.0.0.1",
 			config: with(root.sign(textAsName("127.0.0.1")).chain()), reason: reasonWrongHost},
-		{name: "name rejected by the server", config: rejectName(tls.VersionTLS13), reason: reasonWrongHost},
-		{name: "name rejected by the server, TLS 1.2", config: rejectName(tls.VersionTLS12), reason: reasonWrongHost},
+		{name: "name rejected by the server", config: rejectName(tls.VersionTLS13), reason: reasonUnknownHost},
+		{name: "name rejected by the server, TLS 1.2", config: rejectName(tls.VersionTLS12), reason: reasonUnknownHost},
 		{name: "self-signed", config: with(authority{t: t}.sign(leafTemplate(host)).chain()), reason: reasonSelfSigned},
 		{name: "unknown authority", config: with(newAuthority(t, "stranger").sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
 		{name: "unknown authority with the same name", config: with(newAuthority(t, "root").sign(leafTemplate(host)).chain()),
@@ -101,6 +112,21 @@ func TestCheckTLSCertificates(t *testing.T) {
 			config: with(root.sign(leafTemplate("a.example")).sign(leafTemplate(host)).chain()), reason: reasonUntrusted},
 		{name: "only for clients", config: with(root.sign(forClients()).chain()), reason: reasonNotAllowed},
 		{name: "outside the name constraints of its authority", config: with(narrowed.sign(leafTemplate(host)).chain(narrowed)), reason: reasonNotAllowed},
+		{name: "negative serial number", config: with(patched(good, "\x02\x01\x01\x30", "\x02\x01\x81\x30")), reason: reasonMalformed},
+		{name: "unknown kind of key", config: with(patched(good, "\x2a\x86\x48\xce\x3d\x02\x01", "\x2a\x86\x48\xce\x3d\x02\x7f")),
+			reason: reasonUnsupportedKey},
+		{name: "SHA-1", config: with(root.sign(sha1()).chain()), reason: reasonOldSignature},
+		{name: "intermediate with SHA-1", config: with(sha1Authority.sign(leafTemplate(host)).chain(sha1Authority)), reason: reasonOldSignature},
+		{name: "precertificate", config: with(root.sign(critical(leafTemplate(host), precertificatePoison, "\x05\x00")).chain()),
+			reason: reasonPrecertificate},
+		{name: "unknown critical extension", config: with(root.sign(critical(leafTemplate(host), "1.2.3", "\x05\x00")).chain()),
+			reason: reasonExtension},
+		{name: "name constraints for directories", config: with(directory.sign(leafTemplate(host)).chain(directory)), reason: reasonNameConstraints},
+		{name: "client certificate required", config: clients(good, tls.RequireAnyClientCert, tls.VersionTLS13), reason: reasonClientCertificate},
+		{name: "client certificate required, TLS 1.2", config: clients(good, tls.RequireAnyClientCert, tls.VersionTLS12),
+			reason: reasonClientCertificate},
+		{name: "client certificate requested", config: clients(good, tls.RequestClientCert, tls.VersionTLS13)},
+		{name: "no common cipher suite", config: rsaKeyExchange, reason: reasonNothingInCommon},
 		{name: "only TLS 1.1", config: versions(good, tls.VersionTLS11, tls.VersionTLS11), reason: reasonOldProtocol},
 		{name: "only TLS 1.0", config: versions(good, tls.VersionTLS10, tls.VersionTLS10), reason: reasonOldProtocol},
 	}
@@ -127,39 +153,56 @@ func TestCheckTLSCertificates(t *testing.T) {
 func TestCheckTLSUnreachable(t *testing.T) {
 	root := newAuthority(t, "root")
 	good := root.sign(leafTemplate(host)).chain()
-	noCommonCipher := versions(good, tls.VersionTLS12, tls.VersionTLS12)
-	noCommonCipher.CipherSuites = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+	smallHello := func(c net.Conn) {
+		hello := make([]byte, 4096)
+		n, _ := c.Read(hello)
+		if n > 1300 {
+			discard(c)
+			return
+		}
+		serveTLS(t, with(good))(&replayed{Conn: c, pending: hello[:n]})
+	}
+	alert := func(number string) func(net.Conn) {
+		return func(c net.Conn) { readSome(c); write(c, "\x15\x03\x03\x00\x02\x02"+number) }
+	}
 
 	tests := []struct {
-		name  string
-		serve func(net.Conn)
+		name   string
+		serve  func(net.Conn)
+		tries  int32
+		reason string // accepted if empty
 	}{
-		{"hangs in the handshake", discard},
-		{"hangs after half a record", func(c net.Conn) { write(c, "\x16\x03\x03\x00\x7a\x02"); discard(c) }},
-		{"sends a byte at a time", drip},
-		{"closes at once", func(net.Conn) {}},
-		{"closes after the ClientHello", func(c net.Conn) { readSome(c) }},
-		{"resets", func(c net.Conn) { readSome(c); _ = c.(*net.TCPConn).SetLinger(0) }},
-		{"plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") }},
-		{"redirect over plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/\r\n\r\n") }},
-		{"SSH", func(c net.Conn) { write(c, "SSH-2.0-OpenSSH_9.6\r\n"); readSome(c) }},
-		{"another alert", func(c net.Conn) { readSome(c); write(c, "\x15\x03\x03\x00\x02\x02\x28") }},
-		{"no common cipher suite", serveTLS(t, noCommonCipher)},
+		{"hangs in the handshake", discard, 2, reasonUnreachable},
+		{"hangs after half a record", func(c net.Conn) { write(c, "\x16\x03\x03\x00\x7a\x02"); discard(c) }, 1, reasonUnreachable},
+		{"sends a byte at a time", drip, 1, reasonUnreachable},
+		{"closes at once", func(net.Conn) {}, 2, reasonUnreachable},
+		{"closes after the ClientHello", func(c net.Conn) { readSome(c) }, 2, reasonUnreachable},
+		{"resets", func(c net.Conn) { readSome(c); _ = c.(*net.TCPConn).SetLinger(0) }, 2, reasonUnreachable},
+		{"plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") }, 1, reasonUnreachable},
+		{"SSH", func(c net.Conn) { write(c, "SSH-2.0-OpenSSH_9.6\r\n"); readSome(c) }, 1, reasonUnreachable},
+		{"drops a large ClientHello", smallHello, 2, ""},
+		{"alert handshake_failure", alert("\x28"), 1, reasonNothingInCommon},
+		{"alert internal_error", alert("\x50"), 1, `the server ended the TLS handshake with the alert "internal error"`},
+		{"unknown alert", alert("\xc8"), 1, `the server ended the TLS handshake with the alert "alert(200)"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := listen(t, tt.serve)
 			c := newChecker(root)
-			c.Timeout = 300 * time.Millisecond
+			c.Timeout = 500 * time.Millisecond
 			start := time.Now()
 			err := c.CheckTLS(t.Context(), urlOf(t, host, s))
-			assertRejected(t, err, reasonUnreachable)
+			if tt.reason != "" {
+				assertRejected(t, err, tt.reason)
+			} else if err != nil {
+				t.Errorf("CheckTLS: %v", err)
+			}
 			if took := time.Since(start); took > 3*time.Second {
 				t.Errorf("took %v", took)
 			}
 			s.stop()
-			if got := s.accepted.Load(); got != 1 {
-				t.Errorf("the server saw %d connections, want 1", got)
+			if got := s.accepted.Load(); got != tt.tries {
+				t.Errorf("the server saw %d connections, want %d", got, tt.tries)
 			}
 		})
 	}
@@ -295,6 +338,49 @@ func forClients() *x509.Certificate {
 	return cert
 }
 
+// patched returns a chain whose first certificate has other bytes in one place, and so an invalid signature.
+func patched(chain tls.Certificate, old, new string) tls.Certificate {
+	leaf := bytes.Replace(chain.Certificate[0], []byte(old), []byte(new), 1)
+	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: chain.PrivateKey}
+}
+
+func sha1() *x509.Certificate {
+	cert := leafTemplate(host)
+	cert.SignatureAlgorithm = x509.ECDSAWithSHA1
+	return cert
+}
+
+func critical(cert *x509.Certificate, oid, value string) *x509.Certificate {
+	var id asn1.ObjectIdentifier
+	for part := range strings.SplitSeq(oid, ".") {
+		number, _ := strconv.Atoi(part)
+		id = append(id, number)
+	}
+	cert.ExtraExtensions = []pkix.Extension{{Id: id, Critical: true, Value: []byte(value)}}
+	return cert
+}
+
+func clients(chain tls.Certificate, auth tls.ClientAuthType, version uint16) *tls.Config {
+	config := versions(chain, version, version)
+	config.ClientAuth = auth
+	return config
+}
+
+// replayed is a connection of which some bytes have been read already.
+type replayed struct {
+	net.Conn
+	pending []byte
+}
+
+func (r *replayed) Read(b []byte) (int, error) {
+	if len(r.pending) == 0 {
+		return r.Conn.Read(b)
+	}
+	n := copy(b, r.pending)
+	r.pending = r.pending[n:]
+	return n, nil
+}
+
 func discard(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 func readSome(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
@@ -312,27 +398,35 @@ func drip(c net.Conn) {
 	}
 }
 
-// resolver returns the same result for every lookup and records what it was asked.
+// resolver returns the same result for every lookup, less the addresses of the other family, and records what it was asked.
 type resolver struct {
-	addrs []string
-	err   error
-	hangs bool
+	addrs  []string
+	err    error
+	hangs  bool
+	silent string // the network, "ip4" or "ip6", for which it hangs
+
+	mu    sync.Mutex
 	asked []string
 	left  time.Duration // until the deadline, at the last lookup
 }
 
 func (r *resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	r.mu.Lock()
 	r.asked = append(r.asked, network+" "+host)
+	slices.Sort(r.asked)
 	if deadline, ok := ctx.Deadline(); ok {
 		r.left = time.Until(deadline)
 	}
-	if r.hangs {
+	r.mu.Unlock()
+	if r.hangs || r.silent == network {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	var addrs []netip.Addr
 	for _, text := range r.addrs {
-		addrs = append(addrs, netip.MustParseAddr(text))
+		if addr := netip.MustParseAddr(text); network == "ip" || addr.Unmap().Is4() == (network == "ip4") {
+			addrs = append(addrs, addr)
+		}
 	}
 	return addrs, r.err
 }

@@ -1,31 +1,81 @@
 package endpoint
 
 import (
-	"context"
+	"errors"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"webhooks/shared/webhook"
 )
 
-// The real resolver asks a name server on loopback for the absolute name, once per record type, and returns IPv4
-// addresses in IPv4-mapped form.
-func TestCheckTLSRealResolver(t *testing.T) {
+// The name servers are asked for the absolute name, once per record type. If they respond to a query for the root zone, a
+// name that cannot be looked up is the fault of its domain.
+func TestCheckTLSNameServers(t *testing.T) {
+	const silence = dnsmessage.RCode(1000)
+	both := func(code dnsmessage.RCode) map[dnsmessage.Type]dnsmessage.RCode {
+		return map[dnsmessage.Type]dnsmessage.RCode{dnsmessage.TypeA: code, dnsmessage.TypeAAAA: code}
+	}
+	everything := func(code dnsmessage.RCode) map[dnsmessage.Type]dnsmessage.RCode {
+		codes := both(code)
+		codes[dnsmessage.TypeNS] = code
+		return codes
+	}
+	tests := []struct {
+		name  string
+		codes map[dnsmessage.Type]dnsmessage.RCode
+		kind  webhook.Kind // the kind of the error, if any
+	}{
+		{name: "an address"},
+		{name: "no response about IPv6", codes: map[dnsmessage.Type]dnsmessage.RCode{dnsmessage.TypeAAAA: silence}},
+		{name: "unknown name", codes: both(dnsmessage.RCodeNameError), kind: webhook.KindInvalid},
+		{name: "an error for this domain", codes: both(dnsmessage.RCodeServerFailure), kind: webhook.KindInvalid},
+		{name: "no response for this domain", codes: both(silence), kind: webhook.KindInvalid},
+		{name: "errors for every domain", codes: everything(dnsmessage.RCodeServerFailure), kind: webhook.KindUnavailable},
+		{name: "no response for any domain", codes: everything(silence), kind: webhook.KindUnavailable},
+	}
 	root := newAuthority(t, "root")
-	s := listen(t, serveTLS(t, with(root.sign(leafTemplate(host)).chain())))
-	names := serveDNS(t, [4]byte{127, 0, 0, 1})
-	c := newChecker(root)
-	c.Resolver = names.resolver()
-	if err := c.CheckTLS(t.Context(), urlOf(t, host, s)); err != nil {
-		t.Errorf("CheckTLS: %v", err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := listen(t, serveTLS(t, with(root.sign(leafTemplate(host)).chain())))
+			names := serveDNS(t, [4]byte{127, 0, 0, 1})
+			names.codes, names.silence = tt.codes, silence
+			c := newChecker(root)
+			c.Resolver = names.resolver()
+			start := time.Now()
+			err := c.CheckTLS(t.Context(), urlOf(t, host, s))
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("took %v", took)
+			}
+			switch {
+			case tt.kind == webhook.KindInvalid:
+				assertRejected(t, err, reasonUnreachable)
+			case tt.kind == webhook.KindUnavailable:
+				if webhook.KindOf(err) != tt.kind || !errors.Is(err, ErrNoNameServer) || strings.Contains(err.Error(), host) {
+					t.Errorf("got %v, want unavailable because of %v", err, ErrNoNameServer)
+				}
+			case err != nil:
+				t.Errorf("CheckTLS: %v", err)
+			}
+			got, want := slices.Compact(names.asked()), []string{"TypeA receiver.example.", "TypeAAAA receiver.example."}
+			if tt.codes == nil && !slices.Equal(got, want) {
+				t.Errorf("the name server was asked %q, want %q", got, want)
+			}
+		})
 	}
-	if got, want := names.asked(), []string{"TypeA receiver.example.", "TypeAAAA receiver.example."}; !slices.Equal(got, want) {
-		t.Errorf("the name server was asked %q, want %q", got, want)
-	}
+	t.Run("no query can be sent", func(t *testing.T) {
+		c := newChecker(root)
+		c.Resolver = nameServers{address: "127.0.0.1:99999"}
+		if err := c.CheckTLS(t.Context(), mustParse(t, "https://"+host)); webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ErrNoNameServer) {
+			t.Errorf("got %v, want unavailable because of %v", err, ErrNoNameServer)
+		}
+	})
 }
 
 // A name server that would respond differently the second time gains nothing: there is no second lookup.
@@ -61,6 +111,9 @@ func TestHostsFile(t *testing.T) {
 type nameServer struct {
 	conn net.PacketConn
 
+	codes   map[dnsmessage.Type]dnsmessage.RCode // errors to respond with
+	silence dnsmessage.RCode                     // the code that means no response
+
 	mu        sync.Mutex
 	addresses [][4]byte
 	questions []string
@@ -74,14 +127,13 @@ func serveDNS(t *testing.T, addresses ...[4]byte) *nameServer {
 	}
 	n := &nameServer{conn: conn, addresses: addresses}
 	t.Cleanup(func() { conn.Close() })
-	go n.serve()
 	return n
 }
 
-func (n *nameServer) resolver() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp4", n.conn.LocalAddr().String())
-	}}
+// resolver starts the name server and returns a resolver that asks it.
+func (n *nameServer) resolver() Resolver {
+	go n.serve()
+	return nameServers{address: n.conn.LocalAddr().String(), timeout: 500 * time.Millisecond}
 }
 
 // asked returns the questions so far, sorted.
@@ -103,7 +155,10 @@ func (n *nameServer) serve() {
 			continue
 		}
 		m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
-		m.Answers = n.answer(m.Questions[0])
+		m.Answers, m.RCode = n.answer(m.Questions[0]), n.codes[m.Questions[0].Type]
+		if m.RCode == n.silence && m.RCode != dnsmessage.RCodeSuccess {
+			continue
+		}
 		if packed, err := m.Pack(); err == nil {
 			_, _ = n.conn.WriteTo(packed, from)
 		}
@@ -114,6 +169,10 @@ func (n *nameServer) answer(q dnsmessage.Question) []dnsmessage.Resource {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.questions = append(n.questions, q.Type.String()+" "+q.Name.String())
+	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
+	if q.Type == dnsmessage.TypeNS {
+		return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.NSResource{NS: dnsmessage.MustNewName("ns.example.")}}}
+	}
 	if q.Type != dnsmessage.TypeA {
 		return nil
 	}
@@ -121,6 +180,5 @@ func (n *nameServer) answer(q dnsmessage.Question) []dnsmessage.Resource {
 	if len(n.addresses) > 1 {
 		n.addresses = n.addresses[1:]
 	}
-	header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
 	return []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: address}}}
 }

@@ -3,9 +3,9 @@ package endpoint
 import (
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -49,7 +49,7 @@ func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings
 		return Settings{}, err
 	}
 	policy := Policy{AllowedNetworks: networks}
-	s.TLS = &Checker{Policy: policy, Resolver: net.DefaultResolver, RootCAs: authorities, Now: now}
+	s.TLS = &Checker{Dialer: Dialer{Policy: policy}, RootCAs: authorities, Now: now}
 	if off {
 		s.TLS = NoCheck{}
 		s.Warnings = append(s.Warnings, WarningTLSCheckOff)
@@ -86,11 +86,11 @@ func authorities(file, text string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	pool, err := Authorities("WEBHOOKS_CA_FILE", file)
-	if err != nil {
-		return nil, err
+	if err != nil || text == "" {
+		return pool, err
 	}
-	if text != "" && !pool.AppendCertsFromPEM([]byte(text)) {
-		return nil, errors.New("WEBHOOKS_CA_PEM contains no certificate: set it to certificates in PEM form")
+	if err := addCertificates(pool, text); err != nil {
+		return nil, fmt.Errorf("WEBHOOKS_CA_PEM %w", err)
 	}
 	return pool, nil
 }
@@ -109,10 +109,33 @@ func Authorities(setting, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: use a file with certificates in PEM form", setting, err)
 	}
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("%s: %s contains no certificate: use a file with certificates in PEM form", setting, file)
+	if err := addCertificates(pool, string(content)); err != nil {
+		return nil, fmt.Errorf("%s: %s %w", setting, file, err)
 	}
 	return pool, nil
+}
+
+// addCertificates adds the certificates in a PEM text to a pool. [x509.CertPool.AppendCertsFromPEM] would silently leave
+// out damaged ones.
+func addCertificates(pool *x509.CertPool, text string) error {
+	const begin = "-----BEGIN CERTIFICATE-----"
+	parts := strings.Split(text, begin)[1:]
+	if len(parts) == 0 {
+		return errors.New("contains no certificate: use certificates in PEM form")
+	}
+	for i, part := range parts {
+		damaged := fmt.Sprintf("contains %d certificates, of which number %d is damaged", len(parts), i+1)
+		block, _ := pem.Decode([]byte(begin + part))
+		if block == nil {
+			return errors.New(damaged + ": it is not in PEM form")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", damaged, err)
+		}
+		pool.AddCert(certificate)
+	}
+	return nil
 }
 
 func checkIsOff(setting, dynamoDBEndpoint string) (bool, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ func TestFromEnvironment(t *testing.T) {
 	if err := os.WriteFile(file, []byte(certificate), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	truncated := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw[:100]}))
 	const local = "http://127.0.0.1:8000"
 	tests := []struct {
 		name        string
@@ -35,7 +37,7 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "off, local database", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_DYNAMODB_ENDPOINT": local},
 			unchecked: true, warnings: []string{WarningTLSCheckOff}},
 		{name: "off, AWS", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "off", "WEBHOOKS_CA_PEM": "none"},
-			err: "WEBHOOKS_CA_PEM contains no certificate: set it to certificates in PEM form\n" +
+			err: "WEBHOOKS_CA_PEM contains no certificate: use certificates in PEM form\n" +
 				"WEBHOOKS_TLS_CHECK=off is for local development only: it requires a local WEBHOOKS_DYNAMODB_ENDPOINT"},
 		{name: "unknown word", environment: map[string]string{"WEBHOOKS_TLS_CHECK": "false"},
 			err: `WEBHOOKS_TLS_CHECK is "false": it must be "enforce", "off" or empty`},
@@ -46,7 +48,11 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "authority as text", environment: map[string]string{"WEBHOOKS_CA_PEM": certificate}, authorities: true, warnings: []string{WarningAuthorities}},
 		{name: "authority in a file", environment: map[string]string{"WEBHOOKS_CA_FILE": file}, authorities: true, warnings: []string{WarningAuthorities}},
 		{name: "no authority in the file", environment: map[string]string{"WEBHOOKS_CA_FILE": os.DevNull},
-			err: "WEBHOOKS_CA_FILE: " + os.DevNull + " contains no certificate: use a file with certificates in PEM form"},
+			err: "WEBHOOKS_CA_FILE: " + os.DevNull + " contains no certificate: use certificates in PEM form"},
+		{name: "damaged authority", environment: map[string]string{"WEBHOOKS_CA_PEM": certificate + strings.Replace(certificate, "M", "!", 1)},
+			err: "WEBHOOKS_CA_PEM contains 2 certificates, of which number 2 is damaged: it is not in PEM form"},
+		{name: "truncated authority", environment: map[string]string{"WEBHOOKS_CA_PEM": truncated + certificate},
+			err: "WEBHOOKS_CA_PEM contains 2 certificates, of which number 1 is damaged: x509: malformed certificate"},
 		{name: "no file", environment: map[string]string{"WEBHOOKS_CA_FILE": "/nowhere/ca.pem"},
 			err: "WEBHOOKS_CA_FILE: open /nowhere/ca.pem: no such file or directory: use a file with certificates in PEM form"},
 	}
@@ -76,7 +82,7 @@ func TestFromEnvironment(t *testing.T) {
 			if !checked {
 				return
 			}
-			if !slices.Equal(checker.Policy.AllowedNetworks, networks) || checker.Resolver == nil || checker.Now == nil {
+			if !slices.Equal(checker.Policy.AllowedNetworks, networks) || checker.Now == nil {
 				t.Errorf("checker %+v", checker)
 			}
 			if trusts(checker.RootCAs, server.Certificate()) != test.authorities {

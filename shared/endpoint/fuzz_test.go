@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 // assertPlainHost checks that no client can interpret the host or the port differently.
 func assertPlainHost(t *testing.T, u URL) {
 	t.Helper()
-	allowed := "abcdefghijklmnopqrstuvwxyz0123456789-."
+	allowed := "abcdefghijklmnopqrstuvwxyz0123456789-_."
 	if addr, err := netip.ParseAddr(u.Host()); err == nil {
 		if addr.String() != u.Host() || addr.Zone() != "" {
 			t.Errorf("host %q is not a canonical address", u.Host())

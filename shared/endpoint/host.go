@@ -36,14 +36,14 @@ func parseHost(host string) (name string, addr netip.Addr, reason string) {
 	return name, addr, checkName(name)
 }
 
-// toASCII maps a name for lookup (UTS #46, non-transitional). Hyphens are left to [checkName], because names such as
-// qa--shop.example exist. A name in plain ASCII does not need the tables.
+// toASCII maps a name for lookup (UTS #46, non-transitional). Hyphens and underscores are left to [checkName], because
+// names such as qa--shop.example and my_shop.example exist. A name in plain ASCII does not need the tables.
 func toASCII(host string) (string, bool) {
 	lower := strings.ToLower(host)
 	if isASCII(host) && !strings.Contains(lower, "xn--") {
 		return lower, true
 	}
-	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false))
+	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.StrictDomainName(false))
 	name, err := profile.ToASCII(host)
 	return name, err == nil
 }
@@ -69,6 +69,7 @@ func endsInNumber(name string) bool {
 }
 
 // checkName returns the reason why a name in lower-case ASCII is not a valid host name (RFC 1123, section 2.1), or "".
+// Underscores are allowed: such hosts exist, and crypto/x509 accepts them under a wildcard certificate.
 func checkName(name string) string {
 	for label := range strings.SplitSeq(name, ".") {
 		switch {
@@ -76,7 +77,7 @@ func checkName(name string) string {
 			return reasonHostLength
 		case label == "" || label[0] == '-' || label[len(label)-1] == '-':
 			return reasonHost
-		case strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
+		case strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "":
 			return reasonHost
 		}
 	}

@@ -50,8 +50,8 @@ type URL struct {
 // the same way. That excludes user information and fragments (even empty ones), backslashes, spaces, control and
 // invisible characters, broken percent-escapes, and the bad ports of the Fetch standard. The rules for hosts are:
 //
-//   - A domain name consists of letters, digits and hyphens; an international one is converted to punycode. Underscores,
-//     empty labels and a final dot are rejected.
+//   - A domain name consists of letters, digits, hyphens and underscores; an international one is converted to punycode.
+//     Empty labels and a final dot are rejected.
 //   - An IPv4 address is four decimal numbers. Like browsers, Parse reads a name that ends in a number as an IPv4
 //     address, and rejects it in any other form (2130706433, 0x7f.1, 127.1).
 //   - An IPv6 address is in brackets and has no zone.

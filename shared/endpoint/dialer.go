@@ -1,0 +1,119 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+)
+
+// ErrLocal means that a connection failed because of this machine, not the host: it has run out of descriptors, ports or
+// memory, or it has no route to any public address. The text of the error contains no address.
+var ErrLocal = errors.New("this machine")
+
+// Dialer connects to receivers: both the TLS check and deliveries use it. It looks names up in absolute form, requires
+// every address of a host to be allowed, and checks the address again when it connects. It uses no proxy. It is safe for
+// concurrent use by multiple goroutines. The zero value reaches all public addresses.
+type Dialer struct {
+	// Policy decides which addresses may be connected to.
+	Policy Policy
+	// Resolver looks names up; nil means the name servers of this machine.
+	Resolver Resolver
+	// Dial connects to a checked address in the form "address:port". Nil means the policy's own dialer, which checks the
+	// address again; other values are for tests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	hostsFile Resolver                   // nil means this machine's hosts file
+	hasRoute  func(addr netip.Addr) bool // nil means this machine's routes
+}
+
+// Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them:
+// addresses that this machine has a route to come first, and IPv6 before IPv4. If the policy does not allow all of them,
+// the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer].
+func (d *Dialer) Resolve(ctx context.Context, u URL) ([]netip.AddrPort, error) {
+	addrs := []netip.Addr{u.addr}
+	if !u.addr.IsValid() {
+		var err error
+		if addrs, err = d.lookUp(ctx, u.host); err != nil {
+			return nil, err
+		}
+	}
+	targets := make([]netip.AddrPort, len(addrs))
+	for i, addr := range addrs {
+		if !d.Policy.Allows(addr) {
+			return nil, fmt.Errorf("%w: %s", ErrNotAllowed, addr)
+		}
+		targets[i] = netip.AddrPortFrom(addr, u.port)
+	}
+	if len(targets) > 1 {
+		slices.SortStableFunc(targets, func(a, b netip.AddrPort) int { return d.rank(a.Addr()) - d.rank(b.Addr()) })
+	}
+	return targets, nil
+}
+
+// rank is lower for addresses that are tried earlier.
+func (d *Dialer) rank(addr netip.Addr) int {
+	switch {
+	case !d.routes(addr):
+		return 2
+	case addr.Is4():
+		return 1
+	default:
+		return 0
+	}
+}
+
+// Connect connects to an address from [Dialer.Resolve]. It does not rely on that: the dialer's hook checks the address
+// that is about to be connected to. The error is [ErrLocal] if this machine is to blame.
+func (d *Dialer) Connect(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+	dial := d.Dial
+	if dial == nil {
+		dial = d.Policy.Dialer().DialContext
+	}
+	conn, err := dial(ctx, "tcp", target.String())
+	if err != nil && d.isLocal(err, target.Addr()) {
+		errno, _ := errors.AsType[syscall.Errno](err)
+		return nil, fmt.Errorf("%w: %w", ErrLocal, errno)
+	}
+	return conn, err
+}
+
+// isLocal reports whether this machine is to blame for a failure to connect to an address.
+//
+// A machine without IPv6 reports "cannot assign requested address" for an IPv6 address, which otherwise means that its
+// ports are used up. So what an error about addresses and routes means depends on the route: if this machine has none to
+// the address but reaches the public addresses of the other family, it is a host that cannot be reached from here.
+func (d *Dialer) isLocal(err error, addr netip.Addr) bool {
+	errno, _ := errors.AsType[syscall.Errno](err)
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE:
+		return true
+	case syscall.EADDRNOTAVAIL:
+		return d.routes(addr) || d.isOffline()
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EAFNOSUPPORT:
+		return !d.routes(addr) && d.isOffline()
+	}
+	return false
+}
+
+// isOffline reports whether this machine has no route to public addresses. The two are examples; nothing is sent to them.
+func (d *Dialer) isOffline() bool {
+	return !d.routes(netip.MustParseAddr("192.0.32.8")) && !d.routes(netip.MustParseAddr("2620:0:2d0:200::8"))
+}
+
+// routes reports whether this machine has a route to an address, and an address of its own to send from. Connecting a
+// UDP socket finds that out without sending anything.
+func (d *Dialer) routes(addr netip.Addr) bool {
+	if d.hasRoute != nil {
+		return d.hasRoute(addr)
+	}
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 443)))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
