@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"webhooks/shared/api"
+	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
@@ -29,7 +30,7 @@ func TestFailures(t *testing.T) {
 		status  int
 		message string
 		retry   string
-		cause   string // of the ERROR line; empty if there must be none
+		cause   string // of the line at ERROR, or at WARN for an outage of the network; empty if there must be none
 	}{
 		{"unclassified", fmt.Errorf("reading: %w", inner), 500, internal, "", "reading: " + inner.Error()},
 		{"internal", &webhook.Error{Message: "secret detail", Cause: inner}, 500, internal, "", inner.Error()},
@@ -38,6 +39,7 @@ func TestFailures(t *testing.T) {
 		{"busy", fmt.Errorf("reading: %w", webhook.Unavailable(inner)), 503, busy, "1", inner.Error()},
 		{"busy for longer", unavailable(1500 * time.Millisecond), 503, "Later.", "2", inner.Error()},
 		{"busy for a moment", unavailable(1), 503, "Later.", "1", inner.Error()},
+		{"no name server", webhook.Unavailable(endpoint.ErrNoNameServer), 503, busy, "1", endpoint.ErrNoNameServer.Error()},
 		{"unclassified deadline", context.DeadlineExceeded, 503, busy, "1", context.DeadlineExceeded.Error()},
 		{"conflict to retry", &webhook.Error{Kind: webhook.KindConflict, Message: "Later.", RetryAfter: time.Minute}, 409, "Later.", "60", ""},
 		{"joined", errors.Join(errors.New("x"), webhook.Errorf(webhook.KindConflict, "Taken.")), 409, "Taken.", "", ""},
@@ -57,8 +59,12 @@ func TestFailures(t *testing.T) {
 				}
 				return
 			}
-			if line := f.line("request failed"); line["level"] != "ERROR" || line["cause"] != test.cause {
-				t.Errorf("got the line %v, want an ERROR with the cause %q", line, test.cause)
+			level := "ERROR"
+			if errors.Is(test.err, endpoint.ErrNoNameServer) {
+				level = "WARN"
+			}
+			if line := f.line("request failed"); line["level"] != level || line["cause"] != test.cause {
+				t.Errorf("got the line %v, want level %s and the cause %q", line, level, test.cause)
 			}
 		})
 	}
