@@ -1,86 +1,103 @@
 package sqlite
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"webhooks/shared/webhook"
 )
 
-// The environment variables of the child process, and what it works on.
+// Environment variables that turn the test binary into a program that works on a database file.
 const (
-	childFrom     = "SQLITE_TEST_CHILD_FROM"     // the number before the first one of each writer, separated by commas
-	childLimit    = "SQLITE_TEST_CHILD_LIMIT"    // the last number; 0 means no limit
-	childRestores = "SQLITE_TEST_CHILD_RESTORES" // the backup that it restores instead of writing
-	childCompany  = "co_child"
-	childWriters  = 4
+	childPath    = "SQLITE_TEST_PATH"    // the file
+	childFrom    = "SQLITE_TEST_FROM"    // the number before the first one it creates
+	childRestore = "SQLITE_TEST_RESTORE" // the backup to restore instead of creating webhooks
 )
 
-// writeAsChild creates and deletes webhooks and prints one line for each acknowledgment: "created KEY ID", "deleting ID" before
-// and "deleted ID" after a deletion.
-func writeAsChild(path string) error {
-	ctx := context.Background()
-	limit, err := strconv.Atoi(os.Getenv(childLimit))
+// The company and the number of goroutines of the program.
+const (
+	childCompany = "co_child"
+	childWriters = 4
+)
+
+func TestMain(m *testing.M) {
+	path := os.Getenv(childPath)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	var err error
+	if backup := os.Getenv(childRestore); backup != "" {
+		_, err = Restore(context.Background(), backup, path, true, time.Now())
+	} else {
+		err = writeUntilKilled(path)
+	}
 	if err != nil {
-		return err
+		say("error:", err.Error())
+		os.Exit(1)
 	}
-	store, err := Open(ctx, path, time.Now)
-	if err != nil {
-		return err
-	}
-	failures := make([]error, childWriters)
-	var done sync.WaitGroup
-	for writer, from := range strings.Split(os.Getenv(childFrom), ",") {
-		last, err := strconv.Atoi(from)
-		if err != nil {
-			return err
-		}
-		done.Go(func() {
-			for number := max(1, last); limit == 0 || number <= limit; number++ {
-				if failures[writer] = writeOne(ctx, store, writer, number); failures[writer] != nil {
-					return
-				}
-			}
-		})
-	}
-	done.Wait()
-	return errors.Join(append(failures, store.Close())...)
 }
 
-// writeOne creates the webhook of a key, which may already exist, and deletes every third one.
-func writeOne(ctx context.Context, store *Store, writer, number int) error {
-	key := fmt.Sprintf("%d-%d", writer, number)
-	w := newWebhook(childCompany)
-	w.Name, w.CreatedAt = key, time.Now()
-	earlier, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: ample, Idempotency: &webhook.IdempotencyRecord{
-		Key: webhook.NewIdempotencyKey("create-webhook", key),
-	}})
+// writeUntilKilled creates webhooks under consecutive numbers and deletes every third one. It returns the first error.
+func writeUntilKilled(path string) error {
+	from, err := strconv.ParseInt(os.Getenv(childFrom), 10, 64)
 	if err != nil {
-		return fmt.Errorf("creating %s: %w", key, err)
+		return err
 	}
-	id := w.ID
+	store, err := Open(context.Background(), path, time.Now)
+	if err != nil {
+		return err
+	}
+	var number atomic.Int64
+	number.Store(from)
+	failed := make(chan error)
+	for range childWriters {
+		go func() {
+			for {
+				if err := writeOne(store, number.Add(1)); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+// writeOne creates the webhook with a number, unless it exists, and deletes it if the number is a multiple of three. The number
+// is the webhook's name and its idempotency key.
+func writeOne(store *Store, number int64) error {
+	ctx := context.Background()
+	w := newWebhook(childCompany)
+	w.Name, w.CreatedAt = strconv.FormatInt(number, 10), time.Now()
+	record := &webhook.IdempotencyRecord{Key: webhook.NewIdempotencyKey("create-webhook", w.Name)}
+	earlier, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: ample, Idempotency: record})
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", w.Name, err)
+	}
 	if earlier != nil {
-		id = earlier.WebhookID
+		w.ID = earlier.WebhookID
 	}
-	say("created", key, id)
+	say("created", w.Name, w.ID)
 	if number%3 != 0 {
 		return nil
 	}
-	say("deleting", id)
-	switch err := store.DeleteWebhook(ctx, childCompany, id); {
-	case errors.Is(err, webhook.ErrNotFound): // another process has done it
-		return nil
-	case err != nil:
-		return fmt.Errorf("deleting %s: %w", id, err)
+	say("deleting", w.Name, w.ID)
+	err = store.DeleteWebhook(ctx, childCompany, w.ID)
+	if err == nil {
+		say("deleted", w.Name, w.ID)
 	}
-	say("deleted", id)
-	return nil
+	if errors.Is(err, webhook.ErrNotFound) { // deleted earlier, or by another process
+		return nil
+	}
+	return err
 }
 
 // say writes a line with one system call, so that a kill cannot truncate it.
@@ -88,4 +105,59 @@ func say(words ...string) {
 	if _, err := os.Stdout.WriteString(strings.Join(words, " ") + "\n"); err != nil {
 		os.Exit(1)
 	}
+}
+
+// child is a process that writes until it is killed.
+type child struct {
+	cmd    *exec.Cmd
+	enough chan struct{} // closed after a number of lines
+	read   chan struct{} // closed at the end of the output
+}
+
+// startChild starts a process that repeats the last numbers of the ledger, like clients that got no response, and continues
+// from there. The ledger records its output.
+func startChild(t *testing.T, path string, seen *ledger, lines int) *child {
+	t.Helper()
+	from := max(0, seen.lastNumber()-2*childWriters)
+	c := &child{childCommand(t, path, childFrom+"="+strconv.Itoa(from)), make(chan struct{}), make(chan struct{})}
+	out, err := c.cmd.StdoutPipe()
+	if err == nil {
+		err = c.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.read)
+		output := bufio.NewScanner(out)
+		for n := 0; ; n++ {
+			if n == lines {
+				close(c.enough)
+			}
+			if !output.Scan() {
+				if n < lines {
+					t.Errorf("a process printed %d lines, want at least %d", n, lines)
+					close(c.enough)
+				}
+				return
+			}
+			seen.add(t, output.Text())
+		}
+	}()
+	return c
+}
+
+// childCommand returns the test binary as a command that works on a file.
+func childCommand(t *testing.T, path, setting string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childPath+"="+path, setting, "GORACE=atexit_sleep_ms=0") // or the race detector waits a second
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// kill kills the process like kill -9, and waits until the ledger has all of its output.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	<-c.read
+	_ = c.cmd.Wait() // returns that it was killed
 }

@@ -62,22 +62,25 @@ func wantIDs(t *testing.T, store *Store, company string, want ...string) {
 // wantConsistent checks the integrity of the file, and that counters and subscriptions match the webhooks.
 func wantConsistent(t *testing.T, store *Store) {
 	t.Helper()
-	for _, check := range []struct{ name, query, want string }{
-		{"integrity", "PRAGMA integrity_check", "ok"},
-		{"companies with a wrong count", `SELECT count(*) FROM counters AS c
-			WHERE webhooks <> (SELECT count(*) FROM webhooks WHERE company = c.company)`, "0"},
-		{"webhooks without a count", `SELECT count(*) FROM webhooks WHERE company NOT IN (SELECT company FROM counters)`, "0"},
-		{"subscriptions without webhooks", `SELECT count(*) FROM subscriptions AS s WHERE NOT EXISTS
-			(SELECT 1 FROM webhooks AS w, json_each(w.events) AS e
-			WHERE w.company = s.company AND w.id = s.webhook_id AND e.value = s.event_type)`, "0"},
-		{"events without subscriptions", `SELECT count(*) FROM webhooks AS w, json_each(w.events) AS e WHERE NOT EXISTS
-			(SELECT 1 FROM subscriptions AS s
-			WHERE w.company = s.company AND w.id = s.webhook_id AND e.value = s.event_type)`, "0"},
+	for query, want := range map[string]string{
+		"PRAGMA integrity_check": "ok",
+		`SELECT count(*) FROM counters AS c WHERE webhooks <> (SELECT count(*) FROM webhooks WHERE company = c.company)`: "0",
+		`SELECT count(*) FROM webhooks WHERE company NOT IN (SELECT company FROM counters)`:                              "0",
+		`SELECT count(*) FROM (SELECT company, event_type, webhook_id FROM subscriptions
+			EXCEPT SELECT company, value, w.id FROM webhooks AS w, json_each(events))`: "0",
+		`SELECT count(*) FROM (SELECT company, value, w.id FROM webhooks AS w, json_each(events)
+			EXCEPT SELECT company, event_type, webhook_id FROM subscriptions)`: "0",
 	} {
-		var got string
-		if err := store.reads.db.QueryRowContext(t.Context(), check.query).Scan(&got); err != nil || got != check.want {
-			t.Errorf("%s: got %q, %v, want %q", check.name, got, err, check.want)
-		}
+		wantValue(t, store, query, want)
+	}
+}
+
+// wantValue checks the result of a query.
+func wantValue(t *testing.T, store *Store, query, want string) {
+	t.Helper()
+	var got string
+	if err := store.reads.db.QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != want {
+		t.Errorf("%s: got %q, %v, want %q", query, got, err, want)
 	}
 }
 
@@ -90,15 +93,6 @@ func execute(t *testing.T, store *Store, statement string) {
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
-}
-
-// value reads one number from the file.
-func value(t *testing.T, store *Store, query string) (n int) {
-	t.Helper()
-	if err := store.reads.db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return n
 }
 
 // wantUnavailable checks that an error is of KindUnavailable.

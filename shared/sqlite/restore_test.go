@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,9 +38,9 @@ func newBackup(t *testing.T) (path string, w webhook.Webhook) {
 func newOld(t *testing.T, path string) *ledger {
 	t.Helper()
 	seen := newLedger()
-	child := startChild(t, path, nil, 0)
-	child.killAfter(100, 0)
-	child.report(t, seen)
+	child := startChild(t, path, seen, 100)
+	<-child.enough
+	child.kill()
 	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
 		t.Fatalf("the write-ahead log: %v, %v, want it not to be empty", info, err)
 	}
@@ -123,32 +122,30 @@ func TestRestoreWhileServing(t *testing.T) {
 	backup, w := newBackup(t)
 	path := newPath(t)
 	store := openStore(t, path) // reads
-	busy := startChild(t, path, nil, 0)
-	if !busy.lines.Scan() {
-		t.Fatal("the other process wrote nothing")
-	}
 	seen := newLedger()
-	finished := inBackground(1, func(int) { busy.report(t, seen) }) // fails the test on an error of the process
-	var copies []string
+	busy := startChild(t, path, seen, 1)
+	<-busy.enough
+	var copies []*Store
 	for i := range 5 {
 		restored, err := Restore(t.Context(), backup, path, true, restoreTime.Add(time.Duration(i)*time.Second))
 		if err != nil {
 			t.Fatalf("Restore: %v", err)
 		}
-		copies = append(copies, restored.Kept)
+		copies = append(copies, openStore(t, restored.Kept))
 		wantIDs(t, store, "co_1", w.ID)
 	}
 	busy.kill()
-	finished()
-	wantConsistent(t, store)
 	// Every webhook is in the database or in one of the safety copies.
-	found := stored(t, store)
-	for _, path := range copies {
-		maps.Copy(found, stored(t, openStore(t, path)))
+	found := map[string]bool{}
+	for _, store := range append(copies, store) {
+		wantConsistent(t, store)
+		for _, w := range childWebhooks(t, store) {
+			found[w.ID] = true
+		}
 	}
-	for key, id := range seen.created {
-		if _, ok := found[id]; !ok && !seen.deleting[id] {
-			t.Errorf("%s was acknowledged with key %s and is in no copy", id, key)
+	for name, id := range seen.created {
+		if !found[id] && !seen.deleting[id] {
+			t.Errorf("%s was acknowledged with key %s and is in no copy", id, name)
 		}
 	}
 }
@@ -159,7 +156,7 @@ func TestRestoreKilled(t *testing.T) {
 	for round := range 12 {
 		path := newPath(t)
 		seen := newOld(t, path)
-		child := childCommand(t, path, childRestores+"="+backup)
+		child := childCommand(t, path, childRestore+"="+backup)
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -286,14 +286,14 @@ func TestExpiredRecords(t *testing.T) {
 	}
 	now = now.Add(webhook.IdempotencyTTL - time.Millisecond)
 	add("just before")
-	if got := value(t, store, records); got != 11 {
+	if got := 0; got != 11 {
 		t.Errorf("%d records before any has expired, want 11", got)
 	}
 	now = now.Add(time.Millisecond)
 	for i := range 10 {
 		add(fmt.Sprint("second ", i))
 	}
-	if got := value(t, store, records); got != 11 {
+	if got := 0; got != 11 {
 		t.Errorf("%d records after the first ten have expired, want 11", got)
 	}
 }
