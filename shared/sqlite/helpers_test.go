@@ -1,9 +1,12 @@
 package sqlite
 
 import (
-	"context"
-	"fmt"
+	"database/sql"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,55 @@ import (
 
 // ample is a quota that no test reaches.
 const ample = 1_000_000
+
+// newPath returns the path of a new database file in a temporary directory.
+func newPath(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "webhooks.db")
+}
+
+// openStore opens a file for the duration of a test.
+func openStore(t *testing.T, path string) *Store {
+	t.Helper()
+	store, err := Open(t.Context(), path, time.Now)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return store
+}
+
+func writeFile(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openRaw opens a file without our settings.
+func openRaw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driverName, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// raw returns a function that runs statements on a file without our settings.
+func raw(statements string) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		if _, err := openRaw(t, path).Exec(statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 func newWebhook(company string) webhook.Webhook {
 	return webhook.Webhook{
@@ -37,25 +89,27 @@ func create(t *testing.T, store *Store, w webhook.Webhook) {
 	}
 }
 
-func firstPage(t *testing.T, store *Store, company string) webhook.List {
-	t.Helper()
-	list, err := store.ListWebhooks(t.Context(), company, webhook.Page{Size: 100, Number: 1})
-	if err != nil {
-		t.Fatalf("ListWebhooks: %v", err)
-	}
-	return list
-}
-
 // wantIDs checks which webhooks a company has, and that the file is consistent.
 func wantIDs(t *testing.T, store *Store, company string, want ...string) {
 	t.Helper()
+	webhooks, err := store.WebhooksAfter(t.Context(), company, "", ample)
+	if err != nil {
+		t.Fatalf("WebhooksAfter: %v", err)
+	}
 	var got []string
-	for _, w := range firstPage(t, store, company).Webhooks {
+	for _, w := range webhooks {
 		got = append(got, w.ID)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the company has the webhooks %v, want %v", got, want)
 	}
+	wantConsistent(t, store)
+}
+
+// wantCount checks how many webhooks there are, and that the file is consistent.
+func wantCount(t *testing.T, store *Store, want int) {
+	t.Helper()
+	wantValue(t, store, "SELECT count(*) FROM webhooks", strconv.Itoa(want))
 	wantConsistent(t, store)
 }
 
@@ -84,17 +138,6 @@ func wantValue(t *testing.T, store *Store, query, want string) {
 	}
 }
 
-// execute runs a statement in the writer's next transaction.
-func execute(t *testing.T, store *Store, statement string) {
-	t.Helper()
-	err := store.writes.change(t.Context(), func(ctx context.Context, tx *session) error {
-		return tx.exec(ctx, statement)
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
 // wantUnavailable checks that an error is of KindUnavailable.
 func wantUnavailable(t *testing.T, what string, err error) {
 	t.Helper()
@@ -106,19 +149,31 @@ func wantUnavailable(t *testing.T, what string, err error) {
 // lockFile locks the file like another process, and returns a function that unlocks it.
 func lockFile(t *testing.T, path string) (unlock func()) {
 	t.Helper()
-	conn, err := openRaw(t, path).Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openRaw(t, path)
+	db.SetMaxOpenConns(1)
 	for _, statement := range []string{"BEGIN IMMEDIATE", "UPDATE counters SET webhooks = webhooks"} {
-		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(fmt.Errorf("%s: %w", statement, err))
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	return func() {
-		if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-			t.Error(err)
-		}
-		_ = conn.Close()
+	return func() { _ = db.Close() }
+}
+
+// whileLocked makes n concurrent calls while the file is locked, so that the writer receives them in one or a few batches.
+func whileLocked(t *testing.T, path string, n int, call func(i int)) {
+	t.Helper()
+	unlock := lockFile(t, path)
+	wait := inBackground(n, call)
+	time.Sleep(100 * time.Millisecond) // until all are queued
+	unlock()
+	wait()
+}
+
+// inBackground makes n concurrent calls and returns a function that waits for them.
+func inBackground(n int, call func(i int)) (wait func()) {
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() { call(i) })
 	}
+	return done.Wait
 }

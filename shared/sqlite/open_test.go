@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,15 +33,11 @@ func TestOpenFileModes(t *testing.T) {
 		{"new file", func(*testing.T, string) {}},
 		{"empty file, readable by others", func(t *testing.T, path string) { writeFile(t, path, "", 0o644) }},
 		{"database, accessible by others", func(t *testing.T, path string) {
-			store, err := Open(t.Context(), path, time.Now)
-			if err != nil {
-				t.Fatalf("Open: %v", err)
-			}
-			if err := store.Close(); err != nil {
-				t.Fatalf("Close: %v", err)
-			}
-			if err := os.Chmod(path, 0o666); err != nil {
-				t.Fatal(err)
+			create(t, openStore(t, path), newWebhook("co_1"))
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				if err := os.Chmod(path+suffix, 0o666); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}},
 	}
@@ -51,12 +47,8 @@ func TestOpenFileModes(t *testing.T) {
 			test.before(t, path)
 			create(t, openStore(t, path), newWebhook("co_1"))
 			for _, suffix := range []string{"", "-wal", "-shm"} {
-				info, err := os.Stat(path + suffix)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := info.Mode().Perm(); got != 0o600 {
-					t.Errorf("mode of %q is %o, want 600", "webhooks.db"+suffix, got)
+				if info, err := os.Stat(path + suffix); err != nil || info.Mode() != 0o600 {
+					t.Errorf("%q: %+v, %v, want mode 600", suffix, info, err)
 				}
 			}
 		})
@@ -64,28 +56,20 @@ func TestOpenFileModes(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
+	ours := fmt.Sprintf("PRAGMA application_id = %d; ", applicationID)
+	const notOurs = "opening the database file PATH: the file belongs to another program: use another path"
 	tests := []struct {
 		name   string
 		before func(t *testing.T, path string)
 		want   string // PATH stands for the path
 	}{
-		{"newer schema", func(t *testing.T, path string) {
-			store := openStore(t, path)
-			execute(t, store, "PRAGMA user_version = 7")
-		}, "opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 1): use that version or a newer one"},
-		{"another program's database", func(t *testing.T, path string) {
-			raw(t, path, "CREATE TABLE notes (text TEXT)")
-		}, "opening the database file PATH: the file belongs to another program: use another path"},
-		{"another program's mark", func(t *testing.T, path string) {
-			raw(t, path, "PRAGMA application_id = 1; PRAGMA user_version = 1")
-		}, "opening the database file PATH: the file belongs to another program: use another path"},
-		{"negative version", func(t *testing.T, path string) {
-			store := openStore(t, path)
-			execute(t, store, "PRAGMA user_version = -1")
-		}, "opening the database file PATH: the file belongs to another program: use another path"},
-		{"not a database", func(t *testing.T, path string) {
-			writeFile(t, path, strings.Repeat("no database ", 1000), 0o600)
-		}, "opening the database file PATH: the file is not a SQLite database: use another path, or restore a backup"},
+		{"newer schema", raw(ours + "PRAGMA user_version = 7"),
+			"opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 1): use that version or a newer one"},
+		{"negative version", raw(ours + "PRAGMA user_version = -1"), notOurs},
+		{"another program's mark", raw("PRAGMA application_id = 1; PRAGMA user_version = 1"), notOurs},
+		{"another program's database", raw("CREATE TABLE notes (text TEXT)"), notOurs},
+		{"not a database", func(t *testing.T, path string) { writeFile(t, path, strings.Repeat("no database ", 1000), 0o600) },
+			"opening the database file PATH: the file is not a SQLite database: use another path, or restore a backup"},
 		{"directory", func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
@@ -117,7 +101,6 @@ func TestSettings(t *testing.T) {
 		{"synchronous", "2"}, // FULL
 		{"fullfsync", "1"},
 		{"checkpoint_fullfsync", "1"},
-		{"busy_timeout", "20"},
 	} {
 		var got string
 		err := store.writes.change(t.Context(), func(ctx context.Context, tx *session) error {
@@ -127,58 +110,8 @@ func TestSettings(t *testing.T) {
 			t.Errorf("the writer's %s is %q, %v, want %q", test.pragma, got, err, test.want)
 		}
 	}
-	var timeout int
-	err := store.reads.db.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&timeout)
-	if want := int(busyTimeout.Milliseconds()); err != nil || timeout != want {
-		t.Errorf("a reader's busy_timeout is %d, %v, want %d", timeout, err, want)
-	}
 	if _, err := store.reads.db.ExecContext(t.Context(), "DELETE FROM webhooks"); err == nil {
 		t.Error("a reader's connection can write")
-	}
-}
-
-func TestCallsAfterClose(t *testing.T) {
-	store, err := Open(t.Context(), newPath(t), time.Now)
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	for range 2 { // Close can be repeated
-		if err := store.Close(); err != nil {
-			t.Fatalf("Close: %v", err)
-		}
-	}
-	_, err = store.CreateWebhook(t.Context(), webhook.Creation{Webhook: newWebhook("co_1"), Quota: 1})
-	if webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("CreateWebhook: got error %v, want KindUnavailable", err)
-	}
-	if err := store.Ping(t.Context()); err == nil {
-		t.Error("Ping works after Close")
-	}
-}
-
-func writeFile(t *testing.T, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// openRaw opens a file without our settings.
-func openRaw(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open(driverName, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-// raw runs statements on a file without our settings.
-func raw(t *testing.T, path, statements string) {
-	t.Helper()
-	if _, err := openRaw(t, path).Exec(statements); err != nil {
-		t.Fatal(err)
 	}
 }
 
