@@ -61,12 +61,13 @@ func TestRestore(t *testing.T) {
 		{"existing", newOld, true},
 		{"damaged", func(t *testing.T, path string) *ledger { writeFile(t, path, "ruins", 0o600); return nil }, true},
 		{"empty file", func(t *testing.T, path string) *ledger { writeFile(t, path, "", 0o600); return nil }, false},
-		{"link", func(t *testing.T, path string) *ledger {
+		{"link to a damaged file", func(t *testing.T, path string) *ledger {
 			target := newPath(t)
+			writeFile(t, target, "ruins", 0o600)
 			if err := os.Symlink(target, path); err != nil {
 				t.Fatal(err)
 			}
-			return newOld(t, target)
+			return nil
 		}, true},
 	}
 	for _, test := range tests {
@@ -74,6 +75,7 @@ func TestRestore(t *testing.T) {
 			backup, w := newBackup(t)
 			path := newPath(t)
 			seen := test.before(t, path)
+			link, _ := os.Readlink(path) // or "" for another file
 			restored, err := Restore(t.Context(), backup, path, true, restoreTime)
 			if err != nil {
 				t.Fatalf("Restore: %v", err)
@@ -83,6 +85,9 @@ func TestRestore(t *testing.T) {
 			}
 			if left, err := filepath.Glob(path + ".restoring*"); err != nil || left != nil {
 				t.Errorf("files left in the directory: %v, %v", left, err)
+			}
+			if got, _ := os.Readlink(path); got != link {
+				t.Errorf("the link to %q is now %q", link, got)
 			}
 			store := openStore(t, path)
 			wantIDs(t, store, "co_1", w.ID)
