@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 )
 
-// Backup writes a consistent snapshot of the database at path, which other processes may be using, to a new file dest with
-// mode 0600, and verifies it as [Verify] does. It never overwrites a file, even one that is created concurrently. The
+// Backup writes a consistent snapshot of the database at path to a new file dest with mode 0600, and verifies it as [Verify]
+// does. Other processes may be using the database. Backup never overwrites a file, even one that is created concurrently. The
 // backup is an ordinary database file. Its tables keep their version, whereas [Open] would update them.
 //
-// If Backup fails, it removes the file. If the process is killed, the incomplete file stays, and Verify rejects it.
+// If Backup fails, it removes the file. If the process is killed, the incomplete file remains, and Verify rejects it.
 func Backup(ctx context.Context, path, dest string) (Summary, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func Backup(ctx context.Context, path, dest string) (Summary, error) {
 	return summary, nil
 }
 
-// copyDatabase copies a database, named as database/sql wants it, into a new file and syncs it.
+// copyDatabase copies the database with a data source name to a new file and syncs it to the disk.
 func copyDatabase(ctx context.Context, source, dest string) (err error) {
 	dest, err = filepath.Abs(dest)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// selectState returns one row: the company's count, and the earlier creation if it is live.
+	// selectState returns one row: the company's count, and the earlier creation if its record has not expired.
 	selectState = `
 SELECT coalesce((SELECT webhooks FROM counters WHERE company = ?1), 0), earlier.body_hash, earlier.webhook_id
 FROM (SELECT 1) LEFT JOIN idempotency_records AS earlier
@@ -23,7 +23,7 @@ ON earlier.company = ?1 AND earlier.key = ?2 AND earlier.expires_at > ?3`
 SELECT body_hash, webhook_id FROM idempotency_records
 WHERE company = ?1 AND key = ?2 AND expires_at > ?3`
 
-	// countUp changes a row unless the count has reached the quota.
+	// countUp changes no row if the count has reached the quota.
 	countUp = `
 INSERT INTO counters (company, webhooks) SELECT ?1, 1 WHERE ?2 > 0
 ON CONFLICT (company) DO UPDATE SET webhooks = webhooks + 1 WHERE webhooks < ?2`
@@ -73,7 +73,7 @@ func (s *Store) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (w
 	return state, nil
 }
 
-// creation has the column values of a creation. It shares no memory with the caller.
+// creation holds the column values of a creation. It shares no memory with the caller.
 type creation struct {
 	company, id, name, description, url, events string
 	sealedToken                                 []byte
@@ -125,7 +125,7 @@ func (s *Store) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook
 	return earlier, nil
 }
 
-// earlier returns the live creation under the same idempotency key, or nil.
+// earlier returns the earlier creation with the same idempotency key, or nil if there is none or its record has expired.
 func (c *creation) earlier(ctx context.Context, tx *session) (*webhook.EarlierCreation, error) {
 	if c.key == nil {
 		return nil, nil
@@ -157,8 +157,8 @@ func (c *creation) store(ctx context.Context, tx *session) error {
 	return tx.exec(ctx, insertSubscriptions, c.company, c.id, c.events)
 }
 
-// remember stores the idempotency record, replacing an expired one, and deletes a few others that have expired by this
-// machine's clock.
+// remember stores the idempotency record, replacing an expired one, and deletes a few others that have expired according to
+// this machine's clock.
 func (c *creation) remember(ctx context.Context, tx *session, now time.Time) error {
 	if err := tx.exec(ctx, replaceRecord, c.company, c.key, c.bodyHash, c.id, c.expiresAt); err != nil {
 		return err

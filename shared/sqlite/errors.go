@@ -14,7 +14,7 @@ import (
 // errClosed is the cause of errors after [Store.Close].
 var errClosed = errors.New("the database file has been closed")
 
-// primaryCode masks the part of a result code that is the kind of error. The rest says where it happened.
+// primaryCode masks the part of a result code that is the kind of error. The rest is a detail, such as the failed operation.
 const primaryCode = 0xff
 
 // translate turns an error of the driver or of database/sql into an error of the domain. It returns errors of the domain
@@ -35,8 +35,8 @@ func translate(err error) error {
 	return &webhook.Error{Kind: webhook.KindInternal, Message: "Internal error", Cause: err}
 }
 
-// isTemporary reports whether an error of SQLite can go away without a change to the program or the file: another process
-// has the lock, or the disk is full or failing.
+// isTemporary reports whether an error of SQLite can go away without a change to the program or the file, for example because
+// another process has the lock, or the disk is full or failing.
 func isTemporary(err error) bool {
 	switch code(err) & primaryCode {
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED, codes.SQLITE_PROTOCOL, codes.SQLITE_INTERRUPT,
@@ -49,8 +49,8 @@ func isTemporary(err error) bool {
 // IsFull reports whether err is SQLite's error for a full disk.
 func IsFull(err error) bool { return code(err)&primaryCode == codes.SQLITE_FULL }
 
-// IsFailing reports whether err is SQLite's error for a file that cannot be opened, read or written, because the disk fails or
-// has no space for the files next to it, or this user lacks permission.
+// IsFailing reports whether err is SQLite's error for a file that cannot be opened, read or written. Possible causes are a
+// failing disk, no space for the files next to the database, and missing permissions.
 func IsFailing(err error) bool {
 	switch code(err) & primaryCode {
 	case codes.SQLITE_IOERR, codes.SQLITE_CANTOPEN, codes.SQLITE_READONLY, codes.SQLITE_PERM:

@@ -12,15 +12,14 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// driverName is what modernc.org/sqlite registers itself as.
+// driverName is the name under which modernc.org/sqlite registers its driver.
 const driverName = "sqlite"
 
 // fileMode is the mode of the database file. SQLite creates the files next to it with the same mode.
 const fileMode = 0o600
 
 // prepareFile creates the database file if it does not exist, makes it private if other users can open it, and returns its
-// absolute path. It must not open an existing file, because closing it would drop the locks that SQLite holds on it in this
-// process.
+// absolute path. It must not open an existing file: closing it would release the locks that SQLite holds on it in this process.
 func prepareFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -60,11 +59,11 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// busyTimeout is how long a connection waits for another one. Reads only have to wait while the write-ahead log is created or
+// busyTimeout is how long a connection waits for a lock. Reads only have to wait while the write-ahead log is created, or
 // recovered after a crash.
 const busyTimeout = 5 * time.Second
 
-// dataSource returns the name of the file for database/sql, with the settings of every connection and additional ones.
+// dataSource returns the data source name of a file, with the settings of every connection and additional pragmas.
 func dataSource(path string, timeout time.Duration, pragmas ...string) string {
 	return (&url.URL{
 		Scheme:   "file",

@@ -53,8 +53,8 @@ func migrate(ctx context.Context, path string, steps fs.FS) error {
 	return errors.Join(err, db.Close())
 }
 
-// retryBusy repeats an operation while other processes have the lock. SQLite does not wait for it when it changes the journal
-// mode.
+// retryBusy repeats an operation while other processes have the lock. SQLite itself does not wait for the lock when it changes
+// the journal mode.
 func retryBusy(ctx context.Context, do func() error) error {
 	pause := time.NewTicker(openPause)
 	defer pause.Stop()
@@ -87,7 +87,7 @@ func applyMigrations(ctx context.Context, db *sql.DB, steps fs.FS) error {
 		_, err = conn.ExecContext(ctx, "COMMIT")
 	}
 	if err != nil {
-		// The first error is the one to report, even if this fails, too.
+		// If this fails as well, the first error is still the one to report.
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
 	return err

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"webhooks/shared/webhook"
 )
 
 func TestOpenEscapedPaths(t *testing.T) {
@@ -116,7 +114,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestPingMovedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "webhooks.db")
+	path := newPath(t)
 	store := openStore(t, path)
 	rename := func(from, to string) {
 		t.Helper()
@@ -128,13 +126,9 @@ func TestPingMovedFile(t *testing.T) {
 		t.Errorf("before: %v", err)
 	}
 	rename(path, path+".moved")
-	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("moved: got %v, want KindUnavailable", err)
-	}
+	wantUnavailable(t, "moved", store.Ping(t.Context()))
 	openStore(t, path)
-	if err := store.Ping(t.Context()); webhook.KindOf(err) != webhook.KindUnavailable {
-		t.Errorf("replaced: got %v, want KindUnavailable", err)
-	}
+	wantUnavailable(t, "replaced", store.Ping(t.Context()))
 	rename(path+".moved", path)
 	if err := store.Ping(t.Context()); err != nil {
 		t.Errorf("moved back: %v", err)

@@ -14,7 +14,7 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// ErrExists means that a database exists and replacing it was not requested.
+// ErrExists means that a database already exists and may not be replaced.
 var ErrExists = errors.New("a database file already exists")
 
 // Restored is the result of [Restore].
@@ -25,13 +25,13 @@ type Restored struct {
 	Kept string
 }
 
-// Restore verifies a backup as [Verify] does and writes its contents to the database at path, creating the file if it does
-// not exist. An existing database is only replaced if requested (otherwise the error is [ErrExists]), and after a safety
-// copy next to it. It may be open in other processes: they see either the old contents or the new ones. The tables are
-// then updated as in [Open].
+// Restore verifies a backup as [Verify] does, writes its contents to the database at path, and then updates the tables as
+// [Open] does. It creates the file if it does not exist. It replaces an existing database only if replace is true, and
+// returns [ErrExists] otherwise. The old contents are kept in a safety copy next to the database. Other processes may have the
+// database open: they see either the old contents or the new ones.
 //
-// Replacing is one transaction. If the process is killed or the disk is full, the database keeps its old contents. An
-// existing file that is not a readable database is renamed to the safety copy instead.
+// The contents are replaced in one transaction. If the process is killed or the disk is full, the database keeps its old
+// contents. A file that is not a readable database is renamed instead of copied.
 func Restore(ctx context.Context, backup, path string, replace bool, now time.Time) (Restored, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 		_, copied := os.Lstat(restored.Kept)
 		switch code(err) & primaryCode {
 		case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
-			// After the copy it would be the backup that is damaged.
+			// If the safety copy exists, the damaged file is the backup.
 			if restored.Kept != "" && errors.Is(copied, fs.ErrNotExist) {
 				exists, err = false, rename(path, restored.Kept)
 			}
@@ -80,13 +80,13 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	return restored, nil
 }
 
-// place copies a backup to path, where no file must exist. The file appears there complete or not at all.
+// place copies a backup to path, where no file may exist. The file appears there complete, or not at all.
 func place(ctx context.Context, path, backup string) error {
 	temporary := fmt.Sprintf("%s.restoring-%d", path, os.Getpid())
 	if err := copyDatabase(ctx, frozenSource(backup), temporary); err != nil {
 		return err
 	}
-	// SQLite would apply what is left of a database that is gone to the new one.
+	// SQLite would apply the log of a lost database to the new one.
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(err, os.Remove(temporary))
@@ -110,7 +110,7 @@ func rename(path, kept string) error {
 }
 
 // overwrite replaces the contents of a database with those of a backup, in one transaction. If kept is not empty, it first
-// copies the old contents there. No write can come between the two, because the copy is made under the write lock.
+// copies the old contents there. No write can happen in between, because the copy is made while holding the write lock.
 func overwrite(ctx context.Context, path, backup, kept string) error {
 	db, err := sql.Open(driverName, dataSource(path, busyTimeout))
 	if err != nil {

@@ -6,8 +6,7 @@ import (
 	"database/sql/driver"
 )
 
-// session is the writer's connection with its prepared statements. It connects on first use, and again after it was
-// abandoned.
+// session is the writer's connection with its prepared statements. It connects on first use, and again after it is abandoned.
 type session struct {
 	db       *sql.DB
 	conn     *sql.Conn
@@ -68,7 +67,7 @@ func (s *session) abandon() {
 }
 
 // disconnect closes the statements and returns the connection to its pool. With driver.ErrBadConn, database/sql closes the
-// connection instead. The statements must be closed first: the driver does not survive closing one after its connection.
+// connection instead. The statements must be closed first: the driver panics if one is closed after its connection.
 func (s *session) disconnect(reason error) {
 	if s.conn == nil {
 		return

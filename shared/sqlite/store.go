@@ -1,10 +1,10 @@
 // Package sqlite keeps webhooks, event types and API keys in one SQLite file. It implements the same contract as the store on
 // DynamoDB and needs no other software.
 //
-// One goroutine per process writes, and commits everything that waits as one transaction, which is on the disk before any of
-// it is acknowledged. Reads have their own pool of connections and never wait for the writer: with SQLite's write-ahead log,
-// each sees the last committed state. Several processes on one machine may use the file concurrently. A network file system
-// is not supported.
+// One goroutine per process writes. It commits all changes that wait as one transaction, which is on the disk before any of
+// them is acknowledged. Reads have their own pool of connections and never wait for the writer: with SQLite's write-ahead log,
+// each read sees the last committed state. Several processes on one machine may use the file concurrently. Network file
+// systems are not supported.
 package sqlite
 
 import (
@@ -25,7 +25,7 @@ import (
 // goroutines.
 type Store struct {
 	path   string
-	file   os.FileInfo // the open file, to notice if another one takes its place
+	file   os.FileInfo // the open file, to notice when it is moved or replaced
 	now    func() time.Time
 	reads  *reader
 	writes *writer
@@ -36,9 +36,9 @@ var (
 	_ access.KeyStore = (*Store)(nil)
 )
 
-// Open opens the file at path, which it creates with mode 0600 if it does not exist, and updates its tables. It rejects a file
-// of a newer version of this program or of another program. The directory must exist. The clock decides which idempotency
-// records can be deleted. The caller must call [Store.Close].
+// Open opens the file at path and updates its tables. It creates the file with mode 0600 if it does not exist, but not the
+// directory. It rejects a file that belongs to another program or to a newer version of this one. The clock now decides which
+// idempotency records can be deleted. The caller must call [Store.Close].
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
 	return open(ctx, path, now, migrations)
 }
@@ -74,8 +74,8 @@ func (s *Store) Close() error {
 
 const ping = `SELECT EXISTS (SELECT 1 FROM counters)`
 
-// Ping implements [webhook.Store]. It also fails if the open file is no longer the one at its path: the next process would not
-// find what is stored in it.
+// Ping implements [webhook.Store]. It also fails if the open file is no longer the one at its path, because the next process
+// would not find the data in it.
 func (s *Store) Ping(ctx context.Context) error {
 	var any bool
 	if err := s.reads.row(ctx, ping).Scan(&any); err != nil {

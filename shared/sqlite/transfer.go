@@ -10,7 +10,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Queries for moving a company. They are rare and therefore not prepared.
+// Queries for moving a company to another store. They are rare and therefore not prepared.
 const (
 	selectAfter = `
 SELECT id, name, description, url, events, sealed_token, version, created_at

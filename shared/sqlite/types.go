@@ -75,9 +75,9 @@ func (s *Store) RemoveEventType(ctx context.Context, company, name string) error
 	})
 }
 
-// available returns which of some names a company can subscribe to, possibly with duplicates.
+// available returns the names that a company can subscribe to, possibly with duplicates.
 func (s *Store) available(ctx context.Context, company string, names []string) ([]string, error) {
-	// Invalid names are left out, because JSON might not preserve them.
+	// Leave out invalid names, because JSON might not preserve them.
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !webhook.ValidEventTypeName(name) })
 	if len(names) == 0 {
 		return nil, nil

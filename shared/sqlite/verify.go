@@ -24,15 +24,14 @@ type Summary struct {
 	Webhooks, Companies int
 }
 
-// Reasons why a file is not accepted as a backup.
+// Reasons why a backup is rejected.
 var (
 	errOpenElsewhere = errors.New("it has a write-ahead log, so it is a database in use and not a backup: use \"webhookctl backup\"")
 	errDamaged       = errors.New("the file is damaged: use another backup")
 )
 
-// Verify reads a database file that nothing writes to, such as a backup, completely and without changing anything. It
-// returns an error if the file is damaged, lacks tables of its version, or belongs to a newer version of this program or to
-// another program.
+// Verify reads all of a database file that nothing writes to, such as a backup, without changing it. It returns an error if the
+// file is damaged, lacks tables of its version, or belongs to another program or to a newer version of this one.
 func Verify(ctx context.Context, path string) (Summary, error) {
 	summary, err := verify(ctx, path, migrations)
 	if err != nil {
@@ -80,7 +79,7 @@ func checkBackupFile(path string) error {
 	return nil
 }
 
-// frozenSource names a file that nothing writes to. SQLite creates no files next to it.
+// frozenSource returns the data source name of a file that nothing writes to. SQLite creates no files next to it.
 func frozenSource(path string) string {
 	return (&url.URL{
 		Scheme:   "file",
@@ -95,7 +94,7 @@ func frozenSource(path string) string {
 	}).String()
 }
 
-// inspect checks and counts. If the file is damaged, any of its steps may fail.
+// inspect checks a file and counts its webhooks. If the file is damaged, any of the steps may fail.
 func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err error) {
 	names, err := stepNames(steps)
 	if err != nil {
@@ -126,8 +125,7 @@ func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err
 	return summary, conn.QueryRowContext(ctx, totals).Scan(&summary.Webhooks, &summary.Companies)
 }
 
-// checkTables checks that the file has all tables, columns and indexes of the migrations that it claims to have. Anything
-// else in it does no harm.
+// checkTables checks that the file has all tables, columns and indexes of its version. It ignores anything else in the file.
 func checkTables(ctx context.Context, conn *sql.Conn, steps fs.FS, names []string) error {
 	got, err := tables(ctx, conn)
 	if err != nil {
@@ -187,7 +185,7 @@ func damage(err error) error {
 	return err
 }
 
-// withoutPath returns the cause of a file error, for messages that already contain the path.
+// withoutPath returns the cause of a file error without the path, for messages that already contain it.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

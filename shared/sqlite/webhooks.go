@@ -81,8 +81,8 @@ func (s *Store) Webhook(ctx context.Context, company, id string) (webhook.Webhoo
 	return w, nil
 }
 
-// NewestWebhook returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none. It is for
-// checking at startup whether the stored tokens can be decrypted.
+// NewestWebhook returns the webhook that was stored last, of whatever company, or [webhook.ErrNotFound] if there is none. It is
+// for checking at startup whether the stored tokens can be decrypted.
 func (s *Store) NewestWebhook(ctx context.Context) (webhook.Webhook, error) {
 	var w webhook.Webhook
 	row := afterCompany{s.reads.db.QueryRowContext(ctx, selectNewest), &w.Company}
@@ -106,7 +106,7 @@ func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	})
 }
 
-// scanner is a row of one or many.
+// scanner is a [sql.Row], or the current row of [sql.Rows].
 type scanner interface{ Scan(dest ...any) error }
 
 // afterCompany is a row with the company in front of the columns that [scanWebhook] reads.
@@ -120,8 +120,8 @@ func (r afterCompany) Scan(dest ...any) error {
 	return r.row.Scan(append([]any{r.company}, dest...)...)
 }
 
-// scanWebhook reads a row with the columns of selectWebhook and selectPage into w. A result value would make a list allocate
-// every webhook twice.
+// scanWebhook reads a row with the columns of selectWebhook and selectPage into w. If it returned the webhook, a list would
+// allocate each one twice.
 func scanWebhook(row scanner, w *webhook.Webhook) error {
 	var events string
 	var createdAt int64

@@ -12,16 +12,16 @@ import (
 
 const (
 	// lockTimeout is how long SQLite waits for another process's lock before the writer tries again. SQLite polls after
-	// 1 ms and then at increasing intervals. A new try starts at 1 ms again, so neither of two busy processes starves.
+	// 1 ms and then at increasing intervals. Every attempt starts at 1 ms again, so neither of two busy processes starves.
 	lockTimeout = 20 * time.Millisecond
-	// lockAttempts limits the tries to 10 seconds in total. Callers' own deadlines may end the wait earlier.
+	// lockAttempts limits the wait to 10 seconds in total. It ends earlier if no caller waits any longer.
 	lockAttempts = 500
-	// maxBatch limits the changes per transaction, and so how long the first one waits.
+	// maxBatch limits the changes per transaction, and therefore how long the first one waits.
 	maxBatch = 256
 )
 
-// writer is the goroutine that changes the file. While it commits, other changes queue up, and then it commits all of them
-// together. So everything that waits shares one sync of the disk, by far the most expensive part of a write.
+// writer owns the goroutine that changes the file. While the goroutine commits, other changes queue up, and then it commits all
+// of them together. They share one sync of the disk, which is by far the most expensive part of a write.
 type writer struct {
 	db      *sql.DB
 	queue   chan *write // unbuffered: a change that was not received still belongs to the caller
@@ -32,7 +32,7 @@ type writer struct {
 
 // write is a change that waits for the writer.
 type write struct {
-	ctx  context.Context                             // of the caller, which no longer waits once it has ended
+	ctx  context.Context                             // of the caller, which stops waiting when it ends
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
@@ -55,8 +55,8 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 	return w, nil
 }
 
-// change runs a change in the writer's next transaction and returns after its commit. If ctx ends before, it returns
-// immediately, and the change may or may not happen, so the caller must no longer use the change's values.
+// change runs a change in the writer's next transaction and returns after its commit. If ctx ends first, it returns
+// immediately. The change may still happen, so the caller must not use the values that it sets.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
 	if err := ctx.Err(); err != nil {
 		return translate(err)
@@ -98,7 +98,7 @@ func (w *writer) loop(ctx context.Context) {
 	}
 }
 
-// gather receives everything that waits.
+// gather receives the other changes that wait.
 func (w *writer) gather(first *write) []*write {
 	batch := []*write{first}
 	for len(batch) < maxBatch {
@@ -151,8 +151,8 @@ func (s *session) transact(ctx context.Context, batch []*write) error {
 	return s.exec(ctx, "COMMIT")
 }
 
-// lock begins a write transaction. While another process has the lock, it tries again as long as any caller in the batch
-// waits.
+// lock begins a write transaction. While another process has the lock, it tries again as long as any caller of the batch is
+// waiting.
 func (s *session) lock(ctx context.Context, batch []*write) error {
 	for attempt := 1; ; attempt++ {
 		err := s.exec(ctx, "BEGIN IMMEDIATE")
