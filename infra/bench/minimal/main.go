@@ -1,5 +1,5 @@
-// Command minimal is a Lambda function that does nothing but read one item: the least that any of
-// ours could cost. Benchmarks measure the functions against it.
+// Command minimal is a Lambda function that only reads one item. The benchmarks compare our functions with it, because none
+// of them can do less.
 package main
 
 import (
