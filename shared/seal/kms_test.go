@@ -3,185 +3,145 @@ package seal
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
-	"os"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/smithy-go"
 
 	"webhooks/shared/webhook"
 )
 
-// dataKeys is a DataKeyStore in memory; the real ones have their own suites.
-type dataKeys struct {
-	mu    sync.Mutex
-	keys  [][]byte
-	reads atomic.Int32
+// fakeKMS is KMS and the store of the data keys, and records calls. The tests of infra/webhookctl and infra/gateway use moto.
+type fakeKMS struct {
+	mu     sync.Mutex
+	calls  []string
+	stored [][]byte
+	fail   error // of calls to KMS
 }
 
-func (d *dataKeys) DataKeys(context.Context) ([][]byte, error) {
-	d.reads.Add(1)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.keys), nil
+// process returns the data keys as a new process has them.
+func (f *fakeKMS) process() *KMSKeys { return NewKMSKeys(f, f, "alias/tokens") }
+
+func (f *fakeKMS) DataKeys(context.Context) ([][]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, "read")
+	return slices.Clone(f.stored), nil
 }
 
-func (d *dataKeys) AddDataKey(_ context.Context, number int, encrypted []byte) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if number != len(d.keys) {
+func (f *fakeKMS) AddDataKey(_ context.Context, number int, encrypted []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if number != len(f.stored) {
 		return webhook.Errorf(webhook.KindConflict, "taken")
 	}
-	d.keys = append(d.keys, bytes.Clone(encrypted))
+	f.stored = append(f.stored, bytes.Clone(encrypted))
 	return nil
 }
 
-// countingKMS is the real client, with its calls counted. If fail is set, it generates no key.
-type countingKMS struct {
-	*kms.Client
-	generated, decrypted atomic.Int32
-	fail                 error
+func (f *fakeKMS) GenerateDataKey(_ context.Context, in *kms.GenerateDataKeyInput, _ ...func(*kms.Options)) (*kms.GenerateDataKeyOutput, error) {
+	time.Sleep(time.Millisecond) // meanwhile, other processes read that there is no data key
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf("generate %v", in.EncryptionContext))
+	secret := (rand.Text() + rand.Text())[:KeySize]
+	return &kms.GenerateDataKeyOutput{Plaintext: []byte(secret), CiphertextBlob: []byte(*in.KeyId + secret)}, f.fail
 }
 
-func (c *countingKMS) GenerateDataKey(ctx context.Context, in *kms.GenerateDataKeyInput, opts ...func(*kms.Options)) (*kms.GenerateDataKeyOutput, error) {
-	c.generated.Add(1)
-	if c.fail != nil {
-		return nil, c.fail
+func (f *fakeKMS) Decrypt(_ context.Context, in *kms.DecryptInput, _ ...func(*kms.Options)) (*kms.DecryptOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, fmt.Sprintf("decrypt %v", in.EncryptionContext))
+	secret, ok := bytes.CutPrefix(in.CiphertextBlob, []byte(*in.KeyId))
+	if !ok {
+		return nil, errors.New("invalid ciphertext")
 	}
-	return c.Client.GenerateDataKey(ctx, in, opts...)
-}
-
-func (c *countingKMS) Decrypt(ctx context.Context, in *kms.DecryptInput, opts ...func(*kms.Options)) (*kms.DecryptOutput, error) {
-	c.decrypted.Add(1)
-	return c.Client.Decrypt(ctx, in, opts...)
-}
-
-// newKMS returns a client for the KMS at WEBHOOKS_TEST_MOTO_ENDPOINT (moto server) and a new KMS key.
-func newKMS(t *testing.T) (*countingKMS, string) {
-	t.Helper()
-	endpoint := os.Getenv("WEBHOOKS_TEST_MOTO_ENDPOINT")
-	if endpoint == "" {
-		missing := t.Skip
-		if os.Getenv("CI") != "" {
-			missing = t.Fatal
-		}
-		missing("WEBHOOKS_TEST_MOTO_ENDPOINT is not set: run `make test`, which starts moto server")
-	}
-	client := kms.New(kms.Options{
-		Region: "us-east-1", BaseEndpoint: &endpoint,
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
-	created, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &countingKMS{Client: client}, aws.ToString(created.KeyMetadata.KeyId)
+	return &kms.DecryptOutput{Plaintext: secret}, f.fail
 }
 
 func TestKMSCreatesOneDataKeyAndDecryptsItOncePerProcess(t *testing.T) {
-	client, keyID := newKMS(t)
-	store := new(dataKeys)
-	first, second := NewKMSKeys(client, store, keyID), NewKMSKeys(client, store, keyID)
+	fake := new(fakeKMS)
+	first, second := fake.process(), fake.process()
 	sealed := sealWith(t, first)
 	for range 3 {
 		wantOpen(t, first, sealed)
 		wantOpen(t, second, sealed)
-		sealWith(t, second)
+		wantOpen(t, first, sealWith(t, second))
 	}
-	// The first process has the key that it created in clear; the second decrypts it once.
-	if generated, decrypted := client.generated.Load(), client.decrypted.Load(); generated != 1 || decrypted != 1 {
-		t.Errorf("%d data keys were created and %d decrypted, want 1 of each", generated, decrypted)
-	}
-	if got := store.reads.Load(); got != 3 || len(store.keys) != 1 {
-		t.Errorf("%d reads of %d stored keys, want 3 reads of 1: to create it, to open and to seal", got, len(store.keys))
+	// The first process creates the key. The second reads it once to open a token, and once more to learn that it is the newest.
+	const want = "read generate map[purpose:webhook-tokens] read decrypt map[purpose:webhook-tokens] read"
+	if got := strings.Join(fake.calls, " "); got != want {
+		t.Errorf("calls %s, want %s", got, want)
 	}
 }
 
 func TestKMSRaceForTheFirstDataKey(t *testing.T) {
-	client, keyID := newKMS(t)
-	store := new(dataKeys)
-	var ids sync.Map
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			key, err := NewKMSKeys(client, store, keyID).Current(t.Context())
-			if first, _ := ids.LoadOrStore("first", key.ID()); first != key.ID() || err != nil {
-				t.Errorf("two processes seal with different first keys: %s and %s, error %v", key.ID(), first, err)
-			}
-		})
-	}
-	all.Wait()
+	synctest.Test(t, func(t *testing.T) {
+		fake := new(fakeKMS)
+		wantOneKey(t, func() (Key, error) { return fake.process().Current(t.Context()) })
+		if len(fake.stored) != 1 {
+			t.Errorf("%d data keys are stored, want 1", len(fake.stored))
+		}
+	})
 }
 
-// A process seals with the newest key that it found when it started, and opens with all, including
-// those that are newer.
+// TestKMSRotation checks that a process seals with the newest key at its first use, and opens with all keys, even newer ones.
 func TestKMSRotation(t *testing.T) {
-	client, keyID := newKMS(t)
-	store := new(dataKeys)
-	older := NewKMSKeys(client, store, keyID)
+	fake, other := new(fakeKMS), new(fakeKMS)
+	older := fake.process()
 	sealedOld := sealWith(t, older)
-
-	other := new(dataKeys)
-	rotated, err := NewKMSKeys(client, other, keyID).Current(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.AddDataKey(t.Context(), 1, other.keys[0]); err != nil {
-		t.Fatal(err)
-	}
-	newer := NewKMSKeys(client, store, keyID)
-	if current, err := newer.Current(t.Context()); err != nil || current.ID() != rotated.ID() {
-		t.Errorf("current is %s, error %v; want the newest %s", current.ID(), err, rotated.ID())
-	}
-	wantOpen(t, newer, sealedOld)
-	wantOpen(t, older, sealWith(t, newer))
+	sealWith(t, other.process())
+	fake.stored = append(fake.stored, other.stored...)
+	sealedNew := sealWith(t, fake.process())
+	wantOpen(t, other.process(), sealedNew) // it has only the newest key
+	wantOpen(t, older, sealedNew)
+	wantOpen(t, fake.process(), sealedOld)
 }
 
 func TestKMSRejectsChangedDataKeys(t *testing.T) {
-	client, keyID := newKMS(t)
-	store := new(dataKeys)
-	sealWith(t, NewKMSKeys(client, store, keyID))
-	good := store.keys[0]
-	renamed := bytes.Clone(good)
-	renamed[0] ^= 1
-	for name, test := range map[string]struct {
-		stored []byte
-		want   string
-	}{
-		"another key's ID":       {renamed, "the stored item was changed"},
-		"too short":              {good[:keyIDSize], "too short"},
-		"not what KMS encrypted": {append(bytes.Clone(good[:keyIDSize]), good[keyIDSize+1:]...), "decrypting a data key with KMS"},
+	fake := new(fakeKMS)
+	sealWith(t, fake.process())
+	good := fake.stored[0]
+	for want, stored := range map[string][]byte{
+		"the stored item was changed": append([]byte{good[0] ^ 1}, good[1:]...),
+		"too short":                   good[:keyIDSize],
+		"must be 32 bytes, not 31":    good[:len(good)-1],
 	} {
-		keys := NewKMSKeys(client, &dataKeys{keys: [][]byte{test.stored}}, keyID)
-		if _, err := keys.Current(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: error %v, want %q", name, err, test.want)
+		fake.stored = [][]byte{stored}
+		if _, err := fake.process().Current(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if _, err := NewKMSKeys(client, store, keyID).Key(t.Context(), KeyID{1}); !errors.Is(err, ErrUnknownKey) {
+	if _, err := fake.process().Key(t.Context(), KeyID{1}); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("an ID that does not exist: %v, want %v", err, ErrUnknownKey)
 	}
 }
 
 func TestKMSFailures(t *testing.T) {
-	for name, test := range map[string]struct {
-		fail error
-		want webhook.Kind
-	}{
-		"throttled":     {&smithy.GenericAPIError{Code: "ThrottlingException", Fault: smithy.FaultClient}, webhook.KindUnavailable},
-		"KMS is broken": {&smithy.GenericAPIError{Code: "KMSInternalException", Fault: smithy.FaultServer}, webhook.KindUnavailable},
-		"no network":    {errors.New("connection refused"), webhook.KindUnavailable},
-		"no permission": {&smithy.GenericAPIError{Code: "AccessDeniedException", Fault: smithy.FaultClient}, webhook.KindInternal},
+	for fail, want := range map[error]webhook.Kind{
+		&smithy.GenericAPIError{Code: "ThrottlingException", Fault: smithy.FaultClient}:   webhook.KindUnavailable,
+		&smithy.GenericAPIError{Code: "KMSInternalException", Fault: smithy.FaultServer}:  webhook.KindUnavailable,
+		errors.New("connection refused"):                                                  webhook.KindUnavailable,
+		&smithy.GenericAPIError{Code: "AccessDeniedException", Fault: smithy.FaultClient}: webhook.KindInternal,
 	} {
-		_, err := NewKMSKeys(&countingKMS{fail: test.fail}, new(dataKeys), "key").Current(t.Context())
-		if webhook.KindOf(err) != test.want || !errors.Is(err, test.fail) {
-			t.Errorf("%s: error %v of kind %v, want kind %v", name, err, webhook.KindOf(err), test.want)
+		fake := new(fakeKMS)
+		for range 2 { // first KMS must generate the data key, then decrypt it
+			process := fake.process()
+			fake.fail = fail
+			_, err := process.Current(t.Context())
+			if webhook.KindOf(err) != want || !errors.Is(err, fail) {
+				t.Errorf("error %v of kind %v, want %v of kind %v", err, webhook.KindOf(err), fail, want)
+			}
+			fake.fail = nil
+			sealWith(t, process) // works again after the outage
 		}
 	}
 }
