@@ -25,6 +25,7 @@ type serveCmd struct {
 	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Listen address for HTTP. Port 0 picks a free port; an empty host means all addresses of this machine."`
 	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" help:"Maximum number of webhooks per company."`
+	RateLimit     int           `env:"WEBHOOKS_RATE_LIMIT" default:"100" help:"Maximum number of requests per second of each company, with bursts of twice as many; 0 for no limit."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created=, created if it does not exist, unless the store has webhooks"`
 	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Whether to check the address and certificate of a new webhook's host: enforce or off. off is for local development only: it requires a loopback --addr, and --dev or a local --dynamodb-endpoint."`
 	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check, in addition to the system's."`
@@ -111,7 +112,14 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 	if err != nil {
 		return box, nil, err
 	}
-	service := api.Service{Keys: access.NewAuthenticator(s, c.now), Log: c.log, Now: c.now, Random: c.random}
+	service := api.Service{
+		Keys:          access.NewAuthenticator(s, c.now),
+		Log:           c.log,
+		Now:           c.now,
+		Random:        c.random,
+		Limits:        api.NewLimits(cmd.RateLimit),
+		Authenticated: server.Authenticated,
+	}
 	creator := api.Creator{Store: s, Sealer: sealer, TLS: endpoint.NoCheck{}, Quota: cmd.Quota, Now: c.now, Random: c.random}
 	if cmd.TLSCheck != tlsCheckOff {
 		creator.TLS = cmd.checker(c, box)
@@ -170,6 +178,9 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 	}
 	if cmd.Quota < 1 {
 		return fmt.Errorf("--quota is %d: it must be at least 1", cmd.Quota)
+	}
+	if cmd.RateLimit < 0 {
+		return fmt.Errorf("--rate-limit is %d: it must not be negative", cmd.RateLimit)
 	}
 	var err error
 	cmd.authorities, err = endpoint.Authorities("--ca-file", cmd.CAFile)

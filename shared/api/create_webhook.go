@@ -63,7 +63,7 @@ func newCreation(c Creator) *creation {
 	c.Quota = cmp.Or(c.Quota, webhook.DefaultQuota)
 	return &creation{
 		Creator: c,
-		slots:   newTLSSlots(),
+		slots:   newTLSSlots(c.Now),
 		ids:     idGenerator{now: c.Now, entropy: ulid.Monotonic(c.Random, 0)},
 	}
 }
@@ -145,12 +145,7 @@ func (c *creation) admit(ctx context.Context, a attempt) (*webhook.EarlierCreati
 }
 
 func (c *creation) checkTLS(ctx context.Context, company string, target endpoint.URL) error {
-	release, err := c.slots.acquire(ctx, company)
-	if err != nil {
-		return err
-	}
-	defer release()
-	return c.TLS.CheckTLS(ctx, target)
+	return c.slots.check(ctx, company, func() error { return c.TLS.CheckTLS(ctx, target) })
 }
 
 // create stores the webhook. If another request with the same idempotency key was faster, nothing is

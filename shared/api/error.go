@@ -32,6 +32,10 @@ func statusOf(kind webhook.Kind) int {
 		return http.StatusUnprocessableEntity
 	case webhook.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case webhook.KindTooSlow:
+		return http.StatusRequestTimeout
+	case webhook.KindTooMany:
+		return http.StatusTooManyRequests
 	default:
 		return http.StatusInternalServerError
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -38,9 +39,41 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, &webhook.Error{Kind: webhook.KindInvalid, Message: "The request body could not be read.", Cause: err}
+		return nil, unreadable(err)
 	}
 	return body, nil
+}
+
+// unreadable returns the error for a body that did not arrive. Its cause does not contain the text of err, in which
+// net/http quotes what the client sent, such as a malformed trailer.
+func unreadable(err error) error {
+	e := &webhook.Error{Kind: webhook.KindInvalid, Message: "The request body could not be read."}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e.Kind, e.Message = webhook.KindTooSlow, "The request body did not arrive in time."
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		e.Cause = errors.New("the body ended early")
+	default:
+		e.Cause = errors.New("the body is malformed, or the connection was closed")
+	}
+	return e
+}
+
+// How much of a body is read after the response was sent, and for how long.
+const (
+	drainLimit   = 1 << 20
+	drainTimeout = time.Second
+)
+
+// drain sends the response and then reads what is left of the body. If the server closed the connection with unread
+// data, the client's system would discard the response.
+func drain(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	deadline := time.Now().Add(drainTimeout) //nolint:forbidigo // compared with the system's clock
+	if control.Flush() != nil || control.SetReadDeadline(deadline) != nil {
+		return // not a connection
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, drainLimit)
 }
 
 func tooLarge() error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // response is what an endpoint returns.
@@ -39,10 +40,20 @@ func internalError() encoded {
 	return encoded{status: http.StatusInternalServerError, body: []byte(`{"error":"` + internalMessage + `"}`)}
 }
 
+// writeTimeout is how long a client may take to receive a response.
+const writeTimeout = 10 * time.Second
+
 // write sends the response, without its body if the method is HEAD. All responses of the service are
-// written here.
-func (r encoded) write(w http.ResponseWriter, method, requestID string) error {
+// written here. It does not wait for a request body that was not read.
+func (r encoded) write(w http.ResponseWriter, request *http.Request, requestID string) error {
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex()                             // like the next line, fails if w is not a connection, as on Lambda
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:forbidigo // compared with the system's clock
 	header := w.Header()
+	if len(request.TransferEncoding) > 0 {
+		// The request may have had a Content-Length, too, which net/http removes (RFC 9112, section 6.1).
+		header.Set("Connection", "close")
+	}
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(r.body)))
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -52,7 +63,7 @@ func (r encoded) write(w http.ResponseWriter, method, requestID string) error {
 		header.Set(name, value)
 	}
 	w.WriteHeader(r.status)
-	if method == http.MethodHead {
+	if request.Method == http.MethodHead {
 		return nil
 	}
 	_, err := w.Write(r.body)
@@ -73,6 +84,6 @@ func (s Service) Public(respond func(ctx context.Context) (status int, body any)
 		if err != nil {
 			encoded = internalError()
 		}
-		_ = encoded.write(w, r.Method, newRequestID(s.Now(), s.Random)) // the client may be gone
+		_ = encoded.write(w, r, newRequestID(s.Now(), s.Random)) // the client may be gone
 	})
 }

@@ -4,8 +4,8 @@
 // part of it whose bodies and messages are fixed.
 //
 // An endpoint takes a request and returns a response or an error; it never sees the connection. What
-// all endpoints have in common is done here, in this order: route, authentication, permission, size of
-// the body, the endpoint itself, and then exactly one response.
+// all endpoints have in common is done here, in this order: route, authentication, the company's limits,
+// permission, size of the body, the endpoint itself, and then exactly one response.
 package api
 
 import (
@@ -40,9 +40,14 @@ type Service struct {
 	Now func() time.Time
 	// Random is the source of request IDs: crypto/rand.Reader.
 	Random io.Reader
-	// Timeout limits the context of a request; zero means [DefaultTimeout]. The server limits how long
-	// a client may take to send its body.
+	// Timeout limits the context of a request once its body has arrived; zero means [DefaultTimeout]. The
+	// server limits how long a client may take to send its body.
 	Timeout time.Duration
+	// Limits bounds what one company, and callers without a key, can use of this process; nil for no limits, as
+	// behind API Gateway, which has its own.
+	Limits *Limits
+	// Authenticated is called with the context of every request that has a valid key, if it is not nil.
+	Authenticated func(ctx context.Context)
 }
 
 // Handler serves the endpoints, and returns 404 or 405 for all other paths and methods. It is safe for
@@ -58,36 +63,56 @@ type handler struct {
 	routes []mounted
 }
 
+// exchange is one request and its response: the line in the log, and what the company may use until it has
+// received the response.
+type exchange struct {
+	accessLine
+	admitted   bool // whether the company's limits count the request
+	bodyUnread bool
+}
+
 // ServeHTTP writes the response to a request once, and logs the request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	line := accessLine{started: h.Now(), method: knownMethod(r.Method), route: "none"}
-	id := newRequestID(line.started, h.Random)
-	ctx, cancel := context.WithTimeout(WithLogAttrs(r.Context(), slog.String("request_id", id)), h.Timeout)
-	defer cancel()
+	x := exchange{
+		accessLine: accessLine{started: h.Now(), method: knownMethod(r.Method), route: "none"},
+		bodyUnread: r.Body != nil && r.Body != http.NoBody,
+	}
+	id := newRequestID(x.started, h.Random)
+	ctx := WithLogAttrs(r.Context(), slog.String("request_id", id))
+	defer func() {
+		if x.admitted {
+			h.Limits.leave(x.company)
+		}
+	}()
 
-	response := h.respond(ctx, w, r, &line)
-	if err := response.write(w, r.Method, id); err != nil {
+	response := h.respond(ctx, w, r, &x)
+	if err := response.write(w, r, id); err != nil {
 		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}
-	line.log(ctx, h.Log, response.status, h.Now())
+	if x.bodyUnread {
+		drain(w, r)
+	}
+	if x.company != "" || h.Limits.logs(ctx, h.Log, h.Now()) {
+		x.log(ctx, h.Log, response.status, h.Now())
+	}
 }
 
 // respond returns the response to a request and writes nothing. A panic is a failure of the service.
-func (h *handler) respond(ctx context.Context, w http.ResponseWriter, r *http.Request, line *accessLine) (e encoded) {
+func (h *handler) respond(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) (e encoded) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e = internalError()
 		}
 	}()
-	response, err := h.serve(ctx, w, r, line)
+	response, err := h.serve(ctx, w, r, x)
 	if err != nil {
-		h.logFailure(ctx, r.Context(), err, line)
+		h.logFailure(ctx, r.Context(), err, &x.accessLine)
 		response = errorResponse(err)
 	}
 	e, err = encode(response)
 	if err != nil {
-		h.logFailure(ctx, r.Context(), err, line)
+		h.logFailure(ctx, r.Context(), err, &x.accessLine)
 		return internalError()
 	}
 	return e
@@ -95,18 +120,22 @@ func (h *handler) respond(ctx context.Context, w http.ResponseWriter, r *http.Re
 
 // serve runs the checks that all endpoints have in common, in the order of the contract, and then the
 // endpoint.
-func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, line *accessLine) (response, error) {
+func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) (response, error) {
 	route, values, allowed := find(h.routes, r.Method, r.URL.EscapedPath())
 	if route == nil {
 		return noRoute(allowed), nil
 	}
-	line.route = route.Path
+	x.route = route.Path
 
-	key, err := h.Keys.Authenticate(ctx, joinedHeader(r.Header, "Authorization"))
+	key, err := h.authenticate(ctx, r)
 	if err != nil {
 		return response{}, err
 	}
-	line.company, line.keyID = key.Company, key.ID
+	x.company, x.keyID = key.Company, key.ID
+	if err := h.Limits.enter(key.Company, x.started); err != nil {
+		return response{}, err
+	}
+	x.admitted = true
 	if !key.Allows(route.Permission) {
 		return response{}, webhook.Errorf(webhook.KindForbidden,
 			"The API key does not have the %q permission.", route.Permission)
@@ -115,6 +144,9 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return response{}, err
 	}
+	x.bodyUnread = false
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
 	return route.serve(ctx, request{
 		company: key.Company,
 		vars:    values,
@@ -122,4 +154,14 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		header:  r.Header,
 		body:    body,
 	})
+}
+
+func (h *handler) authenticate(ctx context.Context, r *http.Request) (access.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
+	defer cancel()
+	key, err := h.Keys.Authenticate(ctx, joinedHeader(r.Header, "Authorization"))
+	if err == nil && h.Authenticated != nil {
+		h.Authenticated(ctx)
+	}
+	return key, err
 }

@@ -4,88 +4,133 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"webhooks/shared/webhook"
 )
 
-// The maximum number of concurrent TLS checks, per company and in total. A check can wait five
-// seconds for a server of the customer's choosing. Without a limit, one customer could make this
-// process open thousands of connections to a victim, or keep it busy for everyone else.
+// The maximum number of concurrent TLS checks. A check can wait five seconds for a server of the customer's choosing.
+// Without a limit, one customer could make this process open thousands of connections to a victim, or keep it busy for
+// everyone else. So the first check of each company has slots that no company's further checks can take.
 const (
-	maxChecksPerCompany = 8
-	maxChecks           = 64
+	maxFirstChecks       = 192
+	maxFurtherChecks     = 64
+	maxFurtherPerCompany = 7
+	maxWaitingPerCompany = 16
 )
 
-// tlsSlots limits concurrent TLS checks. Its zero value is not ready for use; see [newTLSSlots].
+// suspicion is how long a company has one check at a time after one of its checks failed.
+const suspicion = time.Minute
+
+// tlsSlots limits concurrent TLS checks.
 type tlsSlots struct {
-	all chan struct{}
+	now            func() time.Time
+	first, further chan struct{}
 
 	mu        sync.Mutex
 	companies map[string]*companySlots
 }
 
 type companySlots struct {
-	slots chan struct{}
-	users int // holding a slot or waiting for one; the last one removes the entry
+	first, further chan struct{}
+	users          int // holding a slot or waiting for one
+	failed         time.Time
 }
 
-func newTLSSlots() *tlsSlots {
-	return &tlsSlots{all: make(chan struct{}, maxChecks), companies: make(map[string]*companySlots)}
-}
-
-// acquire waits for a slot; the caller must release it. If ctx ends first, the error is of
-// [webhook.KindUnavailable]. A company waits for one of its own slots before it takes one of the
-// shared ones, so it never holds more than its share.
-func (s *tlsSlots) acquire(ctx context.Context, company string) (release func(), err error) {
-	own := s.enter(company)
-	if err := take(ctx, own.slots); err != nil {
-		s.leave(company)
-		return nil, err
+func newTLSSlots(now func() time.Time) *tlsSlots {
+	return &tlsSlots{
+		now:       now,
+		first:     make(chan struct{}, maxFirstChecks),
+		further:   make(chan struct{}, maxFurtherChecks),
+		companies: make(map[string]*companySlots),
 	}
-	if err := take(ctx, s.all); err != nil {
-		<-own.slots
-		s.leave(company)
-		return nil, err
-	}
-	return func() {
-		<-s.all
-		<-own.slots
-		s.leave(company)
-	}, nil
 }
 
-func (s *tlsSlots) enter(company string) *companySlots {
+// check runs check in a slot, for which it waits. If ctx ends first, the error is of kind webhook.KindUnavailable; if too
+// many of the company's checks are waiting, it is of kind webhook.KindTooMany. A company waits for one of its own slots
+// before it takes one of the shared ones, so it never holds more than its share.
+func (s *tlsSlots) check(ctx context.Context, company string, check func() error) error {
+	own, suspect, err := s.enter(company)
+	if err != nil {
+		return err
+	}
+	defer s.leave(company, own)
+
+	slots, shared, further := own.first, s.first, own.further
+	if suspect {
+		further = nil
+	}
+	select {
+	case own.first <- struct{}{}: // preferred
+	default:
+		select {
+		case own.first <- struct{}{}:
+		case further <- struct{}{}:
+			slots, shared = further, s.further
+		case <-ctx.Done():
+			return waitedTooLong(ctx)
+		}
+	}
+	defer func() { <-slots }()
+	select {
+	case shared <- struct{}{}:
+	case <-ctx.Done():
+		return waitedTooLong(ctx)
+	}
+	defer func() { <-shared }()
+
+	err = check()
+	if webhook.KindOf(err) == webhook.KindInvalid {
+		s.suspect(own)
+	}
+	return err
+}
+
+func waitedTooLong(ctx context.Context) error {
+	return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
+}
+
+// enter returns a company's slots, and whether one of its checks failed lately.
+func (s *tlsSlots) enter(company string) (own *companySlots, suspect bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own, ok := s.companies[company]
 	if !ok {
-		own = &companySlots{slots: make(chan struct{}, maxChecksPerCompany)}
+		s.forget()
+		own = &companySlots{first: make(chan struct{}, 1), further: make(chan struct{}, maxFurtherPerCompany)}
 		s.companies[company] = own
 	}
+	if own.users >= 1+maxFurtherPerCompany+maxWaitingPerCompany {
+		return nil, false, tooMany(time.Second, "The company already has %d webhooks waiting for a TLS check.", maxWaitingPerCompany)
+	}
 	own.users++
-	return own
+	return own, s.now().Sub(own.failed) < suspicion, nil
 }
 
-func (s *tlsSlots) leave(company string) {
+// suspect remembers that a check failed.
+func (s *tlsSlots) suspect(own *companySlots) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := s.companies[company]
-	if own.users--; own.users == 0 {
+	own.failed = s.now()
+}
+
+// leave forgets a company without checks, unless one failed lately.
+func (s *tlsSlots) leave(company string, own *companySlots) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own.users--; own.users == 0 && own.failed.IsZero() {
 		delete(s.companies, company)
 	}
 }
 
-// take puts a token into slots. A free slot is taken even if ctx has ended.
-func take(ctx context.Context, slots chan struct{}) error {
-	select {
-	case slots <- struct{}{}:
-		return nil
-	default:
+// forget removes companies whose checks failed long ago, once there are many.
+func (s *tlsSlots) forget() {
+	if len(s.companies) < maxIdleCompanies {
+		return
 	}
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
+	for company, own := range s.companies {
+		if own.users == 0 && s.now().Sub(own.failed) >= suspicion {
+			delete(s.companies, company)
+		}
 	}
 }

@@ -4,101 +4,104 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"webhooks/shared/endpoint"
 	"webhooks/shared/webhook"
 )
 
-// slowCheck takes a second, and counts.
-type slowCheck struct{ running, most atomic.Int64 }
+// slowCheck takes five seconds, unless the URL is the good one, and counts.
+type slowCheck struct{ running, most int }
 
-func (c *slowCheck) CheckTLS(context.Context, endpoint.URL) error {
-	n := c.running.Add(1)
-	for seen := c.most.Load(); n > seen && !c.most.CompareAndSwap(seen, n); seen = c.most.Load() {
+// run starts checks of a company in the background. They take five seconds and then fail.
+func (c *slowCheck) run(t *testing.T, slots *tlsSlots, company string, checks int) (failures chan error) {
+	failures = make(chan error, checks)
+	for range checks {
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout-time.Second)
+			defer cancel()
+			failures <- slots.check(ctx, company, func() error {
+				c.running++
+				c.most = max(c.most, c.running)
+				defer func() { c.running-- }()
+				time.Sleep(5 * time.Second)
+				return webhook.Errorf(webhook.KindInvalid, "silent")
+			})
+		}()
+		synctest.Wait()
 	}
-	time.Sleep(time.Second)
-	c.running.Add(-1)
-	return nil
+	return failures
 }
 
-func TestTLSChecksAreLimited(t *testing.T) {
-	for companies, want := range map[int]int64{1: maxChecksPerCompany, 20: maxChecks} {
-		synctest.Test(t, func(t *testing.T) {
-			check := new(slowCheck)
-			c := newCreation(Creator{TLS: check})
-			var all sync.WaitGroup
-			for i := range companies * 3 * maxChecksPerCompany {
-				all.Go(func() {
-					if err := c.checkTLS(t.Context(), fmt.Sprint(i%companies), endpoint.URL{}); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			if got := check.most.Load(); got != want {
-				t.Errorf("%d companies: at most %d checks ran concurrently, want %d", companies, got, want)
-			}
-			if len(c.slots.companies) != 0 || len(c.slots.all) != 0 {
-				t.Errorf("%d companies and %d slots are still in use", len(c.slots.companies), len(c.slots.all))
-			}
-		})
-	}
-}
-
-// A company whose receivers never respond does not keep others waiting. Its own next request times out.
-func TestTLSSlotsOfOtherCompaniesAreFree(t *testing.T) {
+func TestTLSChecksOfOneCompany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slots := newTLSSlots()
-		for range maxChecksPerCompany {
-			if _, err := slots.acquire(t.Context(), "greedy"); err != nil {
-				t.Fatal(err)
+		const inUse = 1 + maxFurtherPerCompany
+		var check slowCheck
+		slots := newTLSSlots(time.Now)
+		failures := check.run(t, slots, "acme", inUse+maxWaitingPerCompany+1)
+		if err := <-failures; webhook.KindOf(err) != webhook.KindTooMany || check.running != inUse {
+			t.Errorf("got %v and %d checks running, want too many, and %d", err, check.running, inUse)
+		}
+		time.Sleep(5*time.Second + 1) // all of them fail; of those that wait, the ones admitted as suspect take turns
+		synctest.Wait()
+		kinds := make(map[webhook.Kind]int)
+		for range inUse {
+			kinds[webhook.KindOf(<-failures)]++
+		}
+		if kinds[webhook.KindInvalid] != inUse {
+			t.Errorf("got %v, want the failures of %d checks", kinds, inUse)
+		}
+
+		for range maxWaitingPerCompany {
+			if err := <-failures; err == nil {
+				t.Error("a check that had to wait succeeded")
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), DefaultTimeout)
-		defer cancel()
-		_, err := slots.acquire(ctx, "greedy")
-		if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want it to be unavailable", err)
+		check = slowCheck{}
+		failures = check.run(t, slots, "acme", 3)
+		if check.running != 1 {
+			t.Errorf("%d checks of a company with failures run at the same time, want 1", check.running)
 		}
-		if _, err := slots.acquire(t.Context(), "modest"); err != nil || slots.companies["greedy"].users != maxChecksPerCompany {
-			t.Errorf("error %v, and %d users of %d slots", err, slots.companies["greedy"].users, maxChecksPerCompany)
+		time.Sleep(DefaultTimeout)
+		if first, second, third := <-failures, <-failures, <-failures; webhook.KindOf(first) != webhook.KindInvalid ||
+			!errors.Is(second, context.DeadlineExceeded) || webhook.KindOf(third) != webhook.KindInvalid {
+			t.Errorf("got %v, %v, %v, want two failures one after the other, and the end of the time of a third request", first, second, third)
+		}
+		time.Sleep(suspicion)
+		if check.run(t, slots, "acme", 3); check.running != 3 {
+			t.Errorf("%d checks run at the same time a minute later, want 3", check.running)
+		}
+		time.Sleep(DefaultTimeout)
+	})
+}
+
+// Companies whose servers never respond do not keep another one waiting, from their first check on.
+func TestTLSChecksOfManyCompanies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var check slowCheck
+		slots := newTLSSlots(time.Now)
+		const companies = 40
+		for company := range companies {
+			check.run(t, slots, fmt.Sprint(company), 10)
+		}
+		if check.running != companies+maxFurtherChecks {
+			t.Errorf("%d checks run at the same time, want %d", check.running, companies+maxFurtherChecks)
+		}
+		start := time.Now()
+		if err := slots.check(t.Context(), "honest", func() error { return nil }); err != nil || time.Since(start) > 0 {
+			t.Errorf("the check of another company returned %v after %v", err, time.Since(start))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(slots.first)+len(slots.further) > 0 {
+			t.Errorf("%d and %d slots are still in use", len(slots.first), len(slots.further))
 		}
 	})
 }
 
-// A company that gets a slot of its own but no shared one must give its own back.
-func TestTLSSlotsAreReturnedIfTheSharedOnesRunOut(t *testing.T) {
-	slots := newTLSSlots()
-	for i := range maxChecks - 1 {
-		if _, err := slots.acquire(t.Context(), fmt.Sprint("other ", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	release, err := slots.acquire(t.Context(), "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := slots.acquire(ended, "acme"); !errors.Is(err, context.Canceled) {
-		t.Fatalf("got %v, want the end of the context: no slot is free", err)
-	}
-	if own := slots.companies["acme"]; own.users != 1 || len(own.slots) != 1 {
-		t.Errorf("%d users are counted and %d slots taken, want 1", own.users, len(own.slots))
-	}
-	release()
-	if _, err := slots.acquire(ended, "acme"); err != nil {
-		t.Errorf("got %v, want the slot that was released", err)
-	}
-}
-
 func TestDefaultQuota(t *testing.T) {
-	if got := newCreation(Creator{}).Quota; got != webhook.DefaultQuota {
+	if got := newCreation(Creator{Now: time.Now}).Quota; got != webhook.DefaultQuota {
 		t.Errorf("got %d, want %d", got, webhook.DefaultQuota)
 	}
 }

@@ -20,6 +20,8 @@ const (
 	KindTooLarge             // the body exceeds the limit
 	KindUnprocessable        // well-formed, but not acceptable
 	KindUnavailable          // a dependency is overloaded or unavailable; worth a retry
+	KindTooSlow              // the client took too long to send the request
+	KindTooMany              // the company sends more requests than it may; worth a retry
 )
 
 // Error is the error type of the whole service: a kind, a message for the client, and a cause for the log.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,14 +57,14 @@ func TestClientLimits(t *testing.T) {
 	}
 }
 
-// Clients that only hold connections must leave the process the file descriptors that it needs.
+// Clients that only hold connections must leave the process the file descriptors that it needs, and keep nobody out.
 func TestConnectionsAreLimited(t *testing.T) {
 	var descriptors syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
 		t.Fatal(err)
 	}
 	few := descriptors
-	few.Cur = 200
+	few.Cur = 40
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
 		t.Fatal(err)
 	}
@@ -71,30 +72,69 @@ func TestConnectionsAreLimited(t *testing.T) {
 	if err := errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors)); err != nil {
 		t.Fatal(err)
 	}
-	accepted := make(chan net.Conn)
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
-			accepted <- conn
+	const limit = 20
+	release := make(chan struct{})
+	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/anonymous" {
+			Authenticated(r.Context())
 		}
-	}()
-	const half = 100
-	for range half + 1 {
-		dial(t, listener.Addr())
+		if r.URL.Path != "/fast" {
+			<-release
+		}
+	}), slog.New(slog.DiscardHandler))
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	// open sends the first line of a request, or nothing, and waits until the server has seen it.
+	open := func(path string, use int) net.Conn {
+		t.Helper()
+		before := listener.count(use)
+		conn := dial(t, listener.Addr())
+		if path != "" {
+			_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		for range 500 {
+			if listener.count(use) > before {
+				return conn
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%q: there are still %d connections of use %d", path, before, use)
+		return nil
 	}
-	first := <-accepted
-	for range half - 1 {
-		defer (<-accepted).Close()
+	closed := func(conn net.Conn) bool {
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, err := bufio.NewReader(conn).ReadString('x')
+		return !errors.Is(err, os.ErrDeadlineExceeded)
 	}
-	select {
-	case <-accepted:
-		t.Fatalf("connection %d was accepted with 200 descriptors", half+1)
-	case <-time.After(50 * time.Millisecond):
+
+	silent, anonymous, idle := open("", idleWithoutKey), open("/anonymous", activeWithoutKey), open("/fast", idleWithKey)
+	for range limit - 3 {
+		open("/slow", activeWithKey)
 	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
+	for i, victim := range []net.Conn{silent, anonymous, idle} {
+		open("/slow", activeWithKey)
+		if !closed(victim) {
+			t.Errorf("connection %d was not closed for a new one", i)
+		}
 	}
-	defer (<-accepted).Close()
+	waiting := dial(t, listener.Addr())
+	_, _ = io.WriteString(waiting, "GET /fast HTTP/1.1\r\nHost: x\r\n\r\n")
+	_ = waiting.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := waiting.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection beyond the limit got %d bytes, %v", n, err)
+	}
+	close(release)
+	_ = waiting.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := http.ReadResponse(bufio.NewReader(waiting), nil); err != nil {
+		t.Errorf("the connection that waited: %v", err)
+	}
+}
+
+// count returns the number of connections of a use.
+func (l *Listener) count(use int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.uses[use].Len()
 }
 
 func TestReachable(t *testing.T) {

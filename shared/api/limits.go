@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"webhooks/shared/webhook"
+)
+
+const (
+	// maxInFlight is the maximum number of requests of one company at a time, until their responses have been received.
+	maxInFlight = 64
+	// burstSeconds is how many seconds' worth of requests a company can send at once.
+	burstSeconds = 2
+	// maxIdleCompanies is the number of companies to remember that have no request in flight.
+	maxIdleCompanies = 10_000
+	// linesWithoutKey is the maximum number of lines per second about requests without a valid key.
+	linesWithoutKey = 10
+)
+
+// Limits bounds what one company can use of a process, and how much callers without a key can write into its log. It is
+// safe for concurrent use by multiple goroutines. A nil *Limits has no limits.
+type Limits struct {
+	perSecond int // 0 means no limit
+
+	mu        sync.Mutex
+	companies map[string]*usage
+
+	second   time.Time // the second that the following are about
+	lines    int
+	unlogged int
+}
+
+// usage is what one company uses.
+type usage struct {
+	inFlight int
+	bucket   *rate.Limiter
+}
+
+// NewLimits returns limits of 64 requests at a time for each company, and of the given number per second, with bursts of
+// twice as many. Zero means no limit per second.
+func NewLimits(perSecond int) *Limits {
+	return &Limits{perSecond: perSecond, companies: make(map[string]*usage)}
+}
+
+// enter counts a request, which must leave afterwards, or returns an error of kind webhook.KindTooMany.
+func (l *Limits) enter(company string, now time.Time) error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.usage(company)
+	if u.inFlight >= maxInFlight {
+		return tooMany(time.Second, "The company already has %d requests in progress. Wait for their responses.", maxInFlight)
+	}
+	if wait := reserve(u.bucket, now); l.perSecond > 0 && wait > 0 {
+		return tooMany(wait, "The company has sent more than %d requests per second.", l.perSecond)
+	}
+	u.inFlight++
+	return nil
+}
+
+// reserve takes a token from a bucket, or returns how long it takes until there is one.
+func reserve(bucket *rate.Limiter, now time.Time) time.Duration {
+	r := bucket.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+func (l *Limits) usage(company string) *usage {
+	if u, ok := l.companies[company]; ok {
+		return u
+	}
+	if len(l.companies) >= maxIdleCompanies {
+		for name, u := range l.companies {
+			if u.inFlight == 0 {
+				delete(l.companies, name)
+			}
+		}
+	}
+	u := &usage{bucket: rate.NewLimiter(rate.Limit(l.perSecond), burstSeconds*l.perSecond)}
+	l.companies[company] = u
+	return u
+}
+
+func (l *Limits) leave(company string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.companies[company].inFlight--
+}
+
+// logs reports whether to log a request without a valid key. Once a second, it logs how many requests were left out.
+func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool {
+	if l == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := now.Truncate(time.Second); !second.Equal(l.second) {
+		l.second, l.lines = second, 0
+	}
+	l.lines++
+	if l.lines <= linesWithoutKey {
+		return true
+	}
+	if l.unlogged++; l.unlogged == 1 {
+		ctx = context.WithoutCancel(ctx)
+		time.AfterFunc(time.Second, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			log.InfoContext(ctx, "requests without a valid key were not logged", "count", l.unlogged)
+			l.unlogged = 0
+		})
+	}
+	return false
+}
+
+func tooMany(wait time.Duration, format string, args ...any) error {
+	e := webhook.Errorf(webhook.KindTooMany, format, args...)
+	e.RetryAfter = wait
+	return e
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+func wantTooMany(t *testing.T, err error, message string, wait time.Duration) {
+	t.Helper()
+	want := &webhook.Error{Kind: webhook.KindTooMany, Message: message, RetryAfter: wait}
+	if got, ok := errors.AsType[*webhook.Error](err); !ok || *got != *want {
+		t.Errorf("got %v, want %v", err, want)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	l := NewLimits(100)
+	for range 200 {
+		if err := l.enter("acme", now); err != nil {
+			t.Fatal(err)
+		}
+		l.leave("acme")
+	}
+	const rateMessage = "The company has sent more than 100 requests per second."
+	for range 2 { // a rejected request costs nothing
+		wantTooMany(t, l.enter("acme", now), rateMessage, 10*time.Millisecond)
+	}
+	if err := l.enter("other", now); err != nil {
+		t.Errorf("another company: %v", err)
+	}
+	now = now.Add(10 * time.Millisecond)
+	if err := l.enter("acme", now); err != nil {
+		t.Errorf("10 ms later: %v", err)
+	}
+	wantTooMany(t, l.enter("acme", now), rateMessage, 10*time.Millisecond)
+
+	for _, l := range []*Limits{NewLimits(0), NewLimits(1000)} {
+		for range maxInFlight {
+			if err := l.enter("acme", now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantTooMany(t, l.enter("acme", now), "The company already has 64 requests in progress. Wait for their responses.", time.Second)
+		l.leave("acme")
+		if err := l.enter("acme", now); err != nil {
+			t.Errorf("after a response: %v", err)
+		}
+	}
+}
+
+func TestLimitsForgetIdleCompanies(t *testing.T) {
+	l := NewLimits(100)
+	if err := l.enter("busy", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxIdleCompanies {
+		if err := l.enter(fmt.Sprint(i), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		l.leave(fmt.Sprint(i))
+	}
+	if len(l.companies) > maxIdleCompanies/2 || l.companies["busy"].inFlight != 1 {
+		t.Errorf("%d companies are remembered, and %+v", len(l.companies), l.companies["busy"])
+	}
+}
+
+// Requests without a key cannot fill the disk.
+func TestLinesWithoutKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var written bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&written, nil))
+		l, logged := NewLimits(100), 0
+		for range 1000 {
+			if l.logs(t.Context(), log, time.Now()) {
+				logged++
+			}
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !l.logs(t.Context(), log, time.Now()) {
+			t.Error("nothing is logged a second later")
+		}
+		if logged != linesWithoutKey || strings.Count(written.String(), "\n") != 1 || !strings.Contains(written.String(), "count=990") {
+			t.Errorf("%d lines, and then %q", logged, &written)
+		}
+	})
+}
