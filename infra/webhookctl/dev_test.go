@@ -10,20 +10,20 @@ import (
 )
 
 // devKey returns the API key that the banner shows.
-func (s *service) devKey(t testing.TB) string {
+func (s *service) devKey(t *testing.T) string {
 	t.Helper()
 	return s.shown(t, `API key +(whk_\S+)\n`)
 }
 
-// shown waits for the whole banner and returns what the group of a pattern finds in it.
-func (s *service) shown(t testing.TB, pattern string) string {
+// shown waits for the whole banner and returns what the group of a pattern matches in it.
+func (s *service) shown(t *testing.T, pattern string) string {
 	t.Helper()
 	s.waitFor(t, "the banner", func() bool { return strings.Contains(s.stdout.String(), "-X DELETE") })
 	return regexp.MustCompile(pattern).FindStringSubmatch(s.stdout.String())[1]
 }
 
-// TestPasteBanner pastes the commands of the banner into every shell of this machine, as people do: zsh
-// then has no comments.
+// TestPasteBanner pastes the commands of the banner into every shell of this machine, as people do. An interactive zsh does not
+// support comments.
 func TestPasteBanner(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("curl is missing: the commands need it")
@@ -65,11 +65,11 @@ func TestPasteBanner(t *testing.T) {
 	}
 }
 
-// TestDevRestart deletes the database before the restart, as if DynamoDB Local, in memory, was restarted.
+// TestDevRestart checks the data directory, and that a restart uses what is in it.
 func TestDevRestart(t *testing.T) {
 	p := place{dir: t.TempDir()}
 	s := startServer(t, p, "--dev")
-	key, url := s.devKey(t), s.shown(t, `Receiver +(https://\S+)\n`)
+	key, receiver := s.devKey(t), s.shown(t, `Receiver +(https://\S+)\n`)
 	for name, want := range map[string]os.FileMode{
 		"":                  0o700,
 		"webhooks.db":       0o600,
@@ -82,33 +82,16 @@ func TestDevRestart(t *testing.T) {
 	} {
 		checkMode(t, filepath.Join(p.dir, ".webhooks", name), want)
 	}
-	dev := filepath.Join(p.dir, ".webhooks", "dev")
-	port := string(mustRead(t, filepath.Join(dev, "receiver-port")))
-	if url+"\n" != "https://127.0.0.1:"+port || string(mustRead(t, filepath.Join(dev, "api-key"))) != key+"\n" {
-		t.Errorf("saved the port %q for %s, or a key that it does not show", port, url)
-	}
 	if !strings.Contains(s.stderr.String(), "BACK IT UP") {
 		t.Errorf("no warning about the new token key\nstderr: %s", &s.stderr)
 	}
 	tokenKey := string(mustRead(t, p.keyFile()))
 	s.stop(t)
-	databases, err := filepath.Glob(filepath.Join(p.dir, ".webhooks", "webhooks.db*"))
-	if err != nil || len(databases) == 0 {
-		t.Fatalf("found %v, %v", databases, err)
-	}
-	for _, file := range databases {
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
-	}
 	s = startServer(t, p, "--dev")
-	if s.devKey(t) != key || s.shown(t, `Receiver +(https://\S+)\n`) != url {
-		t.Errorf("the restarted service shows a different key, or not the receiver %s:\n%s", url, &s.stdout)
+	if s.devKey(t) != key || s.shown(t, `Receiver +(https://\S+)\n`) != receiver {
+		t.Errorf("the restarted service shows a different key, or not the receiver %s:\n%s", receiver, &s.stdout)
 	}
 	if strings.Contains(s.stderr.String(), "BACK IT UP") || string(mustRead(t, p.keyFile())) != tokenKey {
 		t.Errorf("a restart created a new token key\nstderr: %s", &s.stderr)
-	}
-	if status, _, body := s.request(t, "GET", "/webhooks", key, ""); status != 200 {
-		t.Errorf("the key does not work: got %d %s", status, body)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,9 +22,9 @@ func TestFullDisk(t *testing.T) {
 
 func testFullDisk(t *testing.T, dir string, freeSpace func()) {
 	s := startServer(t, place{dir: dir}, "--dev", "--tls-check", "off", "--quota", "100000")
-	d := &fullDisk{server: s, key: s.devKey(t)}
+	d := &fullDisk{service: s, key: s.devKey(t)}
 
-	status, _, first := d.create(t, "first")
+	status, _, first := d.createLarge(t, "Idempotency-Key", "first")
 	if status != http.StatusCreated {
 		t.Fatalf("the first creation: got %d %s", status, first)
 	}
@@ -34,10 +33,10 @@ func testFullDisk(t *testing.T, dir string, freeSpace func()) {
 	if status, _, body := s.request(t, "POST", "/webhooks", d.key, "{}"); status != http.StatusBadRequest {
 		t.Errorf("a creation without a webhook: got %d %s, want 400", status, body)
 	}
-	if status, _, body := d.create(t, "first"); status != http.StatusCreated || body != first {
+	if status, _, body := d.createLarge(t, "Idempotency-Key", "first"); status != http.StatusCreated || body != first {
 		t.Errorf("the first creation again: got %d %s, want 201 %s", status, body, first)
 	}
-	if got := d.count(t); got != created-deleted {
+	if got, _ := d.list(t); got != created-deleted {
 		t.Errorf("there are %d webhooks, want %d", got, created-deleted)
 	}
 	if status, _, body := s.request(t, "GET", "/healthz", "", ""); status != http.StatusOK || body != `{"status":"ok","store":"ok"}` {
@@ -46,19 +45,20 @@ func testFullDisk(t *testing.T, dir string, freeSpace func()) {
 	if got := s.logged("request failed", "cause"); !strings.Contains(got, "database or disk is full (13)") {
 		t.Errorf("the log of the failed requests is %q\n%s", got, &s.stderr)
 	}
-	d.wantCommandsFail(t, dir)
+	wantCommandsFail(t, dir)
 
 	freeSpace()
 	for range 50 {
-		if status, _, body := d.create(t, ""); status != http.StatusCreated {
+		if status, _, body := d.createLarge(t); status != http.StatusCreated {
 			t.Fatalf("a creation after space was freed: got %d %s", status, body)
 		}
 	}
-	if status, _, body := s.request(t, "DELETE", "/webhooks/"+d.ids(t)[0], d.key, ""); status != http.StatusOK {
+	_, ids := d.list(t)
+	if status, _, body := s.request(t, "DELETE", "/webhooks/"+ids[0], d.key, ""); status != http.StatusOK {
 		t.Errorf("a deletion after space was freed: got %d %s", status, body)
 	}
-	if got, want := d.count(t), created-deleted+49; got != want {
-		t.Errorf("after space was freed there are %d webhooks, want %d", got, want)
+	if got, _ := d.list(t); got != created-deleted+49 {
+		t.Errorf("after space was freed there are %d webhooks, want %d", got, created-deleted+49)
 	}
 	mustRun(t, newTool(t, dir, "backup", "b.db"))
 	s.stop(t)
@@ -68,57 +68,30 @@ func testFullDisk(t *testing.T, dir string, freeSpace func()) {
 func TestUnusableFile(t *testing.T) {
 	dir := t.TempDir()
 	mustRun(t, newTool(t, dir, "tables", "create"))
-	if err := os.Symlink("/nowhere/at/all", dir+"/.webhooks/webhooks.db-wal"); err != nil {
-		t.Fatal(err)
-	}
-	got := runTool(t, newTool(t, dir, "types", "list"))
-	const want = "webhookctl: the database file cannot be read or written: check free space (df), the disk (dmesg) and this user's permissions: "
-	if got.code != 1 || !strings.HasPrefix(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
-		t.Errorf("got exit code %d, stderr %q, want one line that begins with %q", got.code, got.stderr, want)
-	}
+	must(t, os.Symlink("/nowhere/at/all", dir+"/.webhooks/webhooks.db-wal"))
+	mustFail(t, newTool(t, dir, "types", "list"),
+		"the database file cannot be read or written: check free space (df), the disk (dmesg) and this user's permissions: …")
 }
 
-// fullDisk is a service with a small disk.
+// fullDisk is a service on a small disk, with an API key.
 type fullDisk struct {
-	server *service
-	key    string
+	*service
+	key string
 }
 
-// create creates a large webhook, with an idempotency key if it is not empty.
-func (d *fullDisk) create(t *testing.T, idempotencyKey string) (status int, header http.Header, body string) {
+// createLarge tries to create a large webhook, with additional headers as in [service.request].
+func (d *fullDisk) createLarge(t *testing.T, headers ...string) (status int, header http.Header, body string) {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"webhook": map[string]any{
-		"name": "n", "url": "https://example.com/", "events": "RecurringPayments.charge.paid",
-		"description": strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+d.server.addr+"/webhooks", strings.NewReader(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+d.key)
-	if idempotencyKey != "" {
-		r.Header.Set("Idempotency-Key", idempotencyKey)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, response.Header, string(read)
+	description := strings.Repeat("\U0001F4E8", webhook.MaxDescriptionLength)
+	return d.request(t, "POST", "/webhooks", d.key, `{"webhook":{"name":"n","url":"https://example.com/",
+		"events":"RecurringPayments.charge.paid","description":"`+description+`"}}`, headers...)
 }
 
 // createUntilFull creates webhooks until the disk is full and returns their number.
 func (d *fullDisk) createUntilFull(t *testing.T) int {
 	t.Helper()
 	for n := range 10_000 {
-		if status, header, body := d.create(t, ""); status != http.StatusCreated {
+		if status, header, body := d.createLarge(t); status != http.StatusCreated {
 			wantBusy(t, "POST", status, header, body)
 			return n
 		}
@@ -130,10 +103,11 @@ func (d *fullDisk) createUntilFull(t *testing.T) int {
 // deleteUntilFull deletes webhooks until that fails, too, and returns their number.
 func (d *fullDisk) deleteUntilFull(t *testing.T) int {
 	t.Helper()
-	for n, id := range d.ids(t) {
-		if status, header, body := d.server.request(t, "DELETE", "/webhooks/"+id, d.key, ""); status != http.StatusOK {
+	_, ids := d.list(t)
+	for n, id := range ids {
+		if status, header, body := d.request(t, "DELETE", "/webhooks/"+id, d.key, ""); status != http.StatusOK {
 			wantBusy(t, "DELETE", status, header, body)
-			if status, _, body := d.server.request(t, "GET", "/webhooks/"+id, d.key, ""); status != http.StatusOK {
+			if status, _, body := d.request(t, "GET", "/webhooks/"+id, d.key, ""); status != http.StatusOK {
 				t.Errorf("the webhook that could not be deleted: got %d %s, want 200", status, body)
 			}
 			return n
@@ -152,16 +126,14 @@ func wantBusy(t *testing.T, method string, status int, header http.Header, body 
 	}
 }
 
-// list returns the number of the company's webhooks, and the IDs of the first hundred except the very first, which is not to be
-// deleted.
+// list returns the number of the company's webhooks, and the IDs of the first hundred except the very first, which the test
+// must not delete.
 func (d *fullDisk) list(t *testing.T) (count int, ids []string) {
 	t.Helper()
-	status, _, body := d.server.request(t, "GET", "/webhooks", d.key, "")
+	status, _, body := d.request(t, "GET", "/webhooks", d.key, "")
 	var list struct {
-		Count    int `json:"count"`
-		Elements []struct {
-			ID string `json:"id"`
-		} `json:"elements"`
+		Count    int
+		Elements []struct{ ID string }
 	}
 	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK {
 		t.Fatalf("GET /webhooks: got %d %s, %v", status, body, err)
@@ -172,41 +144,20 @@ func (d *fullDisk) list(t *testing.T) (count int, ids []string) {
 	return list.Count, ids[1:]
 }
 
-func (d *fullDisk) count(t *testing.T) int {
+// wantCommandsFail runs commands that need disk space. One that needs little may succeed a few times.
+func wantCommandsFail(t *testing.T, dir string) {
 	t.Helper()
-	count, _ := d.list(t)
-	return count
-}
-
-func (d *fullDisk) ids(t *testing.T) []string {
-	t.Helper()
-	_, ids := d.list(t)
-	return ids
-}
-
-// wantCommandsFail runs commands that need disk space. One that needs little may still succeed.
-func (d *fullDisk) wantCommandsFail(t *testing.T, dir string) {
-	t.Helper()
-	const full = "webhookctl: the disk is full: free some space and run this again: "
-	for n := 0; ; n++ {
-		if n == 100 {
-			t.Fatal("100 keys were created")
-		}
-		got := runTool(t, newTool(t, dir, "keys", "create", "--company", "other", "--permissions", "webhooks:read"))
-		if got.code == 0 {
-			continue
-		}
-		if want := full + "database or disk is full (13)\n"; got.code != 1 || got.stderr != want {
-			t.Errorf("keys create, %d: got exit code %d, stderr %q, want %q", n, got.code, got.stderr, want)
-		}
-		break
+	const full = "the disk is full: free some space and run this again: database or disk is full (13)"
+	var got outcome
+	for n := 0; n < 100 && got.code == 0; n++ {
+		got = runTool(t, newTool(t, dir, "keys", "create", "--company", "other", "--permissions", "webhooks:read"))
+	}
+	if want := (outcome{stderr: "webhookctl: " + full + "\n", code: 1}); got != want {
+		t.Errorf("keys create: got %+v, want %+v", got, want)
 	}
 	files := func() string { return fmt.Sprint(filepath.Glob(filepath.Join(dir, "*"))) }
 	before := files()
-	got := runTool(t, newTool(t, dir, "backup", "b.db"))
-	if want := full + "database or disk is full (13)\n"; got.code != 1 || got.stderr != want {
-		t.Errorf("backup: got exit code %d, stderr %q, want %q", got.code, got.stderr, want)
-	}
+	mustFail(t, newTool(t, dir, "backup", "b.db"), full)
 	if after := files(); after != before {
 		t.Errorf("the failed backup left %s, before there were %s", after, before)
 	}

@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -15,13 +15,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"webhooks/infra/webhookctl/sandbox"
 	"webhooks/shared/dynamo/dynamotest"
 )
 
@@ -37,22 +37,28 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newTool prepares a run of webhookctl in a directory, without the tests' own settings in its environment.
-// It is killed after the test.
-func newTool(t testing.TB, dir string, args ...string) *exec.Cmd {
+// must fails the test if a step of its setup fails.
+func must(t *testing.T, err error) {
 	t.Helper()
-	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// newTool prepares a run of webhookctl in a directory. The environment has none of the tests' own settings. The process is
+// killed when the test ends.
+func newTool(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	binary, err := os.Executable()
+	must(t, err)
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = dir
-	cmd.Env = append(cleanEnvironment(), beTool+"=1", "GORACE=atexit_sleep_ms=0") // else the race detector waits a second
+	cmd.Env = append(cleanEnvironment(), beTool+"=1", "GORACE=atexit_sleep_ms=0") // otherwise the race detector sleeps for a second
 	return cmd
 }
 
-// cleanEnvironment returns the environment without what webhookctl or the AWS SDK would read, and with
-// the SDK kept from looking for credentials on the network.
+// cleanEnvironment returns the environment without the variables that webhookctl or the AWS SDK reads. It also keeps the SDK
+// from looking for credentials in files and on the network.
 func cleanEnvironment() []string {
 	var kept []string
 	for _, setting := range os.Environ() {
@@ -80,9 +86,7 @@ func startTool(t *testing.T, cmd *exec.Cmd) (wait func() outcome) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Start())
 	return func() outcome {
 		_ = cmd.Wait()
 		return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
@@ -99,11 +103,13 @@ func mustRun(t *testing.T, cmd *exec.Cmd) (stdout, stderr string) {
 	return got.stdout, got.stderr
 }
 
-// mustRefuse runs webhookctl, which must fail and print only the error want. If want ends with "…", the
-// error continues.
-func mustRefuse(t *testing.T, cmd *exec.Cmd, want string) {
+// mustFail runs webhookctl, which must fail soon and print only the error want. If want ends with "…", the error continues.
+func mustFail(t *testing.T, cmd *exec.Cmd, want string) {
 	t.Helper()
-	got := runTool(t, cmd)
+	wait := startTool(t, cmd)
+	// If serve starts although it should fail, it would run until the whole test times out.
+	defer time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+	got := wait()
 	prefix, continues := strings.CutSuffix("webhookctl: "+want, "…")
 	matches := got.stderr == prefix+"\n" || continues && strings.HasPrefix(got.stderr, prefix)
 	if got.code != 1 || got.stdout != "" || !matches || strings.Count(got.stderr, "\n") != 1 {
@@ -111,11 +117,10 @@ func mustRefuse(t *testing.T, cmd *exec.Cmd, want string) {
 	}
 }
 
-// place is a store for one test: a directory to run in, and the flags for the store.
+// place is a store for one test: the directory to run webhookctl in, and its flags.
 type place struct {
 	dir   string
 	flags []string
-	env   []string // additional variables for services
 }
 
 // args returns a command with the flags of the place.
@@ -124,16 +129,15 @@ func (p place) args(command ...string) []string { return append(command, p.flags
 // eachStore runs a test on SQLite and on DynamoDB Local.
 func eachStore(t *testing.T, test func(t *testing.T, p place)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, place{dir: t.TempDir()}) })
-	t.Run("dynamodb", func(t *testing.T) { test(t, onDynamoDB(t, dynamotest.Endpoint(t))) })
+	t.Run("dynamodb", func(t *testing.T) { test(t, onDynamoDB(t)) })
 }
 
-// onDynamoDB returns a place at an endpoint, which may be a proxy of DynamoDB Local, with table names of
-// its own.
-func onDynamoDB(t *testing.T, endpoint string) place {
+// onDynamoDB returns a place on DynamoDB Local with its own table names.
+func onDynamoDB(t *testing.T) place {
 	t.Helper()
 	return place{
 		dir:   t.TempDir(),
-		flags: []string{"--store", "dynamodb", "--dynamodb-endpoint", endpoint, "--table-prefix", "ctl-" + rand.Text() + "-"},
+		flags: []string{"--store", "dynamodb", "--dynamodb-endpoint", dynamotest.Endpoint(t), "--table-prefix", "ctl-" + rand.Text() + "-"},
 	}
 }
 
@@ -163,19 +167,15 @@ type service struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
 	addr           string        // host:port
-	exited         chan struct{} // closed when it has
+	exited         chan struct{} // closed when it has exited
 }
 
 // startServer starts serve on a free port and waits until it is ready.
-func startServer(t testing.TB, p place, flags ...string) *service {
+func startServer(t *testing.T, p place, flags ...string) *service {
 	t.Helper()
-	cmd := newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...)
-	cmd.Env = append(cmd.Env, p.env...)
-	s := &service{cmd: cmd, exited: make(chan struct{})}
+	s := &service{cmd: newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...), exited: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.cmd.Start())
 	go func() {
 		_ = s.cmd.Wait() // see its ProcessState
 		close(s.exited)
@@ -200,7 +200,7 @@ func (s *service) logged(message, field string) string {
 	return ""
 }
 
-func (s *service) waitFor(t testing.TB, what string, done func() bool) {
+func (s *service) waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -218,45 +218,56 @@ func (s *service) hasExited() bool {
 	}
 }
 
-// stop stops the service as an operator does. It must exit with status 0.
-func (s *service) stop(t testing.TB) {
+// stop stops the service as an operator does.
+func (s *service) stop(t *testing.T) {
 	t.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.wantExit(t)
+}
+
+// wantExit waits until the service has exited, with status 0.
+func (s *service) wantExit(t *testing.T) {
+	t.Helper()
 	s.waitFor(t, "the exit", s.hasExited)
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d, want 0\nstderr: %s", code, &s.stderr)
 	}
 }
 
-// request sends a request and returns the response's status, header and body.
-func (s *service) request(t *testing.T, method, path, key, body string) (int, http.Header, string) {
+// request sends a request with an API key and returns the response's status, header and body. More pairs of a name and a value
+// are further request headers.
+func (s *service) request(t *testing.T, method, path, key, body string, more ...string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.addr+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if key != "" {
-		r.Header.Set("Authorization", "Bearer "+key)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+key)
+	for pair := range slices.Chunk(more, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
 	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return response.StatusCode, response.Header, string(text)
+}
+
+// create creates a webhook and returns its ID and token.
+func (s *service) create(t *testing.T, key, url string) (id, token string) {
+	t.Helper()
+	status, _, body := s.request(t, "POST", "/webhooks", key, creation(url))
+	var created struct{ ID, Token string }
+	if err := json.Unmarshal([]byte(body), &created); err != nil || status != 201 {
+		t.Fatalf("got %d %s, %v", status, body, err)
+	}
+	return created.ID, created.Token
 }
 
 // beginRequest sends the head of a request and waits until the API reads its body.
 func (s *service) beginRequest(t *testing.T, key, body string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	fmt.Fprintf(conn, "POST /webhooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", key, len(body))
 	responses := bufio.NewReader(conn)
@@ -281,47 +292,36 @@ func creation(url string) string {
 	return `{"webhook":{"name":"n","url":"` + url + `","events":["a.b"]}}`
 }
 
-// receiver starts a TLS server on loopback. It returns its URL and a file with its own certificate
-// authority.
+// receiver starts a TLS server on loopback. It returns its URL and a file with its certificate, which is self-signed.
 func receiver(t *testing.T) (url, caFile string) {
 	t.Helper()
-	dir := t.TempDir()
-	authority, err := sandbox.LoadOrCreateAuthority(dir, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := authority.Leaf(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{leaf}}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	return server.URL + "/hook", filepath.Join(dir, sandbox.AuthorityFile)
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	must(t, os.WriteFile(caFile, certificate, 0o600))
+	return server.URL + "/hook", caFile
 }
 
 func mustRead(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return text
 }
 
 func checkMode(t *testing.T, path string, want os.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Error(err)
-	} else if got := info.Mode().Perm(); got != want {
+	must(t, err)
+	if got := info.Mode().Perm(); got != want {
 		t.Errorf("%s has mode %o, want %o", path, got, want)
 	}
 }
 
-// checkLog finds what must not be in a log, which has one JSON object per line.
+// checkLog checks that a log has one JSON object per line, without secrets and customers' URLs.
 func checkLog(t *testing.T, log, key string) {
 	t.Helper()
 	for line := range strings.Lines(log) {

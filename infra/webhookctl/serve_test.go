@@ -31,17 +31,13 @@ func TestSignalLetsRequestsFinish(t *testing.T) {
 			if s.hasExited() {
 				t.Fatal("it exited with a request in flight")
 			}
-			if _, err := io.WriteString(conn, body); err != nil {
-				t.Fatal(err)
-			}
+			_, err := io.WriteString(conn, body)
+			must(t, err)
 			response, err := http.ReadResponse(responses, nil)
 			if err != nil || response.StatusCode != http.StatusCreated {
 				t.Fatalf("got %v and %v, want 201 Created", response, err)
 			}
-			s.waitFor(t, "the exit", s.hasExited)
-			if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-				t.Errorf("exit code %d, want 0\nstderr: %s", code, &s.stderr)
-			}
+			s.wantExit(t)
 		})
 	}
 }
@@ -52,18 +48,16 @@ func TestSecondSignalStopsImmediately(t *testing.T) {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.waitFor(t, "the first signal to work", func() bool { return strings.Contains(s.stderr.String(), "stopping") })
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	s.waitFor(t, "the exit", s.hasExited) // which would take 30 s
+	s.waitFor(t, "the exit", s.hasExited) // it would take 30 s after only one signal
 	if state := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !state.Signaled() {
 		t.Errorf("it exited with %v, want it killed by the signal", s.cmd.ProcessState)
 	}
 }
 
-// TestSignalWhileDatabaseHangs checks that a signal stops the wait, and that no partial export is left.
+// TestSignalWhileDatabaseHangs checks that a signal stops the wait, and that an interrupted export leaves no files.
 func TestSignalWhileDatabaseHangs(t *testing.T) {
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer hanging.Close()
 	for _, tt := range []struct {
 		args string
@@ -76,9 +70,7 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 		tool := newTool(t, t.TempDir(), append(strings.Fields(tt.args), "--store", "dynamodb", "--dynamodb-endpoint", "http://"+hanging.Addr().String())...)
 		wait := startTool(t, tool)
 		conn, err := hanging.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		defer conn.Close()
 		_ = tool.Process.Signal(syscall.SIGINT)
 		if got := wait(); got.code != tt.code || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, tt.want) {
@@ -93,11 +85,11 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 func TestTLSCheckSettings(t *testing.T) {
 	url, caFile := receiver(t)
 	const unreachable, untrusted = "the host could not be reached", "authority"
-	tests := []struct {
+	for _, tt := range []struct {
 		name  string
 		flags []string
 		want  int
-		body  string
+		body  string // a part of it
 	}{
 		{"only the authority", []string{"--ca-file", caFile}, 400, unreachable},
 		{"only the network", []string{"--allow-network", "127.0.0.0/8"}, 400, untrusted},
@@ -105,8 +97,7 @@ func TestTLSCheckSettings(t *testing.T) {
 		{"the sandbox has another authority", []string{"--dev"}, 400, untrusted},
 		{"dev and the authority", []string{"--dev", "--ca-file", caFile}, 201, ""},
 		{"dev without the check", []string{"--dev", "--tls-check", "off"}, 201, ""},
-	}
-	for _, tt := range tests {
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := place{dir: t.TempDir()}
 			key := newKey(t, p)
@@ -120,13 +111,15 @@ func TestTLSCheckSettings(t *testing.T) {
 }
 
 func TestNoAuthorities(t *testing.T) {
-	s := startServer(t, place{dir: t.TempDir(), env: []string{"SSL_CERT_FILE=/nowhere", "SSL_CERT_DIR=/nowhere"}})
+	t.Setenv("SSL_CERT_FILE", "/nowhere")
+	t.Setenv("SSL_CERT_DIR", "/nowhere")
+	s := startServer(t, place{dir: t.TempDir()})
 	if !strings.Contains(s.stderr.String(), "this machine trusts no certificate authorities") {
 		t.Errorf("no warning\nstderr: %s", &s.stderr)
 	}
 }
 
-// TestHealth has a service that returns one status after another.
+// TestHealth checks a service that returns one status after another.
 func TestHealth(t *testing.T) {
 	var statuses chan int
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
