@@ -2,8 +2,6 @@ package sandbox
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -20,17 +18,18 @@ import (
 	"webhooks/shared/sqlite"
 )
 
-func newStore(t *testing.T) *sqlite.Store {
+func must(t *testing.T, err error) {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+}
+
+func newStore(t *testing.T) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), time.Now)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
 	return s
 }
 
@@ -38,13 +37,11 @@ func config(dir string, store Store, log io.Writer) Config {
 	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))}
 }
 
-// start starts a sandbox, which stops with the test at the latest.
+// start starts a sandbox. It stops when the test ends, if it has not been closed.
 func start(t *testing.T, dir string, store Store, log io.Writer) *Sandbox {
 	t.Helper()
 	s, err := Start(t.Context(), config(dir, store, log))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -56,9 +53,7 @@ func TestKey(t *testing.T) {
 		t.Helper()
 		s := start(t, dir, store, io.Discard)
 		keys, err := store.Keys(t.Context(), Company)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		return s.Key, keys
 	}
 	first, keys := restart(store)
@@ -71,9 +66,7 @@ func TestKey(t *testing.T) {
 	if other, keys := restart(newStore(t)); other != first || len(keys) != 1 {
 		t.Errorf("with a new store: the same key: %v, keys: %d, want true and 1", other == first, len(keys))
 	}
-	if err := store.RevokeKey(t.Context(), keys[0].ID, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, store.RevokeKey(t.Context(), keys[0].ID, time.Now()))
 	second, _ := restart(store)
 	if third, keys := restart(store); second == first || third != second || len(keys) != 2 {
 		t.Errorf("after a revocation: a new key: %v, which is kept: %v, keys: %d", second != first, third == second, len(keys))
@@ -91,9 +84,7 @@ func TestFileErrors(t *testing.T) {
 		"certificate authority: other users can read DIR/ca-key.pem: run chmod 600 on it": {authorityKeyFile, 0o640},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, tt.file), []byte("something"), tt.mode); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(dir, tt.file), []byte("something"), tt.mode))
 		_, err := Start(t.Context(), config(dir, newStore(t), io.Discard))
 		if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), dir, "DIR"), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -128,48 +119,31 @@ func TestReceiverPort(t *testing.T) {
 func newAuthority(t *testing.T, dir string, now time.Time) *Authority {
 	t.Helper()
 	a, err := LoadOrCreateAuthority(dir, now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return a
 }
 
-func (a *Authority) roots() *x509.CertPool {
-	roots := x509.NewCertPool()
-	roots.AddCert(a.Certificate())
-	return roots
-}
-
-// TestAuthorityIsForLoopbackOnly issues what a thief of the key would.
+// TestAuthorityIsForLoopbackOnly issues certificates as someone could who has stolen the key.
 func TestAuthorityIsForLoopbackOnly(t *testing.T) {
 	now := time.Now()
-	a := newAuthority(t, t.TempDir(), now)
+	a, roots := newAuthority(t, t.TempDir(), now), x509.NewCertPool()
+	roots.AddCert(a.Certificate())
 	for name, change := range map[string]func(*x509.Certificate){
 		"a public name":     func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} },
 		"a public address":  func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(8, 8, 8, 8)} },
 		"a private address": func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} },
 	} {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
 		template, err := newTemplate("stolen", now, time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		change(template)
-		der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.key.Public(), a.key)
+		must(t, err)
 		leaf, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = leaf.Verify(x509.VerifyOptions{Roots: a.roots()})
+		must(t, err)
+		_, err = leaf.Verify(x509.VerifyOptions{Roots: roots})
 		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.CANotAuthorizedForThisName {
-			t.Errorf("%s: got %v, want a violated name constraint", name, err)
+			t.Errorf("%s: got %v, want a name constraint error", name, err)
 		}
 	}
 }
@@ -177,9 +151,7 @@ func TestAuthorityIsForLoopbackOnly(t *testing.T) {
 func TestAuthorityIsReused(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	first := newAuthority(t, dir, now)
-	if err := os.Remove(filepath.Join(dir, AuthorityFile)); err != nil { // which only other programs need
-		t.Fatal(err)
-	}
+	must(t, os.Remove(filepath.Join(dir, AuthorityFile))) // only other programs need it
 	for _, tt := range []struct {
 		after time.Duration
 		same  bool

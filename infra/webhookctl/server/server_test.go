@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,12 +25,17 @@ import (
 	"webhooks/shared/webhook"
 )
 
-func dial(t *testing.T, addr net.Addr) net.Conn {
+func must(t *testing.T, err error) {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func dial(t *testing.T, addr net.Addr) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr.String())
+	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
@@ -52,7 +58,7 @@ func TestClientLimits(t *testing.T) {
 		_, _ = io.WriteString(conn, tt.sent)
 		got, err := bufio.NewReader(conn).ReadString('\n')
 		if !strings.HasPrefix(got, tt.want) || tt.want == "" && !errors.Is(err, io.EOF) {
-			t.Errorf("%s: got %q, %v, want %q or the end", tt.name, got, err, tt.want)
+			t.Errorf("%s: got %q, %v, want %q or the connection closed", tt.name, got, err, tt.want)
 		}
 	}
 }
@@ -60,9 +66,7 @@ func TestClientLimits(t *testing.T) {
 // Clients that only hold connections must leave the process the file descriptors that it needs, and keep nobody out.
 func TestConnectionsAreLimited(t *testing.T) {
 	var descriptors syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
-		t.Fatal(err)
-	}
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors))
 	few := descriptors
 	few.Cur = 40
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
@@ -165,7 +169,6 @@ func TestPublicPaths(t *testing.T) {
 		status       int
 		body         string // the beginning
 	}{
-		{"GET", "/healthz", nil, 200, `{"status":"ok","store":"ok"}`},
 		{"GET", "/healthz?verbose=1", nil, 200, `{"status":"ok","store":"ok"}`},
 		{"GET", "/healthz", errors.New("gone"), 503, `{"status":"unavailable","store":"unavailable"}`},
 		{"HEAD", "/healthz", nil, 200, ""},
@@ -176,9 +179,7 @@ func TestPublicPaths(t *testing.T) {
 	} {
 		store.err = tt.failure
 		handler, err := Handler(service, api.Creator{}, store)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
 		if w.Code != tt.status || !strings.HasPrefix(w.Body.String(), tt.body) || w.Header().Get("X-Request-Id") == "" {
@@ -205,7 +206,7 @@ func TestHealthPingsOncePerSecond(t *testing.T) {
 			pings   int
 		}{
 			{"first", 0, nil, 200, 1},
-			{"soon after", healthTTL - 1, errors.New("gone"), 200, 1},
+			{"shortly before a second has passed", healthTTL - 1, errors.New("gone"), 200, 1},
 			{"a second later", 1, webhook.Unavailable(errors.New("gone")), 503, 2},
 			{"soon after a failure", healthTTL / 2, nil, 503, 2},
 			{"still failing", healthTTL, errors.New("gone"), 503, 3},
@@ -226,7 +227,7 @@ func TestHealthPingsOncePerSecond(t *testing.T) {
 	})
 }
 
-// TestHealthOfHangingStore has clients that wait together. All of them have disconnected.
+// TestHealthOfHangingStore checks clients that wait at the same time and have disconnected.
 func TestHealthOfHangingStore(t *testing.T) {
 	h := &health{
 		ping: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
