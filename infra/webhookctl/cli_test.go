@@ -60,7 +60,7 @@ func TestFlagsOverrideVariables(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	if got := runTool(t, newTool(t, t.TempDir())); got.code != 1 || !strings.HasPrefix(got.stdout, "Usage: webhookctl <command>") || got.stderr != "" {
+	if got := start(t, newTool(t, t.TempDir())).wait(t); got.code != 1 || !strings.HasPrefix(got.stdout, "Usage: webhookctl <command>") || got.stderr != "" {
 		t.Errorf("without a command: got %+v, want exit code 1 and the help", got)
 	}
 	for _, arg := range []string{"version", "--version"} {
@@ -105,6 +105,8 @@ func TestErrors(t *testing.T) {
 		{"types list", `.webhooks/webhooks.db does not exist: check --data, or run "webhookctl tables create" to create a new database`},
 		{"types list --dynamodb-endpoint http://localhost:8000", `--dynamodb-endpoint (or WEBHOOKS_DYNAMODB_ENDPOINT) ` + forDynamoDB},
 		{"types add a.b --table-prefix prod-", `--table-prefix (or WEBHOOKS_TABLE_PREFIX) ` + forDynamoDB},
+		{"export --company a --export-key-file a.key --output a.jsonl",
+			`company a has no webhooks, API keys or event types in .webhooks/webhooks.db: check --company`},
 		{"backup b.db", `.webhooks/webhooks.db does not exist: check --data`},
 		{"backup b.db --store dynamodb", onlySQLite},
 		{"restore b.db --store dynamodb", onlySQLite},
@@ -131,7 +133,7 @@ func TestErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.args[:min(len(tt.args), 80)], func(t *testing.T) {
 			dir, want := t.TempDir(), 0
-			if strings.Contains(tt.want, "not found in") {
+			if strings.Contains(tt.want, " in .webhooks/webhooks.db: ") {
 				mustRun(t, newTool(t, dir, "tables", "create"))
 				want = 1
 			}

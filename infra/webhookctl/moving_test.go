@@ -138,11 +138,6 @@ func TestExportToFile(t *testing.T) {
 	if stdout, _ := mustRun(t, newTool(t, p.dir, "import", "acme.jsonl", "--export-key-file", exportKey)); !strings.Contains(stdout, " 1 event type ") {
 		t.Errorf("import printed %q", stdout)
 	}
-	mustFail(t, newTool(t, p.dir, "export", "--company", "nobody", "--export-key-file", "nobody.key", "--output", "nobody.jsonl"),
-		"company nobody has no webhooks, API keys or event types in .webhooks/webhooks.db: check --company")
-	if left, err := filepath.Glob(filepath.Join(p.dir, "nobody.*")); err != nil || left != nil {
-		t.Errorf("a failed export left %v, %v", left, err)
-	}
 }
 
 // TestImportErrors checks that import creates nothing if it can fail immediately, and never changes existing items.
@@ -166,7 +161,7 @@ func TestImportErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tool := newTool(t, tt.dir, "import", tt.file, "--export-key-file", tt.key)
 			tool.Stdin = strings.NewReader(tt.stdin)
-			if got := runTool(t, tool); got.code != 1 || !regexp.MustCompile(tt.want).MatchString(got.stderr) {
+			if got := start(t, tool).wait(t); got.code != 1 || !regexp.MustCompile(tt.want).MatchString(got.stderr) {
 				t.Errorf("got exit code %d, stderr %q, want %s", got.code, got.stderr, tt.want)
 			}
 			if files, err := os.ReadDir(tt.dir); tt.dir != p.dir && len(files) > 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"encoding/pem"
@@ -15,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -69,47 +69,94 @@ func cleanEnvironment() []string {
 	return append(kept, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 }
 
+// patience is how long a test waits for something that should happen immediately.
+const patience = 10 * time.Second
+
+// output collects the output of a running process.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// process is a running webhookctl.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr output
+	exited         chan struct{} // closed when it has exited
+}
+
+// start starts webhookctl.
+func start(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	must(t, cmd.Start())
+	go func() {
+		_ = cmd.Wait() // see its ProcessState
+		close(p.exited)
+	}()
+	t.Cleanup(func() { <-p.exited })
+	return p
+}
+
+// waitFor waits until done returns true.
+func (p *process) waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting for %s\nstdout: %s\nstderr: %s", what, &p.stdout, &p.stderr)
+		}
+	}
+}
+
+func (p *process) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // outcome is the result of a run of webhookctl.
 type outcome struct {
 	stdout, stderr string
 	code           int
 }
 
-// runTool runs webhookctl until it exits.
-func runTool(t *testing.T, cmd *exec.Cmd) outcome {
+// wait waits until the process has exited.
+func (p *process) wait(t *testing.T) outcome {
 	t.Helper()
-	return startTool(t, cmd)()
-}
-
-// startTool starts webhookctl and returns a function that waits until it exits.
-func startTool(t *testing.T, cmd *exec.Cmd) (wait func() outcome) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	must(t, cmd.Start())
-	return func() outcome {
-		_ = cmd.Wait()
-		return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-	}
+	p.waitFor(t, "the exit", p.hasExited)
+	return outcome{p.stdout.String(), p.stderr.String(), p.cmd.ProcessState.ExitCode()}
 }
 
 // mustRun runs webhookctl, which must succeed.
 func mustRun(t *testing.T, cmd *exec.Cmd) (stdout, stderr string) {
 	t.Helper()
-	got := runTool(t, cmd)
+	got := start(t, cmd).wait(t)
 	if got.code != 0 {
 		t.Fatalf("%v: exit code %d, want 0\nstderr: %s", cmd.Args[1:], got.code, got.stderr)
 	}
 	return got.stdout, got.stderr
 }
 
-// mustFail runs webhookctl, which must fail soon and print only the error want. If want ends with "…", the error continues.
+// mustFail runs webhookctl, which must fail and print only the error want. If want ends with "…", the error continues.
 func mustFail(t *testing.T, cmd *exec.Cmd, want string) {
 	t.Helper()
-	wait := startTool(t, cmd)
-	// If serve starts although it should fail, it would run until the whole test times out.
-	defer time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
-	got := wait()
+	got := start(t, cmd).wait(t)
 	prefix, continues := strings.CutSuffix("webhookctl: "+want, "…")
 	matches := got.stderr == prefix+"\n" || continues && strings.HasPrefix(got.stderr, prefix)
 	if got.code != 1 || got.stdout != "" || !matches || strings.Count(got.stderr, "\n") != 1 {
@@ -141,96 +188,28 @@ func onDynamoDB(t *testing.T) place {
 	}
 }
 
-// patience is how long a test waits for something that should happen immediately.
-const patience = 20 * time.Second
-
-// output collects the output of a running process.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // service is a running "webhookctl serve".
 type service struct {
-	cmd            *exec.Cmd
-	stdout, stderr output
-	addr           string        // host:port
-	exited         chan struct{} // closed when it has exited
+	*process
+	addr string // host:port
 }
 
 // startServer starts serve on a free port and waits until it is ready.
 func startServer(t *testing.T, p place, flags ...string) *service {
 	t.Helper()
-	s := &service{cmd: newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...), exited: make(chan struct{})}
-	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	must(t, s.cmd.Start())
-	go func() {
-		_ = s.cmd.Wait() // see its ProcessState
-		close(s.exited)
-	}()
-	t.Cleanup(func() { <-s.exited })
-	s.waitFor(t, "the address", func() bool {
-		s.addr = s.logged("serving", "addr")
-		return s.addr != ""
-	})
+	s := &service{process: start(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...))}
+	serving := regexp.MustCompile(`"msg":"serving","addr":"([^"]+)"`)
+	s.waitFor(t, "the address", func() bool { return serving.MatchString(s.stderr.String()) })
+	s.addr = serving.FindStringSubmatch(s.stderr.String())[1]
 	return s
 }
 
-// logged returns a field of the first log line with a message, or an empty string.
-func (s *service) logged(message, field string) string {
-	for line := range strings.Lines(s.stderr.String()) {
-		var record map[string]any
-		if json.Unmarshal([]byte(line), &record) == nil && record["msg"] == message {
-			value, _ := record[field].(string)
-			return value
-		}
-	}
-	return ""
-}
-
-func (s *service) waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out waiting for %s\nstdout: %s\nstderr: %s", what, &s.stdout, &s.stderr)
-		}
-	}
-}
-
-func (s *service) hasExited() bool {
-	select {
-	case <-s.exited:
-		return true
-	default:
-		return false
-	}
-}
-
-// stop stops the service as an operator does.
+// stop stops the service as an operator does. It must exit with status 0.
 func (s *service) stop(t *testing.T) {
 	t.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	s.wantExit(t)
-}
-
-// wantExit waits until the service has exited, with status 0.
-func (s *service) wantExit(t *testing.T) {
-	t.Helper()
-	s.waitFor(t, "the exit", s.hasExited)
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d, want 0\nstderr: %s", code, &s.stderr)
+	if got := s.wait(t); got.code != 0 {
+		t.Errorf("exit code %d, want 0\nstderr: %s", got.code, got.stderr)
 	}
 }
 

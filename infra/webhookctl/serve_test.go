@@ -14,31 +14,31 @@ import (
 
 func TestSignalLetsRequestsFinish(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run(signal.String(), func(t *testing.T) {
-			p := place{dir: t.TempDir()}
-			key := newKey(t, p)
-			s := startServer(t, p, "--dev", "--tls-check", "off")
-			body := creation("https://example.com/")
-			conn, responses := s.beginRequest(t, key, body)
-			_ = s.cmd.Process.Signal(signal)
-			s.waitFor(t, "the listener to close", func() bool {
-				c, err := net.Dial("tcp", s.addr)
-				if err == nil {
-					_ = c.Close()
-				}
-				return err != nil
-			})
-			if s.hasExited() {
-				t.Fatal("it exited with a request in flight")
+		p := place{dir: t.TempDir()}
+		key := newKey(t, p)
+		s := startServer(t, p, "--dev", "--tls-check", "off")
+		body := creation("https://example.com/")
+		conn, responses := s.beginRequest(t, key, body)
+		_ = s.cmd.Process.Signal(signal)
+		s.waitFor(t, "the listener to close", func() bool {
+			c, err := net.Dial("tcp", s.addr)
+			if err == nil {
+				_ = c.Close()
 			}
-			_, err := io.WriteString(conn, body)
-			must(t, err)
-			response, err := http.ReadResponse(responses, nil)
-			if err != nil || response.StatusCode != http.StatusCreated {
-				t.Fatalf("got %v and %v, want 201 Created", response, err)
-			}
-			s.wantExit(t)
+			return err != nil
 		})
+		if s.hasExited() {
+			t.Fatalf("it exited after %v with a request in flight", signal)
+		}
+		_, err := io.WriteString(conn, body)
+		must(t, err)
+		response, err := http.ReadResponse(responses, nil)
+		if err != nil || response.StatusCode != http.StatusCreated {
+			t.Fatalf("got %v and %v, want 201 Created", response, err)
+		}
+		if got := s.wait(t); got.code != 0 {
+			t.Errorf("got exit code %d after %v, want 0\nstderr: %s", got.code, signal, got.stderr)
+		}
 	}
 }
 
@@ -48,7 +48,7 @@ func TestSecondSignalStopsImmediately(t *testing.T) {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.waitFor(t, "the first signal to work", func() bool { return strings.Contains(s.stderr.String(), "stopping") })
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	s.waitFor(t, "the exit", s.hasExited) // it would take 30 s after only one signal
+	s.wait(t) // it would take 30 s after only one signal
 	if state := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !state.Signaled() {
 		t.Errorf("it exited with %v, want it killed by the signal", s.cmd.ProcessState)
 	}
@@ -68,12 +68,12 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 		{"export --company acme --export-key-file acme.key --output acme.jsonl", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
 	} {
 		tool := newTool(t, t.TempDir(), append(strings.Fields(tt.args), "--store", "dynamodb", "--dynamodb-endpoint", "http://"+hanging.Addr().String())...)
-		wait := startTool(t, tool)
+		run := start(t, tool)
 		conn, err := hanging.Accept()
 		must(t, err)
 		defer conn.Close()
 		_ = tool.Process.Signal(syscall.SIGINT)
-		if got := wait(); got.code != tt.code || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, tt.want) {
+		if got := run.wait(t); got.code != tt.code || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, tt.want) {
 			t.Errorf("%s: got exit code %d, stderr %q, want %d and one line with %q", tt.args, got.code, got.stderr, tt.code, tt.want)
 		}
 		if files, err := os.ReadDir(tool.Dir); err != nil || len(files) != 0 {
