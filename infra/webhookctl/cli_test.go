@@ -80,6 +80,7 @@ func TestErrors(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer taken.Close()
+	exportKey := newKeyFile(t)
 	const unknownID = "key_acme_01JZ0000000000000000000000"
 	const forDynamoDB = "is set, but the store is sqlite: add --store dynamodb or remove it"
 	const onlySQLite = `backup and restore are only for SQLite: AWS backs up DynamoDB tables, and "webhookctl export" writes a company to a file`
@@ -112,6 +113,8 @@ func TestErrors(t *testing.T) {
 		{"restore b.db --store dynamodb", onlySQLite},
 		{"restore b.db", `b.db does not exist: check the path of the backup`},
 		{"import a.jsonl --export-key-file no.key", `--export-key-file: stat no.key: no such file or directory: pass the path of a key file`},
+		{"import a.jsonl --export-key-file " + exportKey, `a.jsonl does not exist: check the path, or use - for stdin`},
+		{"import /dev/null --export-key-file " + exportKey, `/dev/null: the export is empty`},
 		{"import a.jsonl --export-key-file a.key --kms-key a", `--kms-key requires --store dynamodb`},
 		{"export --company a --export-key-file a.key --store dynamodb --kms-key a --token-key-file b", `--kms-key and --token-key-file exclude each other: …`},
 		{"serve --kms-key a", `--kms-key requires --store dynamodb`},

@@ -85,42 +85,51 @@ func importOf(t *testing.T, p place, export string, from place, flags ...string)
 
 func (p place) keyFile() string { return filepath.Join(p.dir, ".webhooks", "token.key") }
 
-// wantKeyWorks checks what the company's API key can read after a move.
-func wantKeyWorks(t *testing.T, p place, key string, flags ...string) {
-	t.Helper()
-	s := startServer(t, p, flags...)
-	defer s.stop(t)
-	status, _, body := s.request(t, "GET", "/webhooks", key, "")
-	if status != 200 || !strings.HasPrefix(body, `{"entities":"Webhook","count":3,`) {
-		t.Errorf("got %d %s, want three webhooks", status, body)
-	}
-	if status, _, body := s.request(t, "GET", "/webhooks/types", key, ""); body != `["z.first","a.b","RecurringPayments.charge.paid","RecurringPayments.charge.failed","own"]` {
-		t.Errorf("got %d %s, want the event types in order", status, body)
-	}
-	checkLog(t, s.stderr.String(), key)
-}
-
-// TestMove moves a company to another store, which has its own token key. Everything else stays the same.
+// TestMove moves a company to another store, which has its own token key. Everything stays the same, and the company can create
+// another webhook.
 func TestMove(t *testing.T) {
 	first, key, tokens := newMoved(t)
 	export, decrypted := exportOf(t, first)
 	wantTokens(t, decrypted, tokens)
-	eachStore(t, func(t *testing.T, p place) {
-		mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
-		for _, want := range []string{
-			": imported 3 webhooks, 6 event types and 2 API keys; 0 webhooks, 0 event types and 0 API keys already existed.\n",
-			": imported 0 webhooks, 0 event types and 0 API keys; 3 webhooks, 6 event types and 2 API keys already existed.\n",
-		} {
-			if stdout := importOf(t, p, export, first); !strings.HasPrefix(stdout, "Company acme in ") || !strings.HasSuffix(stdout, want) {
-				t.Errorf("import printed %q, want it to end with %q", stdout, want)
+	for name, target := range map[string]func(*testing.T) (p place, keyFlags []string){
+		"to SQLite":           func(t *testing.T) (place, []string) { return place{dir: t.TempDir()}, nil },
+		"to DynamoDB":         func(t *testing.T) (place, []string) { return onDynamoDB(t), nil },
+		"to DynamoDB and KMS": func(t *testing.T) (place, []string) { return onDynamoDB(t), newKMSKey(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, keyFlags := target(t)
+			mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
+			for _, want := range []string{
+				": imported 3 webhooks, 6 event types and 2 API keys; 0 webhooks, 0 event types and 0 API keys already existed.\n",
+				": imported 0 webhooks, 0 event types and 0 API keys; 3 webhooks, 6 event types and 2 API keys already existed.\n",
+			} {
+				if stdout := importOf(t, p, export, first, keyFlags...); !strings.HasPrefix(stdout, "Company acme in ") || !strings.HasSuffix(stdout, want) {
+					t.Errorf("import printed %q, want it to end with %q", stdout, want)
+				}
 			}
-		}
-		checkMode(t, p.keyFile(), 0o600)
-		if _, again := exportOf(t, p); again != decrypted {
-			t.Errorf("exported again\n%s\nwant\n%s", again, decrypted)
-		}
-		wantKeyWorks(t, p, key)
-	})
+			if keyFlags == nil {
+				checkMode(t, p.keyFile(), 0o600)
+			} else if _, err := os.Stat(p.keyFile()); err == nil {
+				t.Error("import created a token key file in addition to the KMS key")
+			}
+			if _, again := exportOf(t, p, keyFlags...); again != decrypted {
+				t.Errorf("exported again\n%s\nwant\n%s", again, decrypted)
+			}
+			s := startServer(t, p, append(keyFlags, "--dev", "--tls-check", "off")...)
+			if status, _, body := s.request(t, "GET", "/webhooks", key, ""); status != 200 || !strings.HasPrefix(body, `{"entities":"Webhook","count":3,`) {
+				t.Errorf("got %d %s, want three webhooks", status, body)
+			}
+			const types = `["z.first","a.b","RecurringPayments.charge.paid","RecurringPayments.charge.failed","own"]`
+			if status, _, body := s.request(t, "GET", "/webhooks/types", key, ""); body != types {
+				t.Errorf("got %d %s, want %s", status, body, types)
+			}
+			_, token := s.create(t, key, "https://example.com/hook")
+			s.stop(t)
+			checkLog(t, s.stderr.String(), key)
+			_, decrypted := exportOf(t, p, keyFlags...)
+			wantTokens(t, decrypted, append(tokens, token))
+		})
+	}
 }
 
 func TestExportToFile(t *testing.T) {
@@ -140,34 +149,22 @@ func TestExportToFile(t *testing.T) {
 	}
 }
 
-// TestImportErrors checks that import creates nothing if it can fail immediately, and never changes existing items.
-func TestImportErrors(t *testing.T) {
+// TestImportDifferences checks that import never changes existing items.
+func TestImportDifferences(t *testing.T) {
 	p, _, _ := newMoved(t)
 	export, decrypted := exportOf(t, p)
-	key, database := filepath.Join(p.dir, exportKey), filepath.Join(p.dir, ".webhooks", "webhooks.db")
-	for _, tt := range []struct {
-		name, dir, file, stdin, key string
-		want                        string // a pattern
-	}{
-		{"missing file", t.TempDir(), "missing.jsonl", "", key, "missing.jsonl does not exist: check the path, or use - for stdin"},
-		{"database", t.TempDir(), database, "", key, database + `: this is a SQLite database: use "webhookctl restore"`},
-		{"empty", t.TempDir(), "-", "", key, "stdin: the export is empty"},
-		{"wrong key", p.dir, "-", export, newKeyFile(t),
+	for _, tt := range []struct{ export, key, want string }{ // want is a pattern
+		{export, newKeyFile(t),
 			"stdin: what has been imported stays; run the import again once this is resolved: .* is not the key file that the export was written with\n"},
-		{"different name", p.dir, "-", strings.Replace(export, `"name":"n"`, `"name":"changed"`, 1), key,
+		{strings.Replace(export, `"name":"n"`, `"name":"changed"`, 1), exportKey,
 			"^webhook .* already exists with a different name and was left unchanged.\n" +
 				"webhookctl: 1 item of the export differs from .webhooks/webhooks.db, which was left unchanged: see above\n$"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tool := newTool(t, tt.dir, "import", tt.file, "--export-key-file", tt.key)
-			tool.Stdin = strings.NewReader(tt.stdin)
-			if got := start(t, tool).wait(t); got.code != 1 || !regexp.MustCompile(tt.want).MatchString(got.stderr) {
-				t.Errorf("got exit code %d, stderr %q, want %s", got.code, got.stderr, tt.want)
-			}
-			if files, err := os.ReadDir(tt.dir); tt.dir != p.dir && len(files) > 0 {
-				t.Errorf("import created %v, %v", files, err)
-			}
-		})
+		tool := newTool(t, p.dir, "import", "-", "--export-key-file", tt.key)
+		tool.Stdin = strings.NewReader(tt.export)
+		if got := start(t, tool).wait(t); got.code != 1 || !regexp.MustCompile(tt.want).MatchString(got.stderr) {
+			t.Errorf("got exit code %d, stderr %q, want %s", got.code, got.stderr, tt.want)
+		}
 	}
 	if _, again := exportOf(t, p); again != decrypted {
 		t.Errorf("the store has changed from\n%s\nto\n%s", decrypted, again)

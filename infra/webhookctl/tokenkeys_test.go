@@ -7,6 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"webhooks/shared/dynamo"
 )
 
 // TestTokenKeyOfTheStore starts the service and imports, with and without the key that the store's tokens are sealed with.
@@ -57,4 +63,28 @@ func TestTokenKeyOfTheStore(t *testing.T) {
 			})
 		}
 	}
+}
+
+// newKMSKey creates a key in the KMS of moto server and returns the flags for it. Without moto server it skips the test, or fails
+// it in CI.
+func newKMSKey(t *testing.T) (flags []string) {
+	t.Helper()
+	const variable = "WEBHOOKS_TEST_MOTO_ENDPOINT"
+	endpoint := os.Getenv(variable)
+	if endpoint == "" && os.Getenv("CI") != "" {
+		t.Fatalf("%s is not set: in CI this test must run", variable)
+	} else if endpoint == "" {
+		t.Skipf("%s is not set: run make test, which starts moto server", variable)
+	}
+	config := dynamo.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
+	key, err := newKMSClient(config, endpoint).CreateKey(t.Context(), &kms.CreateKeyInput{})
+	must(t, err)
+	return []string{"--kms-key", aws.ToString(key.KeyMetadata.KeyId), "--kms-endpoint", endpoint}
+}
+
+func TestUnusableKMSKey(t *testing.T) {
+	underKMS, p := newKMSKey(t), onDynamoDB(t)
+	mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
+	underKMS[1] = "00000000-0000-0000-0000-000000000000"
+	mustFail(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, underKMS...)...)...), "cannot use the KMS key…")
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -155,73 +154,54 @@ func TestReachable(t *testing.T) {
 // pingStore is a store that only responds to pings.
 type pingStore struct {
 	webhook.Store
-	err error
+	pings   int
+	failure error
 }
 
-func (s *pingStore) Ping(context.Context) error { return s.err }
+func (s *pingStore) Ping(context.Context) error {
+	s.pings++
+	return s.failure
+}
 
+// TestPublicPaths sends requests one after another. The store is pinged at most once per second.
 func TestPublicPaths(t *testing.T) {
-	store := &pingStore{}
-	service := api.Service{Log: slog.New(slog.DiscardHandler), Now: time.Now, Random: rand.Reader}
-	for _, tt := range []struct {
-		method, path string
-		failure      error
-		status       int
-		body         string // the beginning
-	}{
-		{"GET", "/healthz?verbose=1", nil, 200, `{"status":"ok","store":"ok"}`},
-		{"GET", "/healthz", errors.New("gone"), 503, `{"status":"unavailable","store":"unavailable"}`},
-		{"HEAD", "/healthz", nil, 200, ""},
-		{"POST", "/healthz", nil, 405, `{"error":"Method not allowed.`},
-		{"GET", "/openapi.json", nil, 200, `{`},
-		{"GET", "/healthz/", nil, 404, `{"error":"Path not found."}`},
-		{"GET", "//healthz", nil, 404, `{"error":"Path not found."}`},
-	} {
-		store.err = tt.failure
+	const healthy, unavailable, noPath = `{"status":"ok","store":"ok"}`, `{"status":"unavailable","store":"unavailable"}`, `{"error":"Path not found."}`
+	gone := errors.New("gone")
+	synctest.Test(t, func(t *testing.T) {
+		store, log := &pingStore{}, &bytes.Buffer{}
+		service := api.Service{Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Random: rand.Reader}
 		handler, err := Handler(service, api.Creator{}, store)
 		must(t, err)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
-		if w.Code != tt.status || !strings.HasPrefix(w.Body.String(), tt.body) || w.Header().Get("X-Request-Id") == "" {
-			t.Errorf("%s %s: got %d %.100s, header %v, want %d %s", tt.method, tt.path, w.Code, w.Body, w.Header(), tt.status, tt.body)
-		}
-	}
-}
-
-func TestHealthPingsOncePerSecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pings := 0
-		var failure error
-		var log bytes.Buffer
-		h := &health{
-			ping: func(context.Context) error { pings++; return failure },
-			now:  time.Now,
-			log:  slog.New(slog.NewTextHandler(&log, nil)),
-		}
-		for _, s := range []struct {
-			name    string
-			wait    time.Duration
-			failure error
-			status  int
-			pings   int
+		for _, tt := range []struct {
+			wait         time.Duration // since the previous request
+			failure      error         // of the store
+			method, path string
+			status       int
+			body         string // the beginning
+			pings        int    // so far
 		}{
-			{"first", 0, nil, 200, 1},
-			{"shortly before a second has passed", healthTTL - 1, errors.New("gone"), 200, 1},
-			{"a second later", 1, webhook.Unavailable(errors.New("gone")), 503, 2},
-			{"soon after a failure", healthTTL / 2, nil, 503, 2},
-			{"still failing", healthTTL, errors.New("gone"), 503, 3},
-			{"back", healthTTL, nil, 200, 4},
+			{0, nil, "GET", "/healthz", 200, healthy, 1},
+			{healthTTL - 1, gone, "GET", "/healthz?verbose=1", 200, healthy, 1},
+			{1, webhook.Unavailable(gone), "GET", "/healthz", 503, unavailable, 2},
+			{healthTTL / 2, nil, "GET", "/healthz", 503, unavailable, 2},
+			{healthTTL, gone, "GET", "/healthz", 503, unavailable, 3},
+			{healthTTL, nil, "HEAD", "/healthz", 200, "", 4},
+			{healthTTL, nil, "POST", "/healthz", 405, `{"error":"Method not allowed.`, 4},
+			{0, nil, "GET", "/openapi.json", 200, `{`, 4},
+			{0, nil, "GET", "/healthz/", 404, noPath, 4},
+			{0, nil, "GET", "//healthz", 404, noPath, 4},
 		} {
-			time.Sleep(s.wait)
-			failure = s.failure
-			status, body := h.respond(t.Context())
-			if status != s.status || pings != s.pings || strings.Contains(fmt.Sprint(body), "gone") {
-				t.Errorf("%s: got %d %v after %d pings, want %d after %d", s.name, status, body, pings, s.status, s.pings)
+			time.Sleep(tt.wait)
+			store.failure = tt.failure
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+			if w.Code != tt.status || !strings.HasPrefix(w.Body.String(), tt.body) || w.Header().Get("X-Request-Id") == "" || store.pings != tt.pings {
+				t.Errorf("%s %s: got %d %.100s, header %v, after %d pings, want %+v", tt.method, tt.path, w.Code, w.Body, w.Header(), store.pings, tt)
 			}
 		}
 		for _, want := range []string{"the store does not respond", "cause=gone", "the store responds again"} {
 			if strings.Count(log.String(), want) != 1 {
-				t.Errorf("logged\n%s\nwant %q once", &log, want)
+				t.Errorf("logged\n%s\nwant %q once", log, want)
 			}
 		}
 	})

@@ -129,8 +129,8 @@ const wantLines = `{"kind":"header","format":"webhooks-export","version":2,"comp
 {"kind":"end","event_types":3,"api_keys":1,"webhooks":2}
 `
 
-// An import that stops in the middle continues when it is run again. The target then has everything, with tokens
-// that its own key opens.
+// TestExportAndImport repeats an import that stopped in the middle. The target then has everything, with tokens that its own key
+// opens.
 func TestExportAndImport(t *testing.T) {
 	lines := exported(t, filled(t), ofSource)
 	if got := withoutTokens(lines); got != wantLines {
@@ -158,10 +158,6 @@ func TestExportAndImport(t *testing.T) {
 		if token, err := newSealer(t, ofTarget).Open(t.Context(), company, id, w.SealedToken); err != nil || token != "token of "+id {
 			t.Errorf("the token of %s is %q, %v", id, token, err)
 		}
-	}
-	list, err := target.ListWebhooks(t.Context(), company, webhook.Page{Size: 10, Number: 1})
-	if err != nil || list.Count != 2 {
-		t.Errorf("the company has %d webhooks, %v, want 2", list.Count, err)
 	}
 }
 
@@ -196,7 +192,7 @@ func (f *failing) WebhooksAfter(ctx context.Context, company, after string, limi
 	return f.Source.WebhooksAfter(ctx, company, after, limit)
 }
 
-// Existing items are never changed. Differences are reported.
+// TestImportDifferences checks that existing items are never changed, and that differences are reported.
 func TestImportDifferences(t *testing.T) {
 	lines := exported(t, filled(t), ofSource)
 	target := newStore(t)
@@ -242,6 +238,7 @@ func TestInvalidExports(t *testing.T) {
 	}{
 		{"another file", header, "", `{"webhook":{}}`, "line 1: not the header of an export: check the file"},
 		{"another format", header, "webhooks-export", "x", "line 1: not the header of an export: check the file"},
+		{"database", header, "", "SQLite format 3\x00", `this is a SQLite database: use "webhookctl restore"`},
 		{"newer version", header, `"version":2`, `"version":3,"more":[]`, "line 1: the export has version 3 of the format, and this program reads version 2"},
 		{"invalid company", header, "acme", "a b", "line 1: company is not a valid company ID"},
 		{"another company", header, "acme", "acmf", "line 5: id is not the ID of an API key of the company"},
@@ -287,12 +284,12 @@ func TestInvalidExports(t *testing.T) {
 	}
 }
 
-// endless is a source with more webhooks than fit into the memory that an export may use, and a target that forgets them.
+// endless is a source with more webhooks than fit into the memory that an export may use, and a target that drops them.
 type endless struct {
 	Target
 	t    *testing.T
 	left int
-	heap uint64 // the maximum seen
+	heap uint64 // the most bytes in use so far
 }
 
 func (*endless) AllEventTypes(context.Context, string) ([]webhook.EventType, error) { return nil, nil }
