@@ -85,7 +85,7 @@ func TestErrors(t *testing.T) {
 	const forDynamoDB = "is set, but the store is sqlite: add --store dynamodb or remove it"
 	const onlySQLite = `backup and restore are only for SQLite: AWS backs up DynamoDB tables, and "webhookctl export" writes a company to a file`
 	const newKey = "keys create --company a --permissions webhooks:read "
-	tests := []struct {
+	for _, tt := range []struct {
 		args string // separated by spaces
 		want string
 	}{
@@ -106,7 +106,7 @@ func TestErrors(t *testing.T) {
 		{"types list", `.webhooks/webhooks.db does not exist: check --data, or run "webhookctl tables create" to create a new database`},
 		{"types list --dynamodb-endpoint http://localhost:8000", `--dynamodb-endpoint (or WEBHOOKS_DYNAMODB_ENDPOINT) ` + forDynamoDB},
 		{"types add a.b --table-prefix prod-", `--table-prefix (or WEBHOOKS_TABLE_PREFIX) ` + forDynamoDB},
-		{"export --company a --export-key-file a.key --output a.jsonl",
+		{"export --company a --export-key-file a.key",
 			`company a has no webhooks, API keys or event types in .webhooks/webhooks.db: check --company`},
 		{"backup b.db", `.webhooks/webhooks.db does not exist: check --data`},
 		{"backup b.db --store dynamodb", onlySQLite},
@@ -114,7 +114,7 @@ func TestErrors(t *testing.T) {
 		{"restore b.db", `b.db does not exist: check the path of the backup`},
 		{"import a.jsonl --export-key-file no.key", `--export-key-file: stat no.key: no such file or directory: pass the path of a key file`},
 		{"import a.jsonl --export-key-file " + exportKey, `a.jsonl does not exist: check the path, or use - for stdin`},
-		{"import /dev/null --export-key-file " + exportKey, `/dev/null: the export is empty`},
+		{"import " + os.DevNull + " --export-key-file " + exportKey, os.DevNull + `: the export is empty`},
 		{"import a.jsonl --export-key-file a.key --kms-key a", `--kms-key requires --store dynamodb`},
 		{"export --company a --export-key-file a.key --store dynamodb --kms-key a --token-key-file b", `--kms-key and --token-key-file exclude each other: …`},
 		{"serve --kms-key a", `--kms-key requires --store dynamodb`},
@@ -131,9 +131,9 @@ func TestErrors(t *testing.T) {
 		{"serve --addr 127.0.0.1:0 --tls-check off", `--tls-check off is for local development only: …`},
 		{"serve --addr 127.0.0.1:0 --allow-network 10.0.0.1", `--allow-network: …`},
 		{"serve --addr 127.0.0.1:0 --ca-file " + os.DevNull, `--ca-file: ` + os.DevNull + ` …`},
+		{"health --addr 127.0.0.1:1 --wait 300ms", `the service on 127.0.0.1:1 does not respond: check that it is running, and --addr: …`},
 		{"health --wait=-1s", `--wait is -1s: it must not be negative`},
-	}
-	for _, tt := range tests {
+	} {
 		t.Run(tt.args[:min(len(tt.args), 80)], func(t *testing.T) {
 			dir, want := t.TempDir(), 0
 			if strings.Contains(tt.want, " in .webhooks/webhooks.db: ") {

@@ -60,16 +60,13 @@ func newTool(t *testing.T, dir string, args ...string) *exec.Cmd {
 // cleanEnvironment returns the environment without the variables that webhookctl or the AWS SDK reads. It also keeps the SDK
 // from looking for credentials in files and on the network.
 func cleanEnvironment() []string {
-	var kept []string
-	for _, setting := range os.Environ() {
-		if !strings.HasPrefix(setting, "WEBHOOKS_") && !strings.HasPrefix(setting, "AWS_") {
-			kept = append(kept, setting)
-		}
-	}
+	kept := slices.DeleteFunc(os.Environ(), func(setting string) bool {
+		return strings.HasPrefix(setting, "WEBHOOKS_") || strings.HasPrefix(setting, "AWS_")
+	})
 	return append(kept, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 }
 
-// patience is how long a test waits for something that should happen immediately.
+// patience is how long a test waits for something that should happen immediately, for example for a command to exit.
 const patience = 10 * time.Second
 
 // output collects the output of a running process.
@@ -121,15 +118,6 @@ func (p *process) waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func (p *process) hasExited() bool {
-	select {
-	case <-p.exited:
-		return true
-	default:
-		return false
-	}
-}
-
 // outcome is the result of a run of webhookctl.
 type outcome struct {
 	stdout, stderr string
@@ -139,7 +127,11 @@ type outcome struct {
 // wait waits until the process has exited.
 func (p *process) wait(t *testing.T) outcome {
 	t.Helper()
-	p.waitFor(t, "the exit", p.hasExited)
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		t.Fatalf("%v did not exit\nstdout: %s\nstderr: %s", p.cmd.Args[1:], &p.stdout, &p.stderr)
+	}
 	return outcome{p.stdout.String(), p.stderr.String(), p.cmd.ProcessState.ExitCode()}
 }
 
@@ -213,8 +205,8 @@ func (s *service) stop(t *testing.T) {
 	}
 }
 
-// request sends a request with an API key and returns the response's status, header and body. More pairs of a name and a value
-// are further request headers.
+// request sends a request with an API key and returns the response's status, header and body. The optional arguments are names
+// and values of further request headers.
 func (s *service) request(t *testing.T, method, path, key, body string, more ...string) (int, http.Header, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.addr+path, strings.NewReader(body))

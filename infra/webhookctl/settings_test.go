@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -12,8 +11,8 @@ import (
 
 const localEndpoint = "http://127.0.0.1:8000"
 
-// TestLocalDevelopmentOnly checks where --dev and --tls-check off are accepted. TestLocalOverride checks
-// which endpoints are local.
+// TestLocalDevelopmentOnly checks where --dev and --tls-check off are accepted. TestLocalOverride in shared/endpoint checks which
+// endpoints are local.
 func TestLocalDevelopmentOnly(t *testing.T) {
 	const loopback, anywhere, aws = "127.0.0.1:3000", ":3000", "https://dynamodb.eu-west-1.amazonaws.com"
 	const offRejected, offReachable = "--tls-check off is for local development only: ", "--tls-check off is for local development only, but other machines could reach "
@@ -82,7 +81,7 @@ func TestWarnings(t *testing.T) {
 		cmd, storage := &serveCmd{Addr: "127.0.0.1:3000", TLSCheck: "enforce"}, &storageFlags{Store: storeSQLite}
 		tt.change(cmd, storage)
 		var log bytes.Buffer
-		cmd.warn(slog.New(slog.NewTextHandler(&log, nil)), storage)
+		cmd.warn(newLogger(&log, "text"), storage)
 		warnings := strings.Count(log.String(), "level=WARN")
 		if !strings.Contains(log.String(), tt.want) || warnings > 1 || (warnings == 0) != (tt.want == "") {
 			t.Errorf("logged %q, want one warning with %q, or none", &log, tt.want)
@@ -123,16 +122,5 @@ func TestAWSConfig(t *testing.T) {
 				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
 		})
-	}
-}
-
-// TestLogFormat has no terminal, which gets text by default.
-func TestLogFormat(t *testing.T) {
-	for format, want := range map[string]string{"text": "time=", "json": "{", "auto": "{"} {
-		var log bytes.Buffer
-		newLogger(&log, format).Info("x")
-		if !strings.HasPrefix(log.String(), want) {
-			t.Errorf("%s: logged %q", format, &log)
-		}
 	}
 }

@@ -13,7 +13,7 @@ func TestReceiver(t *testing.T) {
 		"Webhook-Id": {"ev_1"}, "Webhook-Timestamp": {"1700000000"}, "Webhook-Signature": {"v1,c2lnbmVk"},
 		"Content-Type": {"application/json"}, "Authorization": {"Bearer hidden"}, "Cookie": {"hidden"},
 	}
-	tests := []struct {
+	for _, tt := range []struct {
 		name               string
 		method, path, body string
 		header             http.Header
@@ -30,8 +30,7 @@ func TestReceiver(t *testing.T) {
 		{"a long body", "POST", "/", strings.Repeat("x", 5000), nil, 204, "received POST /, 5000 bytes\n  " + strings.Repeat("x", 2048) + "\n"},
 		{"a body that is too large", "POST", "/", strings.Repeat("x", receiverMaxBody+1), nil, 400, ""},
 		{"another method", "GET", "/", "", nil, 405, ""},
-	}
-	for _, tt := range tests {
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
 			r := NewReceiver(&out, func() time.Time { return time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC) })
