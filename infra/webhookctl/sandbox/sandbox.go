@@ -51,8 +51,9 @@ type Sandbox struct {
 	// ReceiverURL is the receiver's scheme, host and port, on 127.0.0.1. It accepts webhooks on any path.
 	ReceiverURL string
 
-	dir    string
-	server *http.Server
+	dir     string
+	server  *http.Server
+	stopped chan struct{} // closed when the receiver has released its port
 }
 
 // Networks returns the networks of the receiver: loopback, which webhooks otherwise cannot reach.
@@ -84,8 +85,12 @@ func Start(ctx context.Context, c Config) (*Sandbox, error) {
 	return s, nil
 }
 
-// Close stops the receiver.
-func (s *Sandbox) Close() error { return s.server.Close() }
+// Close stops the receiver and waits until its port is free.
+func (s *Sandbox) Close() error {
+	err := s.server.Close()
+	<-s.stopped
+	return err
+}
 
 // addEventTypes adds the two event types of the API reference for every company, in its order.
 func addEventTypes(ctx context.Context, store Store, now time.Time) error {
@@ -109,8 +114,9 @@ func (s *Sandbox) startReceiver(c Config) error {
 		return err
 	}
 	s.ReceiverURL = "https://" + listener.Addr().String()
-	s.server = newReceiverServer(NewReceiver(c.Out, c.Now), leaf, c.Log)
+	s.server, s.stopped = newReceiverServer(NewReceiver(c.Out, c.Now), leaf, c.Log), make(chan struct{})
 	go func() {
+		defer close(s.stopped)
 		if err := s.server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			c.Log.Error("the sample receiver has stopped", "cause", err)
 		}
