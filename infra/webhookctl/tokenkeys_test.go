@@ -39,7 +39,7 @@ func TestTokenKeyOfTheStore(t *testing.T) {
 				path := filepath.Join(p.dir, file)
 				if tt.file != nil {
 					must(t, os.WriteFile(path, tt.file, 0o600))
-					defer os.Remove(path)
+					t.Cleanup(func() { must(t, os.Remove(path)) })
 				}
 				if tt.want == "" {
 					s := startServer(t, p, flags...)
