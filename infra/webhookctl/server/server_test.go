@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
