@@ -1,9 +1,10 @@
 package webhooktest
 
 import (
-	"errors"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"webhooks/shared/webhook"
 )
@@ -11,19 +12,17 @@ import (
 func concurrencyCases() []testCase {
 	return []testCase{
 		{"50 creations with a quota of 10 create exactly 10", raceQuota},
-		{"50 creations with one key create exactly one", raceKey},
-		{"50 creations with one key at the quota create none", func(f *fixture) {
-			f.createOne()
-			record := newRecord("body")
-			f.race(50, func(f *fixture, _ int) {
-				_, err := f.createUnder(f.newWebhook(), 1, record)
-				wantQuotaReached(f.t, err, 1)
-			})
-			if count := f.list(1, 1).Count; count != 1 {
-				f.t.Errorf("count %d, want 1", count)
-			}
+		{"50 creations with one key create exactly one, whatever the quota", raceKey},
+		{"of 20 deletions of one webhook exactly one succeeds", func(f *fixture) {
+			w := f.createN(2)
+			f.wantOneOf(20, webhook.ErrNotFound, func(f *fixture) error { return f.store.DeleteWebhook(f.ctx, f.company, w[0].ID) })
+			f.wantStored(w[1])
 		}},
-		{"of 20 deletions of one webhook exactly one succeeds", raceDelete},
+		{"of 20 imports of one webhook exactly one succeeds", func(f *fixture) {
+			w := f.newWebhook()
+			f.wantOneOf(20, webhook.WebhookExists(w.ID), func(f *fixture) error { return f.store.ImportWebhook(f.ctx, w) })
+			f.wantStored(w)
+		}},
 		{"creations and deletions of different webhooks do not mix", func(f *fixture) {
 			doomed := f.createN(20)
 			kept := make([]webhook.Webhook, len(doomed))
@@ -42,7 +41,7 @@ func concurrencyCases() []testCase {
 		{"of 10 removals of one type exactly one succeeds", func(f *fixture) {
 			name := f.newTypeName()
 			f.addType(f.company, name, f.now)
-			f.wantOneOf(10, func(f *fixture) error { return f.store.RemoveEventType(f.ctx, f.company, name) })
+			f.wantOneOf(10, webhook.ErrNotFound, func(f *fixture) error { return f.store.RemoveEventType(f.ctx, f.company, name) })
 		}},
 	}
 }
@@ -54,7 +53,7 @@ func raceQuota(f *fixture) {
 	f.race(50, func(f *fixture, _ int) {
 		w := f.newWebhook()
 		if _, err := f.createUnder(w, quota, nil); err != nil {
-			wantQuotaReached(f.t, err, quota)
+			wantError(f.t, err, webhook.QuotaReached(quota))
 			return
 		}
 		mu.Lock()
@@ -73,7 +72,7 @@ func raceKey(f *fixture) {
 	winners := make([]webhook.Webhook, len(results))
 	f.race(len(results), func(f *fixture, i int) {
 		w := f.newWebhook()
-		switch earlier, err := f.createUnder(w, ample, record); {
+		switch earlier, err := f.createUnder(w, 1, record); {
 		case err != nil:
 			f.t.Errorf("CreateWebhook: %v", err)
 		case earlier == nil:
@@ -88,12 +87,6 @@ func raceKey(f *fixture) {
 		f.t.Fatalf("%d creations succeeded and the callers got %q, want one creation and its ID", len(winners), results)
 	}
 	f.wantStored(winners...)
-}
-
-func raceDelete(f *fixture) {
-	w := f.createN(2)
-	f.wantOneOf(20, func(f *fixture) error { return f.store.DeleteWebhook(f.ctx, f.company, w[0].ID) })
-	f.wantStored(w[1])
 }
 
 func raceReaders(f *fixture) {
@@ -122,22 +115,19 @@ func raceReaders(f *fixture) {
 	f.wantStored(first)
 }
 
-// wantOneOf makes n concurrent calls and checks that one succeeds and the others return [webhook.ErrNotFound].
-func (f *fixture) wantOneOf(n int, call func(f *fixture) error) {
+// wantOneOf makes n concurrent calls and checks that one succeeds and the others return an error.
+func (f *fixture) wantOneOf(n int, want *webhook.Error, call func(f *fixture) error) {
 	f.t.Helper()
-	errs := make([]error, n)
-	f.race(n, func(f *fixture, i int) { errs[i] = call(f) })
-	succeeded := 0
-	for _, err := range errs {
-		switch {
-		case err == nil:
-			succeeded++
-		case !errors.Is(err, webhook.ErrNotFound):
-			f.t.Errorf("got error %v, want nil or %v", err, webhook.ErrNotFound)
+	var succeeded atomic.Int32
+	f.race(n, func(f *fixture, _ int) {
+		if err := call(f); err != nil {
+			wantError(f.t, err, want)
+		} else {
+			succeeded.Add(1)
 		}
-	}
-	if succeeded != 1 {
-		f.t.Errorf("%d of %d calls succeeded, want one", succeeded, n)
+	})
+	if succeeded.Load() != 1 {
+		f.t.Errorf("%d of %d calls succeeded, want one", succeeded.Load(), n)
 	}
 }
 
@@ -155,12 +145,4 @@ func (f *fixture) race(n int, call func(f *fixture, i int)) {
 	done.Wait()
 }
 
-func byID(a, b webhook.Webhook) int {
-	switch {
-	case a.ID < b.ID:
-		return -1
-	case a.ID > b.ID:
-		return 1
-	}
-	return 0
-}
+func byID(a, b webhook.Webhook) int { return strings.Compare(a.ID, b.ID) }

@@ -10,70 +10,34 @@ import (
 
 func contextCases() []testCase {
 	return []testCase{{"every method is unavailable once its context has ended", func(f *fixture) {
-		stored := f.createOne()
+		stored, visible, name := f.createOne(), f.newTypeName(), f.newTypeName()
+		f.addType(f.company, visible, f.now)
+		added := webhook.EventType{Name: name, Company: f.company, AddedAt: f.now}
 		canceled, cancel := context.WithCancel(f.ctx)
 		cancel()
 		expired, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
 		defer cancel()
-		for name, call := range calls() {
-			for _, ctx := range []context.Context{canceled, expired} {
-				if err := call(ctx, f, stored); webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ctx.Err()) {
-					f.t.Errorf("%s: got error %v, want KindUnavailable wrapping %v", name, err, ctx.Err())
+		second := func(_ any, err error) error { return err }
+		for _, ctx := range []context.Context{canceled, expired} {
+			for method, err := range map[string]error{
+				"ListWebhooks":    second(f.store.ListWebhooks(ctx, f.company, webhook.Page{Size: 100, Number: 1})),
+				"Webhook":         second(f.store.Webhook(ctx, f.company, stored.ID)),
+				"PrepareCreation": second(f.store.PrepareCreation(ctx, webhook.CreationQuery{Company: f.company, Events: []string{name}, Now: f.now})),
+				"CreateWebhook":   second(f.store.CreateWebhook(ctx, webhook.Creation{Webhook: f.newWebhook(), Quota: ample})),
+				"DeleteWebhook":   f.store.DeleteWebhook(ctx, f.company, stored.ID),
+				"EventTypes":      second(f.store.EventTypes(ctx, f.company)),
+				"AddEventType":    f.store.AddEventType(ctx, added),
+				"RemoveEventType": f.store.RemoveEventType(ctx, f.company, visible),
+				"WebhooksAfter":   second(f.store.WebhooksAfter(ctx, f.company, "", 100)),
+				"ImportWebhook":   f.store.ImportWebhook(ctx, f.newWebhook()),
+				"AllEventTypes":   second(f.store.AllEventTypes(ctx, f.company)),
+				"ImportEventType": f.store.ImportEventType(ctx, added),
+				"Ping":            f.store.Ping(ctx),
+			} {
+				if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ctx.Err()) {
+					f.t.Errorf("%s: got error %v, want KindUnavailable wrapping %v", method, err, ctx.Err())
 				}
 			}
 		}
 	}}}
-}
-
-// calls returns a call of every method of a store, by name.
-func calls() map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
-	return map[string]func(ctx context.Context, f *fixture, stored webhook.Webhook) error{
-		"ListWebhooks": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			_, err := f.store.ListWebhooks(ctx, f.company, webhook.Page{Size: 100, Number: 1})
-			return err
-		},
-		"Webhook": func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
-			_, err := f.store.Webhook(ctx, f.company, stored.ID)
-			return err
-		},
-		"PrepareCreation": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			q := webhook.CreationQuery{Company: f.company, Events: []string{f.newTypeName()}, Now: f.now}
-			_, err := f.store.PrepareCreation(ctx, q)
-			return err
-		},
-		"CreateWebhook": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			_, err := f.store.CreateWebhook(ctx, webhook.Creation{Webhook: f.newWebhook(), Quota: ample})
-			return err
-		},
-		"DeleteWebhook": func(ctx context.Context, f *fixture, stored webhook.Webhook) error {
-			return f.store.DeleteWebhook(ctx, f.company, stored.ID)
-		},
-		"EventTypes": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			_, err := f.store.EventTypes(ctx, f.company)
-			return err
-		},
-		"AddEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			return f.store.AddEventType(ctx, webhook.EventType{Name: f.newTypeName(), Company: f.company, AddedAt: f.now})
-		},
-		"RemoveEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			name := f.newTypeName()
-			f.addType(f.company, name, f.now)
-			return f.store.RemoveEventType(ctx, f.company, name)
-		},
-		"WebhooksAfter": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			_, err := f.store.WebhooksAfter(ctx, f.company, "", 100)
-			return err
-		},
-		"ImportWebhook": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			return f.store.ImportWebhook(ctx, f.newWebhook())
-		},
-		"AllEventTypes": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			_, err := f.store.AllEventTypes(ctx, f.company)
-			return err
-		},
-		"ImportEventType": func(ctx context.Context, f *fixture, _ webhook.Webhook) error {
-			return f.store.ImportEventType(ctx, webhook.EventType{Name: f.newTypeName(), Company: f.company, AddedAt: f.now})
-		},
-		"Ping": func(ctx context.Context, f *fixture, _ webhook.Webhook) error { return f.store.Ping(ctx) },
-	}
 }

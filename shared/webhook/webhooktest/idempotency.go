@@ -12,18 +12,13 @@ const remembered = webhook.IdempotencyTTL - time.Millisecond
 
 func idempotencyCases() []testCase {
 	return []testCase{
-		{"a repetition returns the first creation and stores nothing", func(f *fixture) {
+		{"a repetition returns the first creation and stores nothing, whatever its body or the quota", func(f *fixture) {
 			record := newRecord("body")
 			w := f.createKeyed(record)
-			f.wantRepeat(record, f.now, ample, w.ID)
-			f.wantStored(w)
-		}},
-		{"a repetition with another body returns the first creation's body hash", func(f *fixture) {
-			record := newRecord("body")
-			w := f.createKeyed(record)
-			other := *record
-			other.BodyHash = sha256.Sum256([]byte("another body"))
-			earlier, err := f.createUnder(f.newWebhook(), ample, &other)
+			for _, quota := range []int{ample, 1, 0} {
+				f.wantRepeat(record, f.now, quota, w.ID)
+			}
+			earlier, err := f.createUnder(f.newWebhook(), ample, newRecordOf(record.Key, "another body"))
 			wantEarlier(f, earlier, err, record, w.ID)
 			f.wantStored(w)
 		}},
@@ -31,45 +26,23 @@ func idempotencyCases() []testCase {
 			record := newRecord("body")
 			w := f.createKeyed(record)
 			f.delete(w.ID)
-			wantEarlier(f, f.prepare(f.now, &record.Key).Earlier, nil, record, w.ID)
 			f.wantRepeat(record, f.now, ample, w.ID)
 			f.wantStored()
-		}},
-		{"the key takes precedence over the quota", func(f *fixture) {
-			record := newRecord("body")
-			w := f.createKeyed(record)
-			f.wantRepeat(record, f.now, 1, w.ID)
-			f.wantRepeat(record, f.now, 0, w.ID)
-			f.wantStored(w)
-		}},
-		{"other keys are other creations", func(f *fixture) {
-			first, second := f.createKeyed(newRecord("body")), f.createKeyed(newRecord("body"))
-			f.wantStored(first, second, f.createOne())
 		}},
 		{"keys are per company", func(f *fixture) {
 			record, other := newRecord("body"), f.inNew()
 			mine := f.createKeyed(record)
-			if earlier := other.prepare(f.now, &record.Key).Earlier; earlier != nil {
-				f.t.Errorf("another company's PrepareCreation returned the creation %+v", earlier)
-			}
+			other.wantNoEarlier(&record.Key, f.now)
 			theirs := other.createKeyed(record)
 			f.wantRepeat(record, f.now, ample, mine.ID)
 			other.wantRepeat(record, f.now, ample, theirs.ID)
 		}},
-		{"a key is live for just under 24 h", func(f *fixture) {
-			record := newRecord("body")
-			w := f.createKeyed(record)
-			f.wantRepeat(record, f.now.Add(remembered), ample, w.ID)
-			f.wantStored(w)
-		}},
-		{"an expired key can be used again", idempotencyExpired},
+		{"a key is live for just under 24 h, and can be used again then", idempotencyExpired},
 		{"a failed creation leaves no record", func(f *fixture) {
 			record := newRecord("body")
 			_, err := f.createUnder(f.newWebhook(), 0, record)
-			wantQuotaReached(f.t, err, 0)
-			if earlier := f.prepare(f.now, &record.Key).Earlier; earlier != nil {
-				f.t.Errorf("PrepareCreation after a failed creation returned the creation %+v", earlier)
-			}
+			wantError(f.t, err, webhook.QuotaReached(0))
+			f.wantNoEarlier(&record.Key, f.now)
 			f.wantStored(f.createKeyed(record))
 		}},
 		{"a failed creation leaves an expired record unchanged", func(f *fixture) {
@@ -78,7 +51,7 @@ func idempotencyCases() []testCase {
 			later := f.newWebhook()
 			later.CreatedAt = f.now.Add(webhook.IdempotencyTTL)
 			_, err := f.createUnder(later, 1, newRecordOf(record.Key, "another body"))
-			wantQuotaReached(f.t, err, 1)
+			wantError(f.t, err, webhook.QuotaReached(1))
 			wantEarlier(f, f.prepare(f.now, &record.Key).Earlier, nil, record, w.ID)
 		}},
 	}
@@ -88,6 +61,12 @@ func idempotencyCases() []testCase {
 func idempotencyExpired(f *fixture) {
 	record := newRecord("body")
 	first := f.createKeyed(record)
+	for _, after := range []time.Duration{0, time.Hour, remembered} {
+		f.wantRepeat(record, f.now.Add(after), ample, first.ID)
+	}
+	f.wantNoEarlier(nil, f.now)
+	f.wantNoEarlier(&record.Key, f.now.Add(webhook.IdempotencyTTL))
+	f.wantNoEarlier(&record.Key, f.now.Add(2*webhook.IdempotencyTTL))
 	again := newRecordOf(record.Key, "another body")
 	second := f.newWebhook()
 	second.CreatedAt = f.now.Add(webhook.IdempotencyTTL)
@@ -97,9 +76,7 @@ func idempotencyExpired(f *fixture) {
 	}
 	f.wantStored(first, second)
 	f.wantRepeat(again, second.CreatedAt.Add(remembered), ample, second.ID)
-	if earlier := f.prepare(second.CreatedAt.Add(webhook.IdempotencyTTL), &record.Key).Earlier; earlier != nil {
-		f.t.Errorf("the record that replaced an expired one did not expire: %+v", earlier)
-	}
+	f.wantNoEarlier(&record.Key, second.CreatedAt.Add(webhook.IdempotencyTTL))
 }
 
 func newRecordOf(key webhook.IdempotencyKey, body string) *webhook.IdempotencyRecord {
@@ -117,15 +94,25 @@ func (f *fixture) createKeyed(record *webhook.IdempotencyRecord) webhook.Webhook
 	return w
 }
 
-// wantRepeat checks that a creation with the record's key, at a time, returns the webhook of an ID.
+// wantRepeat checks that a creation with the record's key, at a time, returns the webhook of an ID, and that PrepareCreation
+// knows that.
 func (f *fixture) wantRepeat(record *webhook.IdempotencyRecord, at time.Time, quota int, id string) {
 	f.t.Helper()
+	wantEarlier(f, f.prepare(at, &record.Key).Earlier, nil, record, id)
 	w := f.newWebhook()
 	w.CreatedAt = at
 	earlier, err := f.createUnder(w, quota, record)
 	wantEarlier(f, earlier, err, record, id)
 	_, err = f.store.Webhook(f.ctx, f.company, w.ID)
 	wantNotFound(f.t, "the webhook of a repetition", err)
+}
+
+// wantNoEarlier checks that PrepareCreation knows no creation under a key at a time.
+func (f *fixture) wantNoEarlier(key *webhook.IdempotencyKey, at time.Time) {
+	f.t.Helper()
+	if earlier := f.prepare(at, key).Earlier; earlier != nil {
+		f.t.Errorf("PrepareCreation returned the creation %+v", earlier)
+	}
 }
 
 func wantEarlier(f *fixture, got *webhook.EarlierCreation, err error, record *webhook.IdempotencyRecord, id string) {

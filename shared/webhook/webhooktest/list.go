@@ -9,9 +9,6 @@ import (
 
 func listCases() []testCase {
 	return []testCase{
-		{"an empty company has an empty first page", func(f *fixture) {
-			f.wantStored()
-		}},
 		{"oldest first by ID, in whatever order they are stored", func(f *fixture) {
 			webhooks := make([]webhook.Webhook, 5)
 			for i := range webhooks {
@@ -22,22 +19,16 @@ func listCases() []testCase {
 			}
 			f.wantStored(webhooks...)
 		}},
-		{"pages have no gaps or overlaps", listPages},
+		{"pages have no gaps or overlaps, whatever is deleted", listPages},
 		{"a page past the end is empty and has the count", listPastEnd},
 		{"companies with similar names are separate", listSimilarCompanies},
-		{"a deletion closes the gap", func(f *fixture) {
-			w := f.createN(5)
-			if err := f.store.DeleteWebhook(f.ctx, f.company, w[1].ID); err != nil {
-				f.t.Fatalf("DeleteWebhook: %v", err)
-			}
-			wantWebhooks(f.t, f.list(2, 1).Webhooks, []webhook.Webhook{w[0], w[2]})
-			wantWebhooks(f.t, f.list(2, 2).Webhooks, []webhook.Webhook{w[3], w[4]})
-		}},
 	}
 }
 
 func listPages(f *fixture) {
-	all := f.createN(7)
+	all := f.createN(8)
+	f.delete(all[3].ID)
+	all = slices.Delete(all, 3, 4)
 	for _, size := range []int{1, 2, 3, 6, 7, 8, 100} {
 		last := webhook.Page{Size: size}.Last(len(all))
 		for number := 1; number <= last; number++ {
@@ -68,16 +59,12 @@ func listPastEnd(f *fixture) {
 
 func listSimilarCompanies(f *fixture) {
 	longest := f.company + fmt.Sprintf("%0*d", webhook.MaxCompanyLength-len(f.company), 0)
-	upper := f.in("CO" + f.company[2:])
 	stored := map[*fixture]webhook.Webhook{}
-	for _, company := range []*fixture{f, upper, f.in(f.company + "_"), f.in(f.company + "-x"), f.in(longest)} {
+	for _, company := range []*fixture{f, f.in("CO" + f.company[2:]), f.in(f.company + "_"), f.in(f.company + "-x"), f.in(longest)} {
 		stored[company] = company.createOne()
 	}
 	for company, w := range stored {
 		company.wantStored(w)
 	}
-	wantWebhooks(f.t, f.in(f.company[:len(f.company)-1]).list(100, 1).Webhooks, nil)
-	if !slices.Equal(ids(upper.list(100, 1).Webhooks), []string{stored[upper].ID}) {
-		f.t.Errorf("the upper-case company does not have exactly its own webhook")
-	}
+	f.in(f.company[:len(f.company)-1]).wantStored()
 }

@@ -19,10 +19,9 @@ func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
 	}{
 		{"list", listCases()},
 		{"get", getCases()},
-		{"create", createCases()},
+		{"create and delete", createCases()},
 		{"idempotency", idempotencyCases()},
 		{"prepare", prepareCases()},
-		{"delete", deleteCases()},
 		{"types", typeCases()},
 		{"values", valueCases()},
 		{"transfer", transferCases()},
