@@ -57,42 +57,20 @@ const unknownID = "wh_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 func testAuthentication(t *testing.T, s *suite) {
 	existing := s.create(t, s.valid())
 	key := s.keys.both
-	last := "a"
-	if strings.HasSuffix(key, last) {
-		last = "b"
-	}
-	for _, row := range []struct {
-		name          string
-		authorization []string
-	}{
-		{"no header", nil},
-		{"empty", []string{""}},
-		{"scheme only", []string{"Bearer"}},
-		{"no scheme", []string{key}},
-		{"another scheme", []string{"Basic " + key}},
-		{"no space after the scheme", []string{"Bearer" + key}},
-		{"a character less", []string{"Bearer " + key[:len(key)-1]}},
-		{"a character more", []string{"Bearer " + key + "a"}},
-		{"a character changed", []string{"Bearer " + key[:len(key)-1] + last}},
-		{"upper case", []string{"Bearer " + strings.ToUpper(key)}},
-		{"key twice", []string{"Bearer " + key + " " + key}},
-		{"quoted", []string{`Bearer "` + key + `"`}},
-		{"never issued", []string{"Bearer " + s.keys.neverIssued}},
-		{"malformed", []string{"Bearer x"}},
-		{"very long", []string{"Bearer " + strings.Repeat("a", 4000)}},
+	for name, authorization := range map[string]string{
+		"empty": "", "scheme only": "Bearer", "no scheme": key, "another scheme": "Basic " + key, "no space after the scheme": "Bearer" + key,
+		"a character less": "Bearer " + key[:len(key)-1], "upper case": "Bearer " + strings.ToUpper(key), "key twice": "Bearer " + key + " " + key,
+		"quoted": `Bearer "` + key + `"`, "very long": "Bearer " + strings.Repeat("a", 4000),
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			for _, c := range calls() {
-				s.do(t, c.request(s, existing.ID).as("").with("Authorization", row.authorization...)).wantError(t, 401, invalidToken)
+		s.rejects(t, row{name, s.get("/webhooks").as("").with("Authorization", authorization), 401, invalidToken})
+	}
+	for name, key := range map[string]string{"no": "", "NEVER_ISSUED": s.keys.neverIssued, "EXPIRED": s.keys.expired, "REVOKED": s.keys.revoked} {
+		t.Run(name+" key", func(t *testing.T) {
+			if name != "no" {
+				need(t, key, "WEBHOOKS_E2E_"+name+"_KEY")
 			}
-		})
-	}
-	for _, row := range []struct{ name, key, variable string }{
-		{"expired", s.keys.expired, "WEBHOOKS_E2E_EXPIRED_KEY"}, {"revoked", s.keys.revoked, "WEBHOOKS_E2E_REVOKED_KEY"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
 			for _, c := range calls() {
-				s.do(t, c.request(s, existing.ID).as(need(t, row.key, row.variable))).wantError(t, 401, invalidToken)
+				s.do(t, c.request(s, existing.ID).as(key)).wantError(t, 401, invalidToken)
 			}
 		})
 	}

@@ -2,13 +2,9 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/oklog/ulid/v2"
 )
 
 // testReference sends the request of the API reference and compares the responses with those that it prints.
@@ -50,35 +46,16 @@ func testReference(t *testing.T, s *suite) {
 }
 
 func testCreate(t *testing.T, s *suite) {
-	valid := s.valid().body()
-	for _, row := range []struct {
-		name, description string
-		fields            fields
-	}{
-		{"no description", "", s.valid().without("description")},
-		{"null description", "", s.valid().with("description", nil)},
-		{"empty description", "", s.valid().with("description", "")},
-		{"blank description", " ", s.valid().with("description", " ")},
+	for name, f := range map[string]fields{
+		"no description": s.valid().without("description"), "null description": s.valid().with("description", nil),
+		"empty description": s.valid().with("description", ""),
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			s.stores(t, s.post(row.fields.body()), defaultName, row.description, s.receiver, s.event)
-		})
+		t.Run(name, func(t *testing.T) { s.stores(t, s.post(f.body()), defaultName, "", s.receiver, s.event) })
 	}
 	t.Run("the query is ignored", func(t *testing.T) {
-		r := s.post(valid)
+		r := s.post(s.valid().body())
 		r.path += "?webhookId=x&%zz"
 		s.created(t, s.do(t, r.on(serve)))
-	})
-	t.Run("the ID contains the time", func(t *testing.T) {
-		r := s.do(t, s.post(valid))
-		id, err := ulid.ParseStrict(strings.TrimPrefix(s.created(t, r).ID, "wh_"))
-		now, dateErr := http.ParseTime(r.header.Get("Date"))
-		if dateErr != nil {
-			now = time.Now()
-		}
-		if off := now.Sub(id.Timestamp()).Abs(); err != nil || off > time.Minute {
-			t.Errorf("the ID is off by %v, error %v", off, err)
-		}
 	})
 	t.Run("the same request again creates another webhook", func(t *testing.T) {
 		s.grows(t, 2, func() {
@@ -92,31 +69,24 @@ func testCreate(t *testing.T, s *suite) {
 
 // Text is returned exactly as it was sent.
 func testCreateText(t *testing.T, s *suite) {
-	for _, row := range []struct{ name, text string }{
-		{"emoji", "😀 👩‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿"},
-		{"NUL", "a\x00b"},
-		{"control characters", "\x01\x08\t\n\f\r\x1b\x1f\x7f"},
-		{"C1 control characters", "\u0080\u0085\u009f"},
-		{"line separators", "a\u2028b\u2029c"},
-		{"HTML", `<script>&amp;'"</script>`},
-		{"backslashes", `\ \\ \n \u0041 \ud800 C:\new`},
-		{"spaces around", "  a  "},
-		{"other spaces around", "\u00a0a\u3000"},
-		{"composed and decomposed", "\u00e9 e\u0301"},
-		{"right to left", "\u202eabc\u202c שלום"},
-		{"byte order mark", "\ufeffa\ufeff"},
-		{"replacement character", "\ufffd"},
-		{"noncharacters", "\uffff\U0010ffff"},
-		{"private use", "\ue000\U000f0000"},
-		{"template", "{{.}} %s ${x} #{x}"},
-		{"SQL", `'; DROP TABLE webhooks; --`},
-		{"redacted", "redacted"},
-		{"number", "1e400"},
+	for name, text := range map[string]string{
+		"emoji":                 "😀 👩‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+		"control characters":    "a\x00b\x01\x08\t\n\f\r\x1b\x1f\x7f\u0080\u0085\u009f\u2028\u2029c",
+		"HTML, SQL, templates":  `<script>&amp;'"</script>'; DROP TABLE webhooks; --{{.}} %s ${x} #{x}`,
+		"backslashes":           `\ \\ \n \u0041 \ud800 C:\new`,
+		"spaces around":         " \u00a0\u3000 a \u3000\u00a0 ",
+		"decomposed, reordered": "\u00e9 e\u0301\u202eabc\u202c שלום",
+		"special code points":   "\ufeffa\ufeff\ufffd\uffff\U0010ffff\ue000\U000f0000",
+		"redacted":              "redacted",
+		"number":                "1e400",
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			s.stores(t, s.post(s.valid().with("name", row.text).with("description", row.text).body()), row.text, row.text, s.receiver, s.event)
+		t.Run(name, func(t *testing.T) {
+			s.stores(t, s.post(s.valid().with("name", text).with("description", text).body()), text, text, s.receiver, s.event)
 		})
 	}
+	t.Run("blank description", func(t *testing.T) {
+		s.stores(t, s.post(s.valid().with("description", " ").body()), defaultName, " ", s.receiver, s.event)
+	})
 	t.Run("escapes", func(t *testing.T) {
 		body := strings.NewReplacer(defaultName, `\ud83d\ude00\uD83D\uDE00\u00e9\u003c\/\u0000`, defaultDescription, `\u2028\"\t`).Replace(s.valid().body())
 		s.stores(t, s.post(body), "😀😀é</\x00", "\u2028\"\t", s.receiver, s.event)

@@ -49,10 +49,14 @@ func testListParameters(t *testing.T, s *suite) {
 // Pages of any size are the same list, oldest first.
 func testListPages(t *testing.T, s *suite) {
 	want := s.list(t, s.keys.both, 100)
-	for i := range 5 {
+	for i := range 6 {
 		want = append(want, s.create(t, s.valid().with("name", fmt.Sprint("Page ", i))).redacted())
 	}
-	for _, size := range []int{1, 2, 3, 7, 50, 99, 100} {
+	wantList(t, s.list(t, s.keys.both, 100), want)
+	removed := len(want) - 3
+	s.remove(t, want[removed])
+	want = slices.Delete(want, removed, removed+1)
+	for _, size := range []int{1, 2, 7, 100} {
 		if size == 1 && len(want) > 50 {
 			continue // slow
 		}
@@ -64,19 +68,4 @@ func testListPages(t *testing.T, s *suite) {
 			`{"entities":"Webhook","count":%d,"per_page":1,"pages":{"current":%d,"max":%d},"elements":[%s]}`, n, n, n, want[n-1].json()))
 	})
 	t.Run("after the last page", func(t *testing.T) { s.page(t, s.keys.both, 1, len(want)+1) })
-}
-
-func testListChanges(t *testing.T, s *suite) {
-	want := s.list(t, s.keys.both, 100)
-	first, second, third := s.create(t, s.valid()), s.create(t, s.valid()), s.create(t, s.valid())
-	want = append(want, first.redacted(), second.redacted(), third.redacted())
-	wantList(t, s.list(t, s.keys.both, 100), want)
-
-	s.remove(t, second)
-	want = slices.Delete(want, len(want)-2, len(want)-1)
-	wantList(t, s.list(t, s.keys.both, 100), want)
-	wantList(t, s.list(t, s.keys.both, 2), want)
-
-	want = append(want, s.create(t, s.valid()).redacted())
-	wantList(t, s.list(t, s.keys.both, 100), want)
 }

@@ -23,8 +23,6 @@ func testOrder(t *testing.T, s *suite) {
 	}{
 		{"body size", large, write, 413, bodyTooLarge},
 		{"body", syntax, write, 400, badKey},
-		{"size", s.get("/webhooks?size=0"), read, 400, badSize},
-		{"page", s.get("/webhooks?page=0"), read, 400, badPage},
 		{"size and page", s.get("/webhooks?page=0&size=0"), read, 400, badSize},
 		{"query", s.get("/webhooks?size=0&%zz").on(serve), read, 400, badQuery},
 		{"list with an ID", s.get("/webhooks?size=0&webhookId=" + unknownID), read, 400, notOneWebhook},
@@ -41,20 +39,6 @@ func testOrder(t *testing.T, s *suite) {
 			}
 			s.do(t, row.request.as(need(t, key, variable))).wantError(t, 403, lacks(row.permission))
 		})
-	}
-}
-
-// The service generates request IDs and ignores the client's.
-func testRequestID(t *testing.T, s *suite) {
-	const mine = "req_01ARZ3NDEKTSV4RRFFQ69G5FAV"
-	requests := []request{s.get("/webhooks").as("")}
-	for _, c := range calls() {
-		requests = append(requests, c.request(s, unknownID))
-	}
-	for _, r := range requests {
-		if resp := s.do(t, r.with("X-Request-Id", mine)); resp.header.Get("X-Request-Id") == mine {
-			t.Errorf("%s with the client's X-Request-Id", resp)
-		}
 	}
 }
 
@@ -166,29 +150,16 @@ func testWrongMethods(t *testing.T, s *suite) {
 func testHead(t *testing.T, s *suite) {
 	s.needHost(t, serve)
 	existing := s.create(t, s.valid())
-	for _, row := range []struct {
-		path, key string
-		status    int
-	}{
-		{"/webhooks?size=1", s.keys.both, 200},
-		{"/webhooks?size=0", s.keys.both, 400},
-		{"/webhooks/types", s.keys.both, 200},
-		{"/webhooks/" + existing.ID, s.keys.both, 200},
-		{"/webhook?webhookId=" + existing.ID, s.keys.both, 200},
-		{"/webhooks/" + unknownID, s.keys.both, 404},
-		{"/webhook", s.keys.both, 400},
-		{"/webhooks", "", 401},
-		{"/webhooks", s.keys.write, 403},
-		{"/nothing", s.keys.both, 404},
+	for _, r := range []request{
+		s.get("/webhooks?size=1"), s.get("/webhooks?size=0"), s.get("/webhooks").as(""), s.get("/webhooks").as(s.keys.write), s.get("/webhooks/types"),
+		s.get("/webhooks/" + existing.ID), s.get("/webhooks/" + unknownID), s.get("/webhook?webhookId=" + existing.ID), s.get("/nothing"),
 	} {
-		t.Run(fmt.Sprintf("%s %d", row.path, row.status), func(t *testing.T) {
-			if row.status == 403 {
-				need(t, row.key, "WEBHOOKS_E2E_WRITE_KEY")
-			}
-			get := s.do(t, s.get(row.path).as(row.key))
-			head := s.do(t, request{method: http.MethodHead, path: row.path, key: row.key})
-			if head.status != row.status || get.status != row.status || len(head.body) != 0 {
-				t.Errorf("%s\n%s\nwant %d, and no body for HEAD", get, head, row.status)
+		get := s.do(t, r)
+		t.Run(fmt.Sprintf("%s %d", r.path, get.status), func(t *testing.T) {
+			r.method = http.MethodHead
+			head := s.do(t, r)
+			if head.status != get.status || len(head.body) != 0 {
+				t.Errorf("%s\n%s\nwant the same status, and no body for HEAD", get, head)
 			}
 			for name := range get.header {
 				if got, want := head.header.Get(name), get.header.Get(name); got != want && name != "Date" && name != "X-Request-Id" {

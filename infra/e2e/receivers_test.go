@@ -31,24 +31,18 @@ type receivers struct {
 
 func startReceivers(t *testing.T) *receivers {
 	t.Helper()
-	const local, other, notAllowed = "127.0.0.1", "127.0.0.2", "127.0.0.3"
-	tomorrow := time.Now().Add(24 * time.Hour)
-	valid := certificate(t, local, tomorrow)
-	untrusted := certificate(t, local, tomorrow)
-	expired := certificate(t, local, time.Now().Add(-time.Minute))
-	public := certificate(t, notAllowed, tomorrow)
-	serves := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
-	old := serves(valid)
-	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	const local = "127.0.0.1"
+	untrusted, expired := certificate(t, time.Now().Add(time.Hour)), certificate(t, time.Now().Add(-time.Minute))
+	valid := new(tls.Config) // httptest's certificate for 127.0.0.1
 	rs := &receivers{
-		good:        startReceiver(t, local, serves(valid)),
-		selfSigned:  startReceiver(t, local, serves(untrusted)),
-		expired:     startReceiver(t, local, serves(expired)),
-		wrongHost:   startReceiver(t, other, serves(valid)),
-		oldProtocol: startReceiver(t, local, old),
+		good:        startReceiver(t, local, valid),
+		selfSigned:  startReceiver(t, local, &tls.Config{Certificates: []tls.Certificate{untrusted}}),
+		expired:     startReceiver(t, local, &tls.Config{Certificates: []tls.Certificate{expired}}),
+		wrongHost:   startReceiver(t, "127.0.0.2", valid),
+		oldProtocol: startReceiver(t, local, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}),
 		plain:       startReceiver(t, local, nil),
-		hangsUp:     startReceiver(t, local, serves(valid)),
-		notAllowed:  startReceiver(t, notAllowed, serves(public)),
+		hangsUp:     startReceiver(t, local, valid),
+		notAllowed:  startReceiver(t, "127.0.0.3", valid),
 		caFile:      filepath.Join(t.TempDir(), "ca.pem"),
 	}
 	rs.hangsUp.hangUp.Store(true)
@@ -63,8 +57,8 @@ func startReceivers(t *testing.T) *receivers {
 	rs.closed = "https://" + conn.LocalAddr().String() + "/"
 
 	var trusted []byte
-	for _, c := range []tls.Certificate{valid, expired, public} {
-		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})...)
+	for _, c := range [][]byte{rs.good.server.Certificate().Raw, expired.Certificate[0]} {
+		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
 	}
 	if err := os.WriteFile(rs.caFile, trusted, 0o600); err != nil {
 		t.Fatal(err)
@@ -110,8 +104,8 @@ func startReceiver(t *testing.T, host string, config *tls.Config) *receiver {
 	return r
 }
 
-// certificate returns a self-signed certificate for an address. A client trusts it if it is among the client's authorities.
-func certificate(t *testing.T, address string, notAfter time.Time) tls.Certificate {
+// certificate returns a self-signed certificate for 127.0.0.1. A client trusts it if it is among the client's authorities.
+func certificate(t *testing.T, notAfter time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -123,7 +117,7 @@ func certificate(t *testing.T, address string, notAfter time.Time) tls.Certifica
 		NotAfter:     notAfter,
 		KeyUsage:     x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses:  []net.IP{net.ParseIP(address)},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:         true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

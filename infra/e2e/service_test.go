@@ -131,11 +131,7 @@ func (o *service) addTypes(t *testing.T, company string, names ...string) {
 
 func (o *service) changeType(t *testing.T, command, company, name string) {
 	t.Helper()
-	args := []string{"types", command, name}
-	if company != "" {
-		args = append(args, "--company", company)
-	}
-	o.run(t, args...)
+	o.run(t, "types", command, name, "--company="+company)
 }
 
 // process is a running webhookctl serve. The log and err may be read after it has exited.

@@ -1,34 +1,19 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
 
-// testURL sends URLs that are rejected before the host is looked up. Their hosts need no DNS query, should one happen.
+// testURL sends a URL of each kind that is rejected before the host is looked up (shared/endpoint tests all of them). Their
+// hosts need no DNS query, should one happen.
 func testURL(t *testing.T, s *suite) {
-	urls := []string{
-		"http://localhost/", "ftp://localhost/", "data:text/plain,x", "javascript:alert(1)", "localhost/x", "//localhost/x", "/webhooks",
-		"webhooks", "?a=b", "https:", "https://", "https:localhost", "https:/localhost/", `https:\\localhost\`, "https:///webhooks",
-		"https://?a=b", "https://:443/", "https://me@localhost/", "https://me:secret@localhost/", "https://@localhost/",
-		"https://:@localhost/", "https://example.com@localhost/", "https://localhost/#part", "https://localhost/#",
-		"https://localhost/?a=b#part", "https://localhost:0/", "https://localhost:65536/", "https://localhost:99999999999999999999/",
-		"https://localhost:-443/", "https://localhost:https/", "https://localhost:443:443/", " https://localhost/", "https://localhost/ ",
-		"https://local host/", "https://localhost/\r\nX-Injected: 1", "https://localhost/\x00", "https://localhost/%zz",
-		"https://localhost..localdomain/", "https://.localhost/", "https://" + strings.Repeat("a", 64) + ".localhost/",
-		"https://" + strings.Repeat("a.", 127) + "localhost/", "https://local,host/", "https://[localhost]/", "https://[::1/", "https://::1/",
-	}
-	// The bad ports of the Fetch standard, section "Port blocking".
-	for _, port := range []int{
-		1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111, 113,
-		115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556,
-		563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667,
-		6668, 6669, 6679, 6697, 10080,
+	for _, url := range []string{
+		"http://localhost/", "localhost/x", "//localhost/x", "/webhooks", "https://", "https:/localhost/", `https:\\localhost\`, "https://:443/",
+		"https://me:secret@localhost/", "https://@localhost/", "https://localhost/#", "https://localhost:0/", "https://localhost:25/",
+		"https://localhost:65536/", " https://localhost/", "https://local host/", "https://localhost/\r\nX-Injected: 1", "https://localhost/\x00",
+		"https://localhost/%zz", "https://.localhost/", "https://" + strings.Repeat("a", 64) + ".localhost/", "https://127.1/", "https://[::1/",
 	} {
-		urls = append(urls, fmt.Sprintf("https://localhost:%d/", port))
-	}
-	for _, url := range urls {
 		t.Run(url, func(t *testing.T) {
 			r := s.do(t, s.post(s.valid().with("url", url).body()))
 			r.wantError(t, 422, urlInvalid)
