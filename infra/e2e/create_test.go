@@ -52,19 +52,6 @@ func testCreate(t *testing.T, s *suite) {
 	} {
 		t.Run(name, func(t *testing.T) { s.stores(t, s.post(f.body()), defaultName, "", s.receiver, s.event) })
 	}
-	t.Run("the query is ignored", func(t *testing.T) {
-		r := s.post(s.valid().body())
-		r.path += "?webhookId=x&%zz"
-		s.created(t, s.do(t, r.on(serve)))
-	})
-	t.Run("the same request again creates another webhook", func(t *testing.T) {
-		s.grows(t, 2, func() {
-			first, second := s.create(t, s.valid()), s.create(t, s.valid())
-			if first.ID == second.ID || first.Token == second.Token {
-				t.Error("two webhooks have the same ID or token")
-			}
-		})
-	})
 }
 
 // Text is returned exactly as it was sent.
@@ -116,7 +103,6 @@ func testCreateEvents(t *testing.T, s *suite) {
 		want   []string
 	}{
 		{"one string", s.event, []string{s.event}},
-		{"duplicates", slices.Repeat([]string{s.event}, 3), []string{s.event}},
 		{"40 times the same", slices.Repeat([]string{s.event}, 40), []string{s.event}},
 		{"order of first occurrence", []string{last, first, last, first}, []string{last, first}},
 	} {

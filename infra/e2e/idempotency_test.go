@@ -111,7 +111,7 @@ func testIdempotency(t *testing.T, s *suite) {
 		r := s.post(s.valid().with("events", "removed.later").body()).idempotent(newKey())
 		first := s.do(t, r)
 		s.created(t, first)
-		s.own.changeType(t, "remove", mainCompany, "removed.later")
+		s.own.run(t, "types", "remove", "removed.later", "--company", mainCompany)
 		s.do(t, r).wantSame(t, first)
 	})
 }

@@ -24,7 +24,7 @@ func (s *suite) loadDescriptions(t *testing.T) {
 	t.Helper()
 	load := func(source string, doc *openapi3.T, err error) {
 		if err == nil {
-			err = doc.Validate(t.Context())
+			err = doc.Validate(t.Context(), openapi3.EnableSchemaFormatValidation()) // and every example against its schema
 		}
 		if err != nil || !doc.IsOpenAPI31OrLater() {
 			t.Fatalf("%s is not a valid description in OpenAPI 3.1: %v", source, err)

@@ -125,13 +125,8 @@ func (o *service) createKey(t *testing.T, company, permissions string, more ...s
 func (o *service) addTypes(t *testing.T, company string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		o.changeType(t, "add", company, name)
+		o.run(t, "types", "add", name, "--company="+company)
 	}
-}
-
-func (o *service) changeType(t *testing.T, command, company, name string) {
-	t.Helper()
-	o.run(t, "types", command, name, "--company="+company)
 }
 
 // process is a running webhookctl serve. The log and err may be read after it has exited.

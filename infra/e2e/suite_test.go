@@ -85,7 +85,6 @@ func runSuite(t *testing.T, target target) {
 			{"UnknownPaths", testUnknownPaths},
 			{"WrongMethods", testWrongMethods},
 			{"Head", testHead},
-			{"Health", testHealth},
 			{"ListParameters", testListParameters},
 			{"ListPages", testListPages},
 			{"Create", testCreate},

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,8 @@ const (
 	aURL      = "https://hooks.example/in"
 	acmeKey   = "Bearer whk_acme"
 	readerKey = "Bearer whk_reader" // without webhooks:write
+
+	notReached = "TLS certificate validation failed: the host could not be reached"
 )
 
 // fixture is a service on a real store, with the parts that tests make fail. At the end of the test it
@@ -152,10 +155,7 @@ func (r reply) want(t *testing.T, status int, body string) {
 }
 
 // errorBody returns the body of an error.
-func errorBody(message string) string {
-	text, _ := json.Marshal(map[string]string{"error": message})
-	return string(text)
-}
+func errorBody(message string) string { return fmt.Sprintf(`{"error":%q}`, message) }
 
 // keys has the permissions of acme's keys.
 type keys map[string][]access.Permission
@@ -232,9 +232,5 @@ func (s *tlsStub) CheckTLS(context.Context, endpoint.URL) error {
 
 // unreachable is a failed TLS check.
 func unreachable() error {
-	return &webhook.Error{
-		Kind:    webhook.KindInvalid,
-		Message: "TLS certificate validation failed: the host could not be reached",
-		Cause:   errors.New("timed out"),
-	}
+	return &webhook.Error{Kind: webhook.KindInvalid, Message: notReached, Cause: errors.New("timed out")}
 }

@@ -2,11 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -54,38 +52,6 @@ func FuzzParseNewWebhook(f *testing.F) {
 	})
 }
 
-// FuzzParsePage checks that any query is either rejected as invalid, or parsed to the page that its
-// parameters name, within the range.
-func FuzzParsePage(f *testing.F) {
-	for _, seed := range []string{
-		"", "size=1", "page=2147483647&size=100", "size=0", "size=+1", "size=%2B1", "size=1&size=1", "size", "page=", "a;b", "%",
-		"webhookId=", "page=4294967297", "%73ize=5", "size=01", "page=%D9%A1",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		page, err := parsePage(query)
-		if err != nil {
-			if webhook.KindOf(err) != webhook.KindInvalid {
-				t.Errorf("got %v", err)
-			}
-			return
-		}
-		if page.Size < 1 || page.Size > 100 || page.Number < 1 || page.Number > 2147483647 || page.Offset() < 0 {
-			t.Errorf("got %+v", page)
-		}
-		values, err := url.ParseQuery(query)
-		if err != nil || values.Has("webhookId") {
-			t.Errorf("accepted %q", query)
-		}
-		for name, got := range map[string]int{"size": page.Size, "page": page.Number} {
-			if given, ok := values[name]; ok && (len(given) != 1 || strings.TrimLeft(given[0], "0") != strconv.Itoa(got)) {
-				t.Errorf("%s: got %d of %q", name, got, given)
-			}
-		}
-	})
-}
-
 // FuzzFind checks that any path has either no route, or one with the same segments.
 func FuzzFind(f *testing.F) {
 	for _, seed := range []string{
@@ -121,19 +87,4 @@ func FuzzFind(f *testing.F) {
 			t.Errorf("%q has the id %q", path, id)
 		}
 	})
-}
-
-func TestMatchSeveralVariables(t *testing.T) {
-	for path, want := range map[string]map[string]string{
-		"/a/1/b/2":     {"x": "1", "y": "2"},
-		"/a/%2F/b/%25": {"x": "/", "y": "%"},
-		"/a//b/2":      nil,
-		"/a/1/b":       nil,
-		"/a/1/b/2/3":   nil,
-	} {
-		got, ok := match("/a/{x}/b/{y}", path)
-		if ok != (want != nil) || ok && !maps.Equal(got, want) {
-			t.Errorf("%s: got %v, %t, want %v", path, got, ok, want)
-		}
-	}
 }

@@ -19,7 +19,7 @@ type Route struct {
 	Function string
 	// Method is the HTTP method. GET includes HEAD.
 	Method string
-	// Path is the pattern of the path. A segment in braces matches any segment that is not empty.
+	// Path is the pattern of the path. One segment can be a variable, in braces: it matches any segment that is not empty.
 	Path string
 	// Permission is the permission that the API key must have.
 	Permission access.Permission
@@ -90,7 +90,7 @@ func find(routes []mounted, method, path string) (found *mounted, values map[str
 	return nil, nil, allowed
 }
 
-// match reports whether a path matches a pattern, and returns the values of the pattern's variables.
+// match reports whether a path matches a pattern, and returns the value of the pattern's variable.
 // Each segment is unescaped separately, so an escaped slash is part of its segment.
 func match(pattern, path string) (values map[string]string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
@@ -106,10 +106,8 @@ func match(pattern, path string) (values map[string]string, ok bool) {
 		}
 		name, isVariable := variable(want)
 		switch {
-		case isVariable && values == nil:
-			values = map[string]string{name: got}
 		case isVariable:
-			values[name] = got
+			values = map[string]string{name: got}
 		case want != got:
 			return nil, false
 		}

@@ -21,9 +21,7 @@ import (
 func TestFailures(t *testing.T) {
 	inner := errors.New("table Subscriptions is gone")
 	const internal, busy = "Internal error", "The service is busy. Try again later."
-	unavailable := func(after time.Duration) error {
-		return &webhook.Error{Kind: webhook.KindUnavailable, Message: "Later.", RetryAfter: after, Cause: inner}
-	}
+	later := &webhook.Error{Kind: webhook.KindUnavailable, Message: "Later.", RetryAfter: 1500 * time.Millisecond, Cause: inner}
 	tests := []struct {
 		name    string
 		err     error
@@ -35,10 +33,8 @@ func TestFailures(t *testing.T) {
 		{"unclassified", fmt.Errorf("reading: %w", inner), 500, internal, "", "reading: " + inner.Error()},
 		{"internal", &webhook.Error{Message: "secret detail", Cause: inner}, 500, internal, "", inner.Error()},
 		{"internal without a cause", webhook.Errorf(webhook.KindInternal, "broken"), 500, internal, "", "broken"},
-		{"unknown kind", &webhook.Error{Kind: 99, Message: "secret detail", Cause: inner}, 500, internal, "", inner.Error()},
 		{"busy", fmt.Errorf("reading: %w", webhook.Unavailable(inner)), 503, busy, "1", inner.Error()},
-		{"busy for longer", unavailable(1500 * time.Millisecond), 503, "Later.", "2", inner.Error()},
-		{"busy for a moment", unavailable(1), 503, "Later.", "1", inner.Error()},
+		{"busy for longer", later, 503, "Later.", "2", inner.Error()},
 		{"no name server", webhook.Unavailable(endpoint.ErrNoNameServer), 503, busy, "1", endpoint.ErrNoNameServer.Error()},
 		{"unclassified deadline", context.DeadlineExceeded, 503, busy, "1", context.DeadlineExceeded.Error()},
 		{"conflict to retry", &webhook.Error{Kind: webhook.KindConflict, Message: "Later.", RetryAfter: time.Minute}, 409, "Later.", "60", ""},
@@ -91,22 +87,19 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	}
 }
 
-func TestTimeout(t *testing.T) {
-	for timeout, want := range map[time.Duration]time.Duration{0: api.DefaultTimeout, 3 * time.Second: 3 * time.Second} {
-		f := newFixture(t)
-		f.service.Timeout = timeout
-		f.store.before = func(ctx context.Context, _ string) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		synctest.Test(t, func(t *testing.T) {
-			began := time.Now()
-			send(f.handler(), call{}.request(t.Context())).want(t, 503, errorBody("The service is busy. Try again later."))
-			if took := time.Since(began); took != want {
-				t.Errorf("timeout %v: the response took %v, want %v", timeout, took, want)
-			}
-		})
+func TestDefaultTimeout(t *testing.T) {
+	f := newFixture(t)
+	f.store.before = func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		return ctx.Err()
 	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		send(f.handler(), call{}.request(t.Context())).want(t, 503, errorBody("The service is busy. Try again later."))
+		if took := time.Since(began); took != api.DefaultTimeout {
+			t.Errorf("the response took %v, want %v", took, api.DefaultTimeout)
+		}
+	})
 }
 
 // A client that does not wait for its response is not a failure of the service.
@@ -202,13 +195,10 @@ func TestLogHandler(t *testing.T) {
 	}
 }
 
-// A Lambda function serves one endpoint: its routes, and nothing else.
+// A Lambda function serves the routes of one endpoint, and nothing else.
 func TestHandlerOfOneEndpoint(t *testing.T) {
 	f := newFixture(t)
 	h := f.service.Handler(api.DeleteWebhook(f.store))
-	for _, target := range []string{"/webhooks/x", "/webhook?webhookId=x", "/webhooks?webhookId=x"} {
-		send(h, call{method: "DELETE", target: target}.request(t.Context())).want(t, 404, errorBody("Webhook not found. Unable to delete unknown resource"))
-	}
 	r := send(h, call{target: "/webhooks/x"}.request(t.Context()))
 	r.want(t, 405, errorBody("Method not allowed. This path allows: DELETE."))
 	if got := r.header.Get("Allow"); got != "DELETE" {
