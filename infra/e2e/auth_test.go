@@ -82,7 +82,6 @@ func testAuthentication(t *testing.T, s *suite) {
 		row{"key in the query", s.get("/webhooks?access_token=" + key).as(""), 401, invalidToken},
 		row{"X-Api-Key", s.get("/webhooks").as("").with("X-Api-Key", key), 401, invalidToken},
 		row{"Proxy-Authorization", s.get("/webhooks").as("").with("Proxy-Authorization", "Bearer "+key).on(serve), 401, invalidToken},
-		row{"X-Amzn-Remapped-Authorization", s.get("/webhooks").as("").with("X-Amzn-Remapped-Authorization", "Bearer "+key).on(serve), 401, invalidToken},
 		row{"header twice", s.get("/webhooks").as("").with("Authorization", "Bearer "+key, "Bearer "+key).on(serve, gateway), 401, invalidToken},
 		row{"non-ASCII", s.get("/webhooks").as("").with("Authorization", "Bearer \xff").on(serve), 401, invalidToken},
 		row{"after an empty header", s.get("/webhooks").as("").with("Authorization", "", "Bearer "+key).on(serve), 401, invalidToken},
