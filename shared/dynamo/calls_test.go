@@ -2,93 +2,21 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/smithy-go/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/oklog/ulid/v2"
 
 	"webhooks/shared/access"
+	"webhooks/shared/dynamo/dynamotest"
 	"webhooks/shared/webhook"
 )
-
-// recorder records every call of the SDK with the number of items that it read or wrote, for example "GetItem 1", and with
-// "eventually consistent" if it was such a read.
-type recorder struct {
-	mu    sync.Mutex
-	calls []string
-}
-
-// record is a client option.
-func (r *recorder) record(o *dynamodb.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Recorder", r.handle), middleware.After)
-	})
-}
-
-func (r *recorder) handle(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
-	middleware.InitializeOutput, middleware.Metadata, error,
-) {
-	out, metadata, err := next.HandleInitialize(ctx, in)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	call := fmt.Sprintf("%s %d", awsmiddleware.GetOperationName(ctx), itemsOf(in.Parameters, out.Result))
-	if isWeak(in.Parameters) {
-		call += " eventually consistent"
-	}
-	r.calls = append(r.calls, call)
-	return out, metadata, err
-}
-
-// take returns the calls since the last take, sorted, because some are concurrent.
-func (r *recorder) take() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	slices.Sort(r.calls)
-	calls := strings.Join(r.calls, ", ")
-	r.calls = nil
-	return calls
-}
-
-func itemsOf(in, out any) int {
-	switch in := in.(type) {
-	case *dynamodb.BatchGetItemInput:
-		n := 0
-		for _, table := range in.RequestItems {
-			n += len(table.Keys)
-		}
-		return n
-	case *dynamodb.TransactWriteItemsInput:
-		return len(in.TransactItems)
-	case *dynamodb.QueryInput:
-		if out, ok := out.(*dynamodb.QueryOutput); ok {
-			return int(out.ScannedCount)
-		}
-		return 0
-	}
-	return 1
-}
-
-func isWeak(in any) bool {
-	switch in := in.(type) {
-	case *dynamodb.GetItemInput:
-		return !aws.ToBool(in.ConsistentRead)
-	case *dynamodb.QueryInput:
-		return !aws.ToBool(in.ConsistentRead)
-	case *dynamodb.BatchGetItemInput:
-		for _, table := range in.RequestItems {
-			return !aws.ToBool(table.ConsistentRead)
-		}
-	}
-	return false
-}
 
 func testWebhook(company string) webhook.Webhook {
 	return webhook.Webhook{
@@ -136,125 +64,192 @@ func create(t testing.TB, s *Store, w webhook.Webhook, record *webhook.Idempoten
 	}
 }
 
-// TestCalls lists the calls to DynamoDB that every method of the store makes.
-func TestCalls(t *testing.T) {
-	var calls recorder
-	s := newStore(t, calls.record)
-	w, large := testWebhook("acme"), testWebhook("acme")
+type call func(ctx context.Context, s *Store) error
+
+// step is a call of one of the store's methods.
+type step struct {
+	name string // the method, a space, and what is special about the call
+	call call
+	want string       // the calls to DynamoDB, sorted, each with the number of items, for example "GetItem 1"
+	kind webhook.Kind // of the expected error; 0 for none
+}
+
+// steps returns calls of every method. Each depends on what those before it have stored.
+func steps() []step {
+	w, keyed, large, imported := testWebhook("acme"), testWebhook("acme"), testWebhook("acme"), testWebhook("acme")
 	large.Events = manyEvents()
-	record, key, imported := testRecord(), testKey("acme"), testWebhook("acme")
+	record, key := testRecord(), testKey("acme")
 	hidden := webhook.EventType{Name: "a.b", Company: "acme", AddedAt: w.CreatedAt, Hidden: true}
 	typeName := "RecurringPayments.charge.paid"
 
-	list := func(size, number int) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := s.ListWebhooks(ctx, "acme", webhook.Page{Size: size, Number: number})
+	createWith := func(w webhook.Webhook, quota int, record *webhook.IdempotencyRecord, earlierID string) call {
+		return func(ctx context.Context, s *Store) error {
+			earlier, err := s.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: quota, Idempotency: record})
+			if err == nil && (earlier != nil) != (earlierID != "") || earlier != nil && earlier.WebhookID != earlierID {
+				return fmt.Errorf("the earlier creation is %+v, want that of %q", earlier, earlierID)
+			}
 			return err
 		}
 	}
-	createWith := func(w webhook.Webhook, quota int, record *webhook.IdempotencyRecord) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := s.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: quota, Idempotency: record})
-			return err
+	prepare := func(key *webhook.IdempotencyKey, events ...string) call {
+		return func(ctx context.Context, s *Store) error {
+			return errOf(s.PrepareCreation(ctx, webhook.CreationQuery{Company: "acme", Events: events, Key: key, Now: w.CreatedAt}))
 		}
 	}
-	prepare := func(key *webhook.IdempotencyKey, events ...string) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := s.PrepareCreation(ctx, webhook.CreationQuery{Company: "acme", Events: events, Key: key, Now: w.CreatedAt})
-			return err
+	list := func(size, number int) call {
+		return func(ctx context.Context, s *Store) error {
+			return errOf(s.ListWebhooks(ctx, "acme", webhook.Page{Size: size, Number: number}))
 		}
 	}
-	get := func(company, id string) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := s.Webhook(ctx, company, id)
-			return err
-		}
+	get := func(company, id string) call {
+		return func(ctx context.Context, s *Store) error { return errOf(s.Webhook(ctx, company, id)) }
 	}
-	remove := func(company, id string) func(context.Context) error {
-		return func(ctx context.Context) error { return s.DeleteWebhook(ctx, company, id) }
+	remove := func(company, id string) call {
+		return func(ctx context.Context, s *Store) error { return s.DeleteWebhook(ctx, company, id) }
 	}
-	types := func(company string) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := s.EventTypes(ctx, company)
-			return err
-		}
+	eventTypes := func(company string) call {
+		return func(ctx context.Context, s *Store) error { return errOf(s.EventTypes(ctx, company)) }
 	}
-	add := func(description string) func(context.Context) error {
-		return func(ctx context.Context) error {
+	add := func(description string) call {
+		return func(ctx context.Context, s *Store) error {
 			return s.AddEventType(ctx, webhook.EventType{Name: typeName, Description: description, AddedAt: w.CreatedAt})
 		}
 	}
+	revoke := func(id string) call {
+		return func(ctx context.Context, s *Store) error { return s.RevokeKey(ctx, id, w.CreatedAt) }
+	}
+	importWebhook := func(ctx context.Context, s *Store) error { return s.ImportWebhook(ctx, imported) }
+	importType := func(ctx context.Context, s *Store) error { return s.ImportEventType(ctx, hidden) }
 
-	// The order matters: each row uses what those before it have stored.
+	return []step{
+		{"Ping", func(ctx context.Context, s *Store) error { return s.Ping(ctx) }, "GetItem 1", 0},
+		{"CreateWebhook", createWith(w, 9, nil, ""), "TransactWriteItems 3", 0},
+		{"CreateWebhook with a key", createWith(keyed, 9, record, ""), "TransactWriteItems 4", 0},
+		{"CreateWebhook with 40 events and a key", createWith(large, 9, testRecord(), ""), "TransactWriteItems 43", 0},
+		{"CreateWebhook again with the key", createWith(testWebhook("acme"), 9, record, keyed.ID), "TransactWriteItems 4", 0},
+		{"CreateWebhook at the quota", createWith(testWebhook("acme"), 3, nil, ""), "TransactWriteItems 3", webhook.KindConflict},
+		{"CreateWebhook at the quota with a new key", createWith(testWebhook("acme"), 3, testRecord(), ""),
+			"GetItem 1, TransactWriteItems 4", webhook.KindConflict},
+		{"CreateWebhook at the quota again with the key", createWith(testWebhook("acme"), 3, record, keyed.ID), "TransactWriteItems 4", 0},
+		{"PrepareCreation", prepare(nil, typeName), "BatchGetItem 3", 0},
+		{"PrepareCreation with 40 events and a key", prepare(&record.Key, manyEvents()...), "BatchGetItem 82", 0},
+		{"PrepareCreation with names that no type can have", prepare(nil, "", " ", "\x00"), "BatchGetItem 1", 0},
+		{"Webhook", get("acme", w.ID), "GetItem 1", 0},
+		{"Webhook of another company", get("other", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"Webhook that does not exist", get("acme", testWebhook("acme").ID), "GetItem 1", webhook.KindNotFound},
+		{"Webhook with an impossible ID", get("acme", "wh_001"), "", webhook.KindNotFound},
+		{"ListWebhooks", list(2, 1), "GetItem 1, Query 2", 0},
+		{"ListWebhooks with a page that is not full", list(100, 1), "GetItem 1, Query 100", 0},
+		{"ListWebhooks after the last page", list(1, 4), "GetItem 1", 0},
+		{"ListWebhooks with the last possible page", list(100, 2147483647), "GetItem 1", 0},
+		{"ListWebhooks/later page", list(1, 3), "GetItem 1, Query 1, Query 2", 0},
+		{"DeleteWebhook", remove("acme", w.ID), "GetItem 1, TransactWriteItems 3", 0},
+		{"DeleteWebhook with 40 events", remove("acme", large.ID), "GetItem 1, TransactWriteItems 42", 0},
+		{"DeleteWebhook again", remove("acme", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"DeleteWebhook of another company", remove("other", w.ID), "GetItem 1", webhook.KindNotFound},
+		{"DeleteWebhook with an impossible ID", remove("acme", ""), "", webhook.KindNotFound},
+		{"AddEventType", add("described"), "PutItem 1", 0},
+		{"AddEventType again", add(""), "PutItem 1", 0},
+		{"AddEventType with another description", add("again"), "PutItem 1, UpdateItem 1", 0},
+		{"EventTypes of a company", eventTypes("acme"), "Query all, Query all", 0},
+		{"EventTypes of the platform", eventTypes(""), "Query all", 0},
+		{"RemoveEventType", func(ctx context.Context, s *Store) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
+		{"CreateKey", func(ctx context.Context, s *Store) error { return s.CreateKey(ctx, key) }, "TransactWriteItems 2", 0},
+		{"KeyByHash", func(ctx context.Context, s *Store) error { return errOf(s.KeyByHash(ctx, key.Hash)) }, "GetItem 1", 0},
+		{"Keys", func(ctx context.Context, s *Store) error { return errOf(s.Keys(ctx, "acme")) }, "Query all", 0},
+		{"RevokeKey", revoke(key.ID), "GetItem 1, TransactWriteItems 2", 0},
+		{"RevokeKey again", revoke(key.ID), "GetItem 1", 0},
+		{"RevokeKey with an impossible ID", revoke("key_x"), "", webhook.KindNotFound},
+		{"ImportWebhook", importWebhook, "TransactWriteItems 3", 0},
+		{"ImportWebhook again", importWebhook, "TransactWriteItems 3", webhook.KindConflict},
+		{"WebhooksAfter", func(ctx context.Context, s *Store) error { return errOf(s.WebhooksAfter(ctx, "acme", "", 1)) }, "Query 1", 0},
+		{"ImportEventType", importType, "TransactWriteItems 1", 0},
+		{"ImportEventType again", importType, "TransactWriteItems 1", webhook.KindConflict},
+		{"AllEventTypes", func(ctx context.Context, s *Store) error { return errOf(s.AllEventTypes(ctx, "acme")) }, "Query all", 0},
+	}
+}
+
+// leftBySteps is the number of webhooks that the company acme has after all steps.
+const leftBySteps = 2
+
+// run makes the call and checks its error.
+func (s step) run(t *testing.T, store *Store) {
+	t.Helper()
+	if err := s.call(within(t, 10*time.Second), store); s.kind == 0 && err != nil || s.kind != 0 && webhook.KindOf(err) != s.kind {
+		t.Fatalf("%s: got error %v, want kind %d", s.name, err, s.kind)
+	}
+}
+
+// apis returns the names of the calls to DynamoDB that the step makes.
+func (s step) apis() []string {
+	return slices.Compact(regexp.MustCompile(`[A-Z]\w+`).FindAllString(s.want, -1))
+}
+
+// TestCalls counts the calls to DynamoDB that every method of the store makes, and the items that they read or write.
+func TestCalls(t *testing.T) {
+	s, proxy := newFaultyStore(t)
+	s = New(NewClient(testConfig(proxy.URL)), s.table) // with the usual time limit of an attempt
+	for _, step := range steps() {
+		step.run(t, s)
+		var calls []string
+		for _, c := range proxy.Calls() {
+			calls = append(calls, c.Operation+" "+itemsOf(c))
+		}
+		slices.Sort(calls)
+		if got := strings.Join(calls, ", "); got != step.want {
+			t.Errorf("%s: calls %q, want %q", step.name, got, step.want)
+		}
+	}
+	wantConsistent(t, s, "acme", leftBySteps)
+}
+
+// itemsOf returns the number of items in a call, or the limit of a query, and says so if a read is not strongly consistent.
+func itemsOf(c dynamotest.Call) string {
+	items := fmt.Sprint(strings.Count(c.Body, `"`+partitionKey+`":{`))
+	if c.Operation == "Query" {
+		items = "all"
+		if limit := regexp.MustCompile(`"Limit":(\d+)`).FindStringSubmatch(c.Body); limit != nil {
+			items = limit[1]
+		}
+	}
+	if isRead := strings.HasSuffix(c.Operation, "GetItem") || c.Operation == "Query"; isRead && !strings.Contains(c.Body, `"ConsistentRead":true`) {
+		items += " eventually consistent"
+	}
+	return items
+}
+
+// TestDeleteChangedWebhook changes a webhook between the read and the deletion of DeleteWebhook.
+func TestDeleteChangedWebhook(t *testing.T) {
+	s, proxy := newFaultyStore(t)
+	direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.table)
 	for _, row := range []struct {
-		name string
-		call func(ctx context.Context) error
-		want string
-		kind webhook.Kind // of the expected error; 0 for none
+		name   string
+		change func(w webhook.Webhook) error
+		want   error
 	}{
-		{"ping", s.Ping, "GetItem 1", 0},
-		{"create with one event", createWith(w, 9, nil), "TransactWriteItems 3", 0},
-		{"create with one event and a key", createWith(testWebhook("acme"), 9, record), "TransactWriteItems 4", 0},
-		{"create with 40 events and a key", createWith(large, 9, testRecord()), "TransactWriteItems 43", 0},
-		{"create again with the key", createWith(testWebhook("acme"), 9, record), "TransactWriteItems 4", 0},
-		{"create at the quota", createWith(testWebhook("acme"), 3, nil), "TransactWriteItems 3", webhook.KindConflict},
-		{"create at the quota with a new key", createWith(testWebhook("acme"), 3, testRecord()), "GetItem 1, TransactWriteItems 4", webhook.KindConflict},
-		{"create at the quota again with the key", createWith(testWebhook("acme"), 3, record), "TransactWriteItems 4", 0},
-		{"prepare with one event", prepare(nil, typeName), "BatchGetItem 3", 0},
-		{"prepare with 40 events and a key", prepare(&record.Key, manyEvents()...), "BatchGetItem 82", 0},
-		{"prepare with names that no type can have", prepare(nil, "", " ", "\x00"), "BatchGetItem 1", 0},
-		{"get", get("acme", w.ID), "GetItem 1", 0},
-		{"get another company's", get("other", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"get unknown", get("acme", testWebhook("acme").ID), "GetItem 1", webhook.KindNotFound},
-		{"get an impossible ID", get("acme", "wh_001"), "", webhook.KindNotFound},
-		{"first page", list(2, 1), "GetItem 1, Query 2", 0},
-		{"first page, not full", list(100, 1), "GetItem 1, Query 3", 0},
-		{"third page", list(1, 3), "GetItem 1, Query 1, Query 2", 0},
-		{"page after the last", list(1, 4), "GetItem 1", 0},
-		{"the last possible page", list(100, 2147483647), "GetItem 1", 0},
-		{"delete with one event", remove("acme", w.ID), "GetItem 1, TransactWriteItems 3", 0},
-		{"delete with 40 events", remove("acme", large.ID), "GetItem 1, TransactWriteItems 42", 0},
-		{"delete again", remove("acme", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"delete another company's", remove("other", w.ID), "GetItem 1", webhook.KindNotFound},
-		{"delete an impossible ID", remove("acme", ""), "", webhook.KindNotFound},
-		{"add a type", add("described"), "PutItem 1", 0},
-		{"add it again", add(""), "PutItem 1", 0},
-		{"describe it", add("again"), "PutItem 1, UpdateItem 1", 0},
-		{"a company's types", types("acme"), "Query 0, Query 1", 0},
-		{"the platform's types", types(""), "Query 1", 0},
-		{"remove a type", func(ctx context.Context) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
-		{"create a key", func(ctx context.Context) error { return s.CreateKey(ctx, key) }, "TransactWriteItems 2", 0},
-		{"find a key", func(ctx context.Context) error {
-			_, err := s.KeyByHash(ctx, key.Hash)
-			return err
-		}, "GetItem 1", 0},
-		{"list keys", func(ctx context.Context) error {
-			_, err := s.Keys(ctx, "acme")
-			return err
-		}, "Query 1", 0},
-		{"revoke a key", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1, TransactWriteItems 2", 0},
-		{"revoke it again", func(ctx context.Context) error { return s.RevokeKey(ctx, key.ID, w.CreatedAt) }, "GetItem 1", 0},
-		{"revoke an impossible ID", func(ctx context.Context) error { return s.RevokeKey(ctx, "key_x", w.CreatedAt) }, "", webhook.KindNotFound},
-		{"import with one event", func(ctx context.Context) error { return s.ImportWebhook(ctx, imported) }, "TransactWriteItems 3", 0},
-		{"import again", func(ctx context.Context) error { return s.ImportWebhook(ctx, imported) }, "TransactWriteItems 3", webhook.KindConflict},
-		{"webhooks after an ID", func(ctx context.Context) error {
-			_, err := s.WebhooksAfter(ctx, "acme", "", 1)
-			return err
-		}, "Query 1", 0},
-		{"import a type", func(ctx context.Context) error { return s.ImportEventType(ctx, hidden) }, "TransactWriteItems 1", 0},
-		{"all types", func(ctx context.Context) error {
-			_, err := s.AllEventTypes(ctx, "acme")
-			return err
-		}, "Query 1", 0},
+		{"deleted", func(w webhook.Webhook) error { return direct.DeleteWebhook(t.Context(), w.Company, w.ID) }, webhook.ErrNotFound},
+		{"new version", func(w webhook.Webhook) error {
+			w.Version++
+			return direct.transact(t.Context(), []types.TransactWriteItem{direct.put(webhookItem(w), exists)})
+		}, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			err := row.call(within(t, 10*time.Second))
-			if row.kind == 0 && err != nil || row.kind != 0 && webhook.KindOf(err) != row.kind {
-				t.Fatalf("got error %v, want kind %d", err, row.kind)
+			w := testWebhook("acme")
+			create(t, direct, w, nil)
+			changed := false
+			proxy.Every(func(c dynamotest.Call) dynamotest.Fault {
+				if c.Operation == "TransactWriteItems" && !changed {
+					changed = true
+					if err := row.change(w); err != nil {
+						t.Error(err)
+					}
+				}
+				return dynamotest.Pass()
+			})
+			if err := s.DeleteWebhook(within(t, 10*time.Second), w.Company, w.ID); !errors.Is(err, row.want) {
+				t.Errorf("DeleteWebhook: got error %v, want %v", err, row.want)
 			}
-			if got := calls.take(); got != row.want {
-				t.Errorf("calls %q, want %q", got, row.want)
-			}
+			wantConsistent(t, s, w.Company, 0)
 		})
 	}
 }

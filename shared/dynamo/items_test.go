@@ -22,26 +22,14 @@ func TestDamagedItems(t *testing.T) {
 		// optional attributes may be missing, unread ones may have any value
 		optional, unread string
 	}{
-		{"webhook", webhookItem(w), func(it item) error {
-			_, err := webhookOf("acme", it)
-			return err
-		}, "", partitionKey},
-		{"API key", apiKeyItem(apiKeyKey(k.Hash), k), func(it item) error {
-			_, err := apiKeyOf(it)
-			return err
-		}, expiresAtAttr + " " + revokedAtAttr, partitionKey + " " + sortKey},
-		{"event type", typeItem(webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt}), func(it item) error {
-			_, err := typeOf("", it)
-			return err
-		}, "", partitionKey},
-		{"idempotency record", idempotencyItem(w, *record), func(it item) error {
-			_, err := earlierOf(it, w.CreatedAt)
-			return err
-		}, "", partitionKey + " " + sortKey + " " + ttlAttr},
-		{"counter", item{webhooksAttr: number(1)}, func(it item) error {
-			_, err := counterOf(it)
-			return err
-		}, "", ""},
+		{"webhook", webhookItem(w), func(it item) error { return errOf(webhookOf("acme", it)) }, "", partitionKey},
+		{"API key", apiKeyItem(apiKeyKey(k.Hash), k), func(it item) error { return errOf(apiKeyOf(it)) },
+			expiresAtAttr + " " + revokedAtAttr, partitionKey + " " + sortKey},
+		{"event type", typeItem(webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt}), func(it item) error { return errOf(typeOf("", it)) },
+			"", partitionKey},
+		{"idempotency record", idempotencyItem(w, *record), func(it item) error { return errOf(earlierOf(it, w.CreatedAt)) },
+			"", partitionKey + " " + sortKey + " " + ttlAttr},
+		{"counter", item{webhooksAttr: number(1)}, func(it item) error { return errOf(counterOf(it)) }, "", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if err := row.read(row.item); err != nil {

@@ -1,10 +1,8 @@
 package dynamo
 
 import (
-	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"webhooks/shared/access"
 	"webhooks/shared/webhook"
@@ -41,18 +39,14 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// hostileCompanies returns companies, valid or not, that try to reach the partitions of company "a".
-func hostileCompanies() []string {
-	return []string{
+// TestKeysOfCompaniesDiffer checks that no two keys are equal and no partition belongs to two companies, for all kinds of keys
+// and for companies, valid or not, that try to reach the partitions of company "a".
+func TestKeysOfCompaniesDiffer(t *testing.T) {
+	companies := []string{
 		"a", "A", "a-", "a_", "", "a#", "#a", "a#E#b", "a#E#b#W#x", "a#TYPES", "a#I#" + strings.Repeat("0", 64),
 		"a%23E%23b", "a%", "a%2523", "TYPES", "K", "C#a", "COUNT", "a\x00", "a ", "ä", "a/", "a.b",
 		strings.Repeat("a", 64), strings.Repeat("a", 65), strings.Repeat("a", 300),
 	}
-}
-
-// TestKeysOfCompaniesDiffer checks for all kinds of keys and hostile companies, types and IDs that no two keys are equal
-// and no partition belongs to two companies.
-func TestKeysOfCompaniesDiffer(t *testing.T) {
 	types := []string{"b", "b#W#x", "E#b", "#TYPES", "", "COUNT", "b#E#b"}
 	owner := map[string]string{}
 	created := map[key]string{}
@@ -66,7 +60,7 @@ func TestKeysOfCompaniesDiffer(t *testing.T) {
 		}
 		created[k] = what + " of " + company
 	}
-	for _, company := range hostileCompanies() {
+	for _, company := range companies {
 		add(company, "the webhook", webhookKey(company, "x"))
 		add(company, "the counter", counterKey(company))
 		add(company, "the idempotency record", idempotencyKey(company, webhook.IdempotencyKey{}))
@@ -82,46 +76,4 @@ func TestKeysOfCompaniesDiffer(t *testing.T) {
 	add("keys", "the key", apiKeyKey(access.Hash{}))
 	add("data keys", "the data key", dataKeyKey(0))
 	add("none", "the item that Ping reads", absentKey())
-}
-
-// TestHostileCompanies checks the same with the store: every company sees only its own webhook and type.
-func TestHostileCompanies(t *testing.T) {
-	s := newStore(t)
-	created := map[string]webhook.Webhook{}
-	for _, company := range hostileCompanies() {
-		w := testWebhook(company)
-		w.Events = []string{"b#W#x", "E#b", "b"}
-		create(t, s, w, testRecord())
-		created[company] = w
-		if company == "" {
-			continue
-		}
-		if err := s.AddEventType(t.Context(), webhook.EventType{Name: "b", Company: company, Description: company, AddedAt: w.CreatedAt}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for company, w := range created {
-		list, err := s.ListWebhooks(t.Context(), company, webhook.Page{Size: 100, Number: 1})
-		if err != nil || list.Count != 1 || len(list.Webhooks) != 1 || list.Webhooks[0].ID != w.ID {
-			t.Errorf("ListWebhooks(%q) = %+v, %v, want only %s", company, list, err, w.ID)
-		}
-		types, err := s.EventTypes(t.Context(), company)
-		if want := company != ""; err != nil || want != (len(types) == 1) || want && types[0].Description != company {
-			t.Errorf("EventTypes(%q) = %+v, %v, want only its own", company, types, err)
-		}
-		for _, other := range created {
-			if other.Company == company {
-				continue
-			}
-			if _, err := s.Webhook(t.Context(), company, other.ID); !errors.Is(err, webhook.ErrNotFound) {
-				t.Errorf("Webhook(%q, of %q): got error %v, want %v", company, other.Company, err, webhook.ErrNotFound)
-			}
-		}
-	}
-	for company, w := range created {
-		if err := s.DeleteWebhook(within(t, 10*time.Second), company, w.ID); err != nil {
-			t.Errorf("DeleteWebhook(%q): %v", company, err)
-		}
-		wantConsistent(t, s, company, 0)
-	}
 }

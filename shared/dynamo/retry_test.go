@@ -1,62 +1,9 @@
 package dynamo
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net/url"
-	"os"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
-
-func TestRetryable(t *testing.T) {
-	canceled := func(codes ...string) error {
-		var reasons []types.CancellationReason
-		for _, code := range codes {
-			reasons = append(reasons, types.CancellationReason{Code: &code})
-		}
-		return &types.TransactionCanceledException{CancellationReasons: reasons}
-	}
-	for _, row := range []struct {
-		name string
-		err  error
-		want bool
-	}{
-		{"throughput", &types.ProvisionedThroughputExceededException{}, true},
-		{"throttling", &types.ThrottlingException{}, true},
-		{"account limit", &types.RequestLimitExceeded{}, true},
-		{"transaction in progress", &types.TransactionInProgressException{}, true},
-		{"conflict of a plain write", &types.TransactionConflictException{}, true},
-		{"server error", &types.InternalServerError{}, true},
-		{"backups not ready yet", &smithy.GenericAPIError{Code: "ContinuousBackupsUnavailableException"}, true},
-		{"canceled by a conflict", canceled("None", "TransactionConflict"), true},
-		{"canceled by throttling", canceled("ThrottlingError", "ProvisionedThroughputExceeded"), true},
-		{"canceled by a condition", canceled("None", "ConditionalCheckFailed"), false},
-		{"canceled by a condition and a conflict", canceled("ConditionalCheckFailed", "TransactionConflict"), false},
-		{"canceled by invalid input", canceled("ValidationError"), false},
-		{"canceled without a reason", canceled(), false},
-		{"condition", &types.ConditionalCheckFailedException{}, false},
-		{"missing table", &types.ResourceNotFoundException{}, false},
-		{"access denied", &smithy.GenericAPIError{Code: "AccessDeniedException"}, false},
-		{"token with other parameters", &types.IdempotentParameterMismatchException{}, false},
-		{"attempt timed out", &smithyhttp.RequestSendError{Err: &url.Error{Err: os.ErrDeadlineExceeded}}, true},
-		{"caller canceled", &smithy.CanceledError{Err: context.Canceled}, false},
-		{"caller's deadline exceeded", &smithy.CanceledError{Err: context.DeadlineExceeded}, false},
-		{"truncated response", &smithy.DeserializationError{Err: io.ErrUnexpectedEOF}, true},
-		{"connection reset", errors.New("read tcp: connection reset by peer"), true},
-		{"unknown", errors.New("unknown"), false},
-	} {
-		if got := retryable(fmt.Errorf("operation error: %w", row.err)); got != row.want {
-			t.Errorf("%s: retryable(%v) = %v, want %v", row.name, row.err, got, row.want)
-		}
-	}
-}
 
 func TestBackoff(t *testing.T) {
 	for attempt, limit := range map[int]time.Duration{1: 25 * time.Millisecond, 2: 50 * time.Millisecond, 6: 800 * time.Millisecond, 7: time.Second, 1000: time.Second} {

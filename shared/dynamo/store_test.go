@@ -29,13 +29,15 @@ func testConfig(endpoint string) Config {
 	}
 }
 
-// newStore returns a store on its own table, which is deleted at the end of the test. The options are for its client.
-func newStore(t testing.TB, options ...func(*dynamodb.Options)) *Store {
+// newStore returns a store on its own table, which is deleted at the end of the test.
+func newStore(t testing.TB) *Store {
 	t.Helper()
-	cfg := testConfig(dynamotest.Endpoint(t))
-	table := SubscriptionsTable("test-" + ulid.Make().String() + "-")
-	createTable(t, New(NewClient(cfg), table))
-	return New(NewClient(cfg, options...), table)
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
+	t.Cleanup(func() { dropTable(t, s) })
+	if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
+		t.Fatalf("CreateTables: %v", err)
+	}
+	return s
 }
 
 // testAttemptTimeout limits an attempt of a store from newFaultyStore.
@@ -51,14 +53,6 @@ func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	cfg := testConfig(proxy.URL)
 	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
 	return New(NewClient(cfg), s.table), proxy
-}
-
-func createTable(t testing.TB, s *Store) {
-	t.Helper()
-	if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
-		t.Fatalf("CreateTables: %v", err)
-	}
-	t.Cleanup(func() { dropTable(t, s) })
 }
 
 func dropTable(t testing.TB, s *Store) {
@@ -79,6 +73,9 @@ func within(t testing.TB, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// errOf drops the result of a call.
+func errOf[T any](_ T, err error) error { return err }
 
 func TestWebhookStore(t *testing.T) {
 	s := newStore(t)

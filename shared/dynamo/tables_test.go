@@ -14,16 +14,23 @@ import (
 	"webhooks/shared/webhook"
 )
 
+// TestCreateTables creates a table from several goroutines, and once more after it is in use.
 func TestCreateTables(t *testing.T) {
-	s := newStore(t)
-	w := testWebhook("acme")
-	create(t, s, w, nil)
-	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
-		t.Fatalf("CreateTables again: %v", err)
+	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
+	t.Cleanup(func() { dropTable(t, s) })
+	createTables := func() {
+		if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
+			t.Errorf("CreateTables: %v", err)
+		}
 	}
-	if _, err := s.Webhook(t.Context(), "acme", w.ID); err != nil {
-		t.Errorf("Webhook after CreateTables: %v", err)
+	var done sync.WaitGroup
+	for range 5 {
+		done.Go(createTables)
 	}
+	done.Wait()
+	create(t, s, testWebhook("acme"), nil)
+	createTables()
+	wantConsistent(t, s, "acme", 1)
 
 	table, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.table})
 	if err != nil {
@@ -44,23 +51,6 @@ func TestCreateTables(t *testing.T) {
 	}
 }
 
-func TestCreateTablesConcurrently(t *testing.T) {
-	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
-	t.Cleanup(func() { dropTable(t, s) })
-	var done sync.WaitGroup
-	for range 5 {
-		done.Go(func() {
-			if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
-				t.Errorf("CreateTables: %v", err)
-			}
-		})
-	}
-	done.Wait()
-	if err := s.Ping(t.Context()); err != nil {
-		t.Errorf("Ping: %v", err)
-	}
-}
-
 // TestCreateTablesRecovery checks that point-in-time recovery is enabled, with retries until a new table is ready for it.
 func TestCreateTablesRecovery(t *testing.T) {
 	s, proxy := newFaultyStore(t)
@@ -68,7 +58,7 @@ func TestCreateTablesRecovery(t *testing.T) {
 	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
 		t.Errorf("CreateTables: %v", err)
 	}
-	if got := len(apiCalls(proxy, "UpdateContinuousBackups")); got != 2 {
+	if got := callsOf(proxy, "UpdateContinuousBackups"); got != 2 {
 		t.Errorf("%d calls, want 2", got)
 	}
 	proxy.Next("UpdateContinuousBackups", dynamotest.Reject("AccessDeniedException"))
@@ -85,15 +75,10 @@ func TestCreateTablesWaits(t *testing.T) {
 	if err := s.CreateTables(within(t, 10*time.Second)); err != nil {
 		t.Errorf("CreateTables: %v", err)
 	}
-	if got := len(apiCalls(proxy, "DescribeTable")); got != 4 {
+	if got := callsOf(proxy, "DescribeTable"); got != 4 {
 		t.Errorf("%d calls, want 4", got)
 	}
-	proxy.Every(func(c dynamotest.Call) dynamotest.Fault {
-		if c.Operation == "DescribeTable" {
-			return creating
-		}
-		return dynamotest.Pass()
-	})
+	proxy.Every(onlyTo("DescribeTable", creating))
 	wantUnavailable(t, "CreateTables", s.CreateTables(within(t, 400*time.Millisecond)))
 }
 
@@ -112,14 +97,5 @@ func TestCreateTablesOtherSchema(t *testing.T) {
 	err = s.CreateTables(within(t, 10*time.Second))
 	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has a key schema other than pk and sk") {
 		t.Errorf("got error %v, want one about the key schema", err)
-	}
-}
-
-func TestMissingTable(t *testing.T) {
-	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-missing")
-	err := s.Ping(within(t, 10*time.Second))
-	if webhook.KindOf(err) != webhook.KindInternal || err == nil ||
-		!strings.Contains(err.Error(), `table "test-missing" does not exist`) || !strings.Contains(err.Error(), "webhookctl tables create") {
-		t.Errorf("got error %v, want one that says what to do", err)
 	}
 }

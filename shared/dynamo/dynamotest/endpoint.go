@@ -7,19 +7,23 @@ import (
 	"testing"
 )
 
-// EndpointVariable is the environment variable with the URL of DynamoDB Local.
-const EndpointVariable = "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"
-
-// Endpoint returns the URL of DynamoDB Local. If it is not set, the test is skipped, or fails if CI is set.
+// Endpoint returns the URL of DynamoDB Local.
 func Endpoint(t testing.TB) string {
 	t.Helper()
-	endpoint := os.Getenv(EndpointVariable)
+	return Service(t, "WEBHOOKS_TEST_DYNAMODB_ENDPOINT")
+}
+
+// Service returns the URL of a service from an environment variable. If it is not set, the test is skipped, or fails if CI
+// is set.
+func Service(t testing.TB, variable string) string {
+	t.Helper()
+	url := os.Getenv(variable)
 	switch {
-	case endpoint != "":
+	case url != "":
 	case os.Getenv("CI") != "":
-		t.Fatalf("%s is not set: run make test, which starts DynamoDB Local", EndpointVariable)
+		t.Fatalf("%s is not set: run make test, which starts the service", variable)
 	default:
-		t.Skipf("%s is not set: run make test, which starts DynamoDB Local", EndpointVariable)
+		t.Skipf("%s is not set: run make test, which starts the service", variable)
 	}
-	return endpoint
+	return url
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 )
 
 // Fault handles one request instead of the target.
@@ -15,7 +14,10 @@ const apiNamespace = "com.amazonaws.dynamodb.v20120810#"
 
 // Pass forwards the request and its response.
 func Pass() Fault {
-	return func(x *exchange) { x.send(x.forward()) }
+	return func(x *exchange) {
+		response := x.forward()
+		x.send(response.Header(), response.Code, response.Body.Bytes())
+	}
 }
 
 // Reject responds with an error of the API, for example ThrottlingException, without forwarding the request.
@@ -43,33 +45,23 @@ func Cancel(reasons ...string) Fault {
 // Unprocessed forwards the first key of a BatchGetItem and returns the others as unprocessed.
 func Unprocessed() Fault {
 	return func(x *exchange) {
-		first, others := x.splitBatch()
-		x.body = first
-		header, status, body := x.forward()
-		var got map[string]json.RawMessage
-		if err := json.Unmarshal(body, &got); err != nil {
-			x.send(header, status, body)
-			return
+		type table struct {
+			Keys           []json.RawMessage
+			ConsistentRead bool
 		}
+		var request struct{ RequestItems map[string]table }
+		_ = json.Unmarshal(x.body, &request) // the target rejects anything else
+		others := make(map[string]table)
+		for name, t := range request.RequestItems {
+			request.RequestItems[name] = table{t.Keys[:1], t.ConsistentRead}
+			others[name] = table{t.Keys[1:], t.ConsistentRead}
+		}
+		x.body = encode(request)
+		response, got := x.forward(), make(map[string]any)
+		_ = json.Unmarshal(response.Body.Bytes(), &got)
 		got["UnprocessedKeys"] = others
-		respond(status, got)(x)
+		respond(response.Code, got)(x)
 	}
-}
-
-// splitBatch splits a BatchGetItem into one with only the first key, and the rest of its RequestItems.
-func (x *exchange) splitBatch() (first, others json.RawMessage) {
-	var request struct {
-		RequestItems map[string]map[string]json.RawMessage
-	}
-	_ = json.Unmarshal(x.body, &request) // the target rejects anything else
-	for _, table := range request.RequestItems {
-		var keys []json.RawMessage
-		_ = json.Unmarshal(table["Keys"], &keys)
-		table["Keys"] = encode(keys[:1])
-		first = encode(request)
-		table["Keys"] = encode(keys[1:])
-	}
-	return first, encode(request.RequestItems)
 }
 
 // Status responds with a status and an HTML body, as a load balancer does.
@@ -93,10 +85,11 @@ func LoseResponse() Fault {
 // TruncateResponse forwards the request and closes the connection in the middle of the response.
 func TruncateResponse() Fault {
 	return func(x *exchange) {
-		header, status, body := x.forward()
+		response := x.forward()
+		body := response.Body.Bytes()
 		x.w.Header().Set("Content-Length", fmt.Sprint(len(body)+1))
-		header.Del("X-Amz-Crc32") // the client must notice without it
-		x.send(header, status, body[:len(body)/2])
+		response.Header().Del("X-Amz-Crc32") // the client must notice without it
+		x.send(response.Header(), response.Code, body[:len(body)/2])
 		_ = http.NewResponseController(x.w).Flush() // otherwise nothing would be sent
 		panic(http.ErrAbortHandler)
 	}
@@ -107,17 +100,6 @@ func Hang() Fault {
 	return func(x *exchange) {
 		select {
 		case <-x.r.Context().Done():
-		case <-x.proxy.closed:
-		}
-	}
-}
-
-// Delay forwards the request after a delay.
-func Delay(d time.Duration) Fault {
-	return func(x *exchange) {
-		select {
-		case <-time.After(d):
-			x.send(x.forward())
 		case <-x.proxy.closed:
 		}
 	}

@@ -3,22 +3,22 @@ package dynamotest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// Proxy forwards calls to a DynamoDB, except those that it injects faults into.
+// Proxy forwards calls to DynamoDB, or to another service with the same protocol, except those that it injects faults into.
 type Proxy struct {
 	// URL is the endpoint for clients.
 	URL string
 
-	target string
-	client *http.Client
+	target *httputil.ReverseProxy
 	closed chan struct{}
 
 	mu    sync.Mutex
@@ -31,16 +31,20 @@ type Proxy struct {
 type Call struct {
 	// Operation is its name in the API, for example GetItem.
 	Operation string
-	// Token is the ClientRequestToken, if there is one.
-	Token string
+	// Body is its parameters in JSON.
+	Body string
 }
 
 // NewProxy starts a proxy on loopback in front of an endpoint. It stops at the end of the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
+	endpoint, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	p := &Proxy{
-		target: target,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+		target: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(endpoint) }, Transport: transport},
 		closed: make(chan struct{}),
 		next:   make(map[string][]Fault),
 	}
@@ -49,7 +53,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	t.Cleanup(func() {
 		close(p.closed)
 		server.Close()
-		p.client.CloseIdleConnections()
+		transport.CloseIdleConnections()
 	})
 	return p
 }
@@ -83,10 +87,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client has disconnected
 	}
-	var fields struct{ ClientRequestToken string }
-	_ = json.Unmarshal(body, &fields) // the target rejects anything but JSON
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	fault := p.record(Call{Operation: operation, Token: fields.ClientRequestToken})
+	fault := p.record(Call{operation, string(body)})
 	fault(&exchange{proxy: p, w: w, r: r, body: body})
 }
 
@@ -112,25 +114,13 @@ type exchange struct {
 	body  []byte
 }
 
-// forward sends the request to the target, whether or not the client is still waiting, and returns the response's header,
-// status and body.
-func (x *exchange) forward() (http.Header, int, []byte) {
-	ctx := context.WithoutCancel(x.r.Context())
-	request, err := http.NewRequestWithContext(ctx, x.r.Method, x.proxy.target+x.r.URL.Path, bytes.NewReader(x.body))
-	if err != nil {
-		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
-	}
-	request.Header = x.r.Header.Clone()
-	response, err := x.proxy.client.Do(request)
-	if err != nil {
-		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return http.Header{}, http.StatusBadGateway, []byte(err.Error())
-	}
-	return response.Header, response.StatusCode, body
+// forward sends the request to the target, whether or not the client is still waiting, and returns the response.
+func (x *exchange) forward() *httptest.ResponseRecorder {
+	request := x.r.Clone(context.WithoutCancel(x.r.Context()))
+	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(x.body)), int64(len(x.body))
+	response := httptest.NewRecorder()
+	x.proxy.target.ServeHTTP(response, request)
+	return response
 }
 
 // send responds to the request.
