@@ -5,18 +5,17 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 	"webhooks/infra/gateway"
 	"webhooks/shared/access"
 	"webhooks/shared/dynamo"
+	"webhooks/shared/dynamo/dynamotest"
 	"webhooks/shared/webhook"
 )
 
@@ -38,7 +38,6 @@ var dummyCredentials = credentials.NewStaticCredentialsProvider("ASIADUMMY", "du
 
 // stack is what a deployment has: built functions, their settings, and a table.
 type stack struct {
-	endpoint   string            // of DynamoDB
 	bootstraps map[string]string // by function
 	receiver   string            // an https URL for webhooks
 	store      *dynamo.Store
@@ -50,18 +49,18 @@ func newStack(t *testing.T) *stack {
 	receiver := httptest.NewTLSServer(nil)
 	t.Cleanup(receiver.Close)
 	s := &stack{
-		endpoint:   endpoint(t, "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"),
 		bootstraps: make(map[string]string),
 		receiver:   receiver.URL + "/webhooks/billing",
 		settings: map[string]string{
-			"WEBHOOKS_QUOTA":          strconv.Itoa(quota),
-			"WEBHOOKS_TOKEN_KEY":      base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
-			"WEBHOOKS_KMS_KEY":        "TokenKey", // SAM passes names that it cannot resolve
-			"WEBHOOKS_CA_PEM":         string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})),
-			"WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8",
+			"WEBHOOKS_QUOTA":             strconv.Itoa(quota),
+			"WEBHOOKS_TOKEN_KEY":         base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
+			"WEBHOOKS_KMS_KEY":           "TokenKey", // SAM passes names that it cannot resolve
+			"WEBHOOKS_CA_PEM":            string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})),
+			"WEBHOOKS_ALLOW_NETWORKS":    "127.0.0.0/8",
+			"GOMAXPROCS":                 "1", // as in template.yaml
+			"WEBHOOKS_DYNAMODB_ENDPOINT": dynamotest.Endpoint(t),
 		},
 	}
-	s.settings["WEBHOOKS_DYNAMODB_ENDPOINT"] = s.endpoint
 	names, err := bootstrap.Functions(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -74,19 +73,6 @@ func newStack(t *testing.T) *stack {
 	return s.empty(t)
 }
 
-// endpoint returns the URL of a service that the tests need.
-func endpoint(t *testing.T, variable string) string {
-	t.Helper()
-	value := os.Getenv(variable)
-	switch {
-	case value == "" && os.Getenv("CI") != "":
-		t.Fatalf("%s is not set: run make test", variable)
-	case value == "":
-		t.Skipf("%s is not set: run make test", variable)
-	}
-	return value
-}
-
 // empty returns the stack with another table, which contains only event types.
 func (s *stack) empty(t *testing.T) *stack {
 	t.Helper()
@@ -94,7 +80,7 @@ func (s *stack) empty(t *testing.T) *stack {
 	table := "gateway-" + rand.Text()[:10]
 	other.settings = maps.Clone(s.settings)
 	other.settings["WEBHOOKS_SUBSCRIPTIONS_TABLE"] = table
-	other.store = dynamo.New(dynamo.NewClient(dynamo.Config{Endpoint: s.endpoint, Region: "eu-west-1", Credentials: dummyCredentials}), table)
+	other.store = dynamo.New(dynamo.NewClient(dynamo.Config{Endpoint: s.settings["WEBHOOKS_DYNAMODB_ENDPOINT"], Region: "eu-west-1", Credentials: dummyCredentials}), table)
 	if err := other.store.CreateTables(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -106,106 +92,82 @@ func (s *stack) empty(t *testing.T) *stack {
 	return &other
 }
 
-// kmsSettings creates a KMS key and returns the settings that seal tokens with it, as in a deployment.
-func kmsSettings(t *testing.T) map[string]string {
+// withKMS returns the stack with another table and a new KMS key that seals tokens, as in a deployment.
+func (s *stack) withKMS(t *testing.T) *stack {
 	t.Helper()
-	url := endpoint(t, "WEBHOOKS_TEST_MOTO_ENDPOINT")
+	url := dynamotest.Service(t, "WEBHOOKS_TEST_MOTO_ENDPOINT")
 	client := kms.New(kms.Options{Region: "eu-west-1", BaseEndpoint: &url, Credentials: dummyCredentials})
 	key, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"WEBHOOKS_TOKEN_KEY": "", "WEBHOOKS_KMS_KEY": *key.KeyMetadata.Arn, "WEBHOOKS_KMS_ENDPOINT": url}
+	other := s.empty(t)
+	maps.Copy(other.settings, map[string]string{"WEBHOOKS_TOKEN_KEY": "", "WEBHOOKS_KMS_KEY": *key.KeyMetadata.Arn, "WEBHOOKS_KMS_ENDPOINT": url})
+	return other
 }
 
-// function is one of the functions and what it prints.
-type function struct {
-	*gateway.Function
-	output *syncBuffer
-}
-
-// log stops the function's processes, so that all output has arrived, and returns it.
-func (f function) log() string {
+// logOf stops a function's processes, so that all output has arrived, and returns it.
+func logOf(t *testing.T, f *gateway.Function) string {
+	t.Helper()
 	f.Stop()
-	f.output.mu.Lock()
-	defer f.output.mu.Unlock()
-	return f.output.text.String()
+	log, err := os.ReadFile(f.Output.(*os.File).Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
 }
 
-// syncBuffer collects the output of several processes.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(data []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(data)
-}
-
-// function returns one function, with changes to its settings.
-func (s *stack) function(t *testing.T, name string, changes map[string]string) function {
+// function returns one function, with changes to its settings. Its output goes to a file.
+func (s *stack) function(t *testing.T, name string, changes map[string]string) *gateway.Function {
 	t.Helper()
 	settings := maps.Clone(s.settings)
 	maps.Copy(settings, changes)
-	output := new(syncBuffer)
+	output, err := os.Create(filepath.Join(t.TempDir(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = output.Close() })
 	f := gateway.NewFunction(gateway.Config{
 		Name: name, Bootstrap: s.bootstraps[name], Settings: settings, Timeout: 15 * time.Second, Concurrency: 2, Output: output,
 	})
 	t.Cleanup(f.Stop)
-	return function{f, output}
+	return f
 }
 
-// service is all functions behind a gateway.
+// service is all functions behind a gateway, and a company's API key.
 type service struct {
 	*httptest.Server
-	functions map[string]function
+	stack     *stack
+	functions map[string]*gateway.Function
+	key       string
 }
+
+// company owns the webhooks and keys of all tests but the contract tests.
+const company = "acme"
 
 func (s *stack) serve(t *testing.T, changes map[string]string) service {
 	t.Helper()
-	functions, invokers := make(map[string]function), make(map[string]gateway.Invoker)
+	functions, invokers := make(map[string]*gateway.Function), make(map[string]gateway.Invoker)
 	for name := range s.bootstraps {
 		functions[name] = s.function(t, name, changes)
 		invokers[name] = functions[name]
 	}
 	server := httptest.NewServer(gateway.New(invokers, time.Now))
 	t.Cleanup(server.Close)
-	return service{server, functions}
+	return service{server, s, functions, s.key(t, company, nil, access.Permissions()...)}
 }
 
-// log stops all functions and returns what they printed.
-func (s service) log() string {
-	var log strings.Builder
-	for _, f := range s.functions {
-		log.WriteString(f.log())
-	}
-	return log.String()
-}
-
-// caller is a company and one of its API keys.
-type caller struct{ company, key string }
-
-func (s *stack) caller(t *testing.T, company string) caller {
+// send sends a request and returns the response's status and body. The bodies of other requests than POST are ignored.
+func (s service) send(t *testing.T, r request) (status int, body string) {
 	t.Helper()
-	return caller{company, s.key(t, company, nil, access.Permissions()...)}
-}
-
-// send sends a request. In the path, {id} stands for a webhook of the company.
-func (s service) send(t *testing.T, stack *stack, c caller, method, path string) (status int, header http.Header, body string) {
-	t.Helper()
-	var sent io.Reader
-	if method == http.MethodPost {
-		sent = strings.NewReader(fmt.Sprintf(`{"webhook":{"name":"n","url":%q,"events":"RecurringPayments.charge.paid"}}`, stack.receiver))
-	}
-	path = strings.ReplaceAll(path, "{id}", stack.webhook(t, c.company))
-	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, sent)
+	webhook := fmt.Sprintf(`{"webhook":{"name":"n","url":%q,"events":"RecurringPayments.charge.paid"}}`, s.stack.receiver)
+	path := strings.ReplaceAll(r.path, "{id}", s.stack.webhook(t))
+	sent, err := http.NewRequestWithContext(t.Context(), r.method, s.URL+path, strings.NewReader(webhook))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+c.key)
-	response, err := s.Client().Do(r)
+	sent.Header.Set("Authorization", "Bearer "+s.key)
+	response, err := s.Client().Do(sent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,32 +176,26 @@ func (s service) send(t *testing.T, stack *stack, c caller, method, path string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, response.Header, string(text)
+	return response.StatusCode, string(text)
 }
 
 // key stores an API key and returns its secret.
 func (s *stack) key(t *testing.T, company string, change func(*access.Key), permissions ...access.Permission) string {
 	t.Helper()
 	secret, err := access.NewSecret(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := access.HashSecret(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	hash, hashErr := access.HashSecret(secret)
 	key := access.Key{ID: access.NewKeyID(company, newULID()), Company: company, Permissions: permissions, Hash: hash, CreatedAt: time.Now().UTC()}
 	if change != nil {
 		change(&key)
 	}
-	if err := s.store.CreateKey(t.Context(), key); err != nil {
+	if err := errors.Join(err, hashErr, s.store.CreateKey(t.Context(), key)); err != nil {
 		t.Fatal(err)
 	}
 	return secret
 }
 
-// webhook stores a webhook and returns its ID.
-func (s *stack) webhook(t *testing.T, company string) string {
+// webhook stores a new webhook and returns its ID.
+func (s *stack) webhook(t *testing.T) string {
 	t.Helper()
 	id := webhook.NewID(newULID())
 	_, err := s.store.CreateWebhook(t.Context(), webhook.Creation{Quota: 100_000, Webhook: webhook.Webhook{
@@ -255,62 +211,30 @@ func (s *stack) webhook(t *testing.T, company string) string {
 
 func newULID() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
 
-// proxy stands between the functions and DynamoDB and KMS, records which calls are made, and denies one operation.
-type proxy struct {
-	settings map[string]string // that lead the functions to the proxy
-	mu       sync.Mutex
-	calls    []string
-}
-
-func newProxy(t *testing.T, dynamoEndpoint string, settings map[string]string, denied string) *proxy {
+// proxied puts proxies in front of DynamoDB and KMS, which reject the denied operation, if it is not empty. It returns the
+// settings that lead to them, and a function that returns the calls since it was last called, sorted, because some are
+// concurrent.
+func (s *stack) proxied(t *testing.T, denied string) (settings map[string]string, takeCalls func() []string) {
 	t.Helper()
-	p := &proxy{settings: maps.Clone(settings)}
-	dynamoDB, kms := proxyTo(t, dynamoEndpoint), proxyTo(t, settings["WEBHOOKS_KMS_ENDPOINT"])
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		name, next := "dynamodb", dynamoDB
-		if service == "TrentService" {
-			name, next = "kms", kms
-		}
-		p.mu.Lock()
-		p.calls = append(p.calls, operation)
-		p.mu.Unlock()
-		if operation == denied {
-			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-			w.WriteHeader(http.StatusBadRequest)
-			_, _ = fmt.Fprintf(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized to perform: %s:%s"}`, name, operation)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	if p.settings == nil {
-		p.settings = make(map[string]string)
+	settings = make(map[string]string)
+	var proxies []*dynamotest.Proxy
+	for _, variable := range []string{"WEBHOOKS_DYNAMODB_ENDPOINT", "WEBHOOKS_KMS_ENDPOINT"} {
+		p := dynamotest.NewProxy(t, s.settings[variable])
+		p.Every(func(c dynamotest.Call) dynamotest.Fault {
+			if c.Operation == denied {
+				return dynamotest.Reject("AccessDeniedException")
+			}
+			return dynamotest.Pass()
+		})
+		settings[variable], proxies = p.URL, append(proxies, p)
 	}
-	p.settings["WEBHOOKS_DYNAMODB_ENDPOINT"], p.settings["WEBHOOKS_KMS_ENDPOINT"] = server.URL, server.URL
-	return p
-}
-
-func proxyTo(t *testing.T, endpoint string) http.Handler {
-	t.Helper()
-	target, err := url.Parse(endpoint)
-	if err != nil {
-		t.Fatal(err)
+	return settings, func() []string {
+		var calls []string
+		for _, p := range proxies {
+			for _, c := range p.Calls() {
+				calls = append(calls, c.Operation)
+			}
+		}
+		return slices.Sorted(slices.Values(calls))
 	}
-	return httputil.NewSingleHostReverseProxy(target)
-}
-
-// take returns the calls since it was last called, sorted, because some are concurrent.
-func (p *proxy) take() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	calls := sorted(strings.Join(p.calls, " "))
-	p.calls = nil
-	return calls
-}
-
-func sorted(words string) string {
-	fields := strings.Fields(words)
-	slices.Sort(fields)
-	return strings.Join(fields, " ")
 }
