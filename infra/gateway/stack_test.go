@@ -7,9 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -80,14 +78,14 @@ func (s *stack) empty(t *testing.T) *stack {
 	table := "gateway-" + rand.Text()[:10]
 	other.settings = maps.Clone(s.settings)
 	other.settings["WEBHOOKS_SUBSCRIPTIONS_TABLE"] = table
-	other.store = dynamo.New(dynamo.NewClient(dynamo.Config{Endpoint: s.settings["WEBHOOKS_DYNAMODB_ENDPOINT"], Region: "eu-west-1", Credentials: dummyCredentials}), table)
-	if err := other.store.CreateTables(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	config := dynamo.Config{Endpoint: s.settings["WEBHOOKS_DYNAMODB_ENDPOINT"], Region: "eu-west-1", Credentials: dummyCredentials}
+	other.store = dynamo.New(dynamo.NewClient(config), table)
+	err := other.store.CreateTables(t.Context())
 	for _, name := range []string{"RecurringPayments.charge.paid", "RecurringPayments.charge.failed"} {
-		if err := other.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
+		err = errors.Join(err, other.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: time.Now()}))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return &other
 }
@@ -154,7 +152,7 @@ func (s *stack) serve(t *testing.T, changes map[string]string) service {
 	}
 	server := httptest.NewServer(gateway.New(invokers, time.Now))
 	t.Cleanup(server.Close)
-	return service{server, s, functions, s.key(t, company, nil, access.Permissions()...)}
+	return service{server, s, functions, s.key(t, access.Key{Company: company, Permissions: access.Permissions()})}
 }
 
 // send sends a request and returns the response's status and body. The bodies of other requests than POST are ignored.
@@ -162,32 +160,18 @@ func (s service) send(t *testing.T, r request) (status int, body string) {
 	t.Helper()
 	webhook := fmt.Sprintf(`{"webhook":{"name":"n","url":%q,"events":"RecurringPayments.charge.paid"}}`, s.stack.receiver)
 	path := strings.ReplaceAll(r.path, "{id}", s.stack.webhook(t))
-	sent, err := http.NewRequestWithContext(t.Context(), r.method, s.URL+path, strings.NewReader(webhook))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent, response := httptest.NewRequestWithContext(t.Context(), r.method, path, strings.NewReader(webhook)), httptest.NewRecorder()
 	sent.Header.Set("Authorization", "Bearer "+s.key)
-	response, err := s.Client().Do(sent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+	s.Config.Handler.ServeHTTP(response, sent)
+	return response.Code, response.Body.String()
 }
 
-// key stores an API key and returns its secret.
-func (s *stack) key(t *testing.T, company string, change func(*access.Key), permissions ...access.Permission) string {
+// key stores an API key, which only needs a company and permissions, and returns its secret.
+func (s *stack) key(t *testing.T, key access.Key) string {
 	t.Helper()
 	secret, err := access.NewSecret(rand.Reader)
 	hash, hashErr := access.HashSecret(secret)
-	key := access.Key{ID: access.NewKeyID(company, newULID()), Company: company, Permissions: permissions, Hash: hash, CreatedAt: time.Now().UTC()}
-	if change != nil {
-		change(&key)
-	}
+	key.ID, key.Hash, key.CreatedAt = access.NewKeyID(key.Company, newULID()), hash, time.Now().UTC()
 	if err := errors.Join(err, hashErr, s.store.CreateKey(t.Context(), key)); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +195,7 @@ func (s *stack) webhook(t *testing.T) string {
 
 func newULID() string { return ulid.MustNew(ulid.Now(), rand.Reader).String() }
 
-// proxied puts proxies in front of DynamoDB and KMS, which reject the denied operation, if it is not empty. It returns the
+// proxied puts proxies in front of DynamoDB and KMS, which reject the first ten calls of the denied operation, if it is not empty. It returns the
 // settings that lead to them, and a function that returns the calls since it was last called, sorted, because some are
 // concurrent.
 func (s *stack) proxied(t *testing.T, denied string) (settings map[string]string, takeCalls func() []string) {
@@ -220,12 +204,7 @@ func (s *stack) proxied(t *testing.T, denied string) (settings map[string]string
 	var proxies []*dynamotest.Proxy
 	for _, variable := range []string{"WEBHOOKS_DYNAMODB_ENDPOINT", "WEBHOOKS_KMS_ENDPOINT"} {
 		p := dynamotest.NewProxy(t, s.settings[variable])
-		p.Every(func(c dynamotest.Call) dynamotest.Fault {
-			if c.Operation == denied {
-				return dynamotest.Reject("AccessDeniedException")
-			}
-			return dynamotest.Pass()
-		})
+		p.Next(denied, slices.Repeat([]dynamotest.Fault{dynamotest.Reject("AccessDeniedException")}, 10)...)
 		settings[variable], proxies = p.URL, append(proxies, p)
 	}
 	return settings, func() []string {
