@@ -143,7 +143,7 @@ func (o *service) serve(t *testing.T, flags ...string) {
 	t.Helper()
 	p := &process{exited: make(chan struct{})}
 	p.command = exec.CommandContext(context.WithoutCancel(t.Context()), o.binary,
-		append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
+		append([]string{"serve", "--addr", "127.0.0.1:0", "--log-format", "json", "--rate-limit", "0"}, flags...)...)
 	p.command.Env = o.environment
 	stderr, err := p.command.StderrPipe()
 	if err != nil {

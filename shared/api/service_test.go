@@ -38,6 +38,7 @@ func TestFailures(t *testing.T) {
 		{"no name server", webhook.Unavailable(endpoint.ErrNoNameServer), 503, busy, "1", endpoint.ErrNoNameServer.Error()},
 		{"unclassified deadline", context.DeadlineExceeded, 503, busy, "1", context.DeadlineExceeded.Error()},
 		{"conflict to retry", &webhook.Error{Kind: webhook.KindConflict, Message: "Later.", RetryAfter: time.Minute}, 409, "Later.", "60", ""},
+		{"too slow", webhook.Errorf(webhook.KindTooSlow, "Slow."), 408, "Slow.", "", ""},
 		{"joined", errors.Join(errors.New("x"), webhook.Errorf(webhook.KindConflict, "Taken.")), 409, "Taken.", "", ""},
 	}
 	for _, test := range tests {
@@ -74,6 +75,24 @@ func TestStoreIsUnavailable(t *testing.T) {
 		f := newFixture(t)
 		f.service.Timeout = 1
 		f.do(c).want(t, 503, errorBody("The service is busy. Try again later."))
+	}
+}
+
+// A request counts towards its company's limits until its response has been sent, also if it has no permission.
+func TestLimitsOfACompany(t *testing.T) {
+	f := newFixture(t)
+	f.service.Limits = api.NewLimits(70)
+	handler := f.handler()
+	for range 140 {
+		send(handler, call{method: "DELETE", key: readerKey}.request(t.Context())).want(t, 403, errorBody(`The API key does not have the "webhooks:write" permission.`))
+	}
+	r := send(handler, call{key: readerKey}.request(t.Context()))
+	r.want(t, 429, errorBody("The company has sent more than 70 requests per second."))
+	if got := r.header.Get("Retry-After"); got != "1" {
+		t.Errorf("got Retry-After %q, want 1", got)
+	}
+	if log := f.logs.String(); strings.Contains(log, "ERROR") {
+		t.Errorf("got the log %s", log)
 	}
 }
 

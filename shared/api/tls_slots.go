@@ -19,6 +19,9 @@ const (
 	maxWaitingPerCompany = 16
 )
 
+// maxWait is how long to wait for a slot. A check that began later might not end within the time of its request.
+const maxWait = 4 * time.Second
+
 // suspicion is how long a company has one check at a time after one of its checks failed.
 const suspicion = time.Minute
 
@@ -46,8 +49,8 @@ func newTLSSlots(now func() time.Time) *tlsSlots {
 	}
 }
 
-// check runs check in a slot, for which it waits. If ctx ends first, the error is of kind webhook.KindUnavailable; if too
-// many of the company's checks are waiting, it is of kind webhook.KindTooMany. A company waits for one of its own slots
+// check runs check in a slot, for which it waits. If there is none in time, the error is of kind webhook.KindUnavailable;
+// if too many of the company's checks are waiting, it is of kind webhook.KindTooMany. A company waits for one of its own slots
 // before it takes one of the shared ones, so it never holds more than its share.
 func (s *tlsSlots) check(ctx context.Context, company string, check func() error) error {
 	own, suspect, err := s.enter(company)
@@ -56,6 +59,8 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 	}
 	defer s.leave(company, own)
 
+	waiting, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
 	slots, shared, further := own.first, s.first, own.further
 	if suspect {
 		further = nil
@@ -67,15 +72,15 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 		case own.first <- struct{}{}:
 		case further <- struct{}{}:
 			slots, shared = further, s.further
-		case <-ctx.Done():
-			return waitedTooLong(ctx)
+		case <-waiting.Done():
+			return waitedTooLong(waiting)
 		}
 	}
 	defer func() { <-slots }()
 	select {
 	case shared <- struct{}{}:
-	case <-ctx.Done():
-		return waitedTooLong(ctx)
+	case <-waiting.Done():
+		return waitedTooLong(waiting)
 	}
 	defer func() { <-shared }()
 

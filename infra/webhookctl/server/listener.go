@@ -11,8 +11,13 @@ import (
 	"syscall"
 )
 
-// maxConnections limits the open connections.
-const maxConnections = 4096
+const (
+	// maxConnections limits the open connections.
+	maxConnections = 4096
+	// writeBuffer is how many bytes of responses the system holds for a client that does not read them. Linux would
+	// use up to 4 MB per connection.
+	writeBuffer = 128 << 10
+)
 
 // Listener is a TCP listener that limits its open connections. If all are in use, a new connection takes the place of
 // another one, so that clients that only hold connections keep nobody out: first of one that has never sent a valid API
@@ -65,6 +70,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	tcp, ok := accepted.(*net.TCPConn)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%T is not a TCP connection", accepted), accepted.Close())
+	}
+	if err := tcp.SetWriteBuffer(writeBuffer); err != nil {
+		return nil, errors.Join(err, tcp.Close())
 	}
 	c := &conn{TCPConn: tcp, listener: l}
 	l.mu.Lock()
