@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"runtime/debug"
 
 	"webhooks/infra/webhookctl/sandbox"
 	"webhooks/infra/webhookctl/server"
@@ -19,6 +21,10 @@ import (
 )
 
 const tlsCheckOff = "off"
+
+// memoryLimit is the number of bytes from which on the garbage collector works harder, unless GOMEMLIMIT is set. The
+// service needs much less, unless many clients do not read their responses.
+const memoryLimit = 180 << 20
 
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
@@ -75,6 +81,9 @@ func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlag
 		return interrupted(ctx, c.log, err)
 	}
 	cmd.warn(c.log, storage)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
 	if box != nil {
 		if err := box.WriteBanner(c.out, "http://"+listener.Addr().String()); err != nil {

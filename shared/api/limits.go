@@ -18,11 +18,11 @@ const (
 	burstSeconds = 2
 	// maxIdleCompanies is the number of companies to remember that have no request in flight.
 	maxIdleCompanies = 10_000
-	// linesWithoutKey is the maximum number of lines per second about requests without a valid key.
-	linesWithoutKey = 10
+	// maxRefusedLines is the maximum number of lines per second about requests without a valid key or beyond the limits.
+	maxRefusedLines = 10
 )
 
-// Limits bounds what one company can use of a process, and how much callers without a key can write into its log. It is
+// Limits bounds what one company can use of a process, and how many lines refused requests write into its log. It is
 // safe for concurrent use by multiple goroutines. A nil *Limits has no limits.
 type Limits struct {
 	perSecond int // 0 means no limit
@@ -100,7 +100,7 @@ func (l *Limits) leave(company string) {
 	l.companies[company].inFlight--
 }
 
-// logs reports whether to log a request without a valid key. Once a second, it logs how many requests were left out.
+// logs reports whether to log a request without a valid key or beyond the limits. Once a second, it logs how many requests were left out.
 func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool {
 	if l == nil {
 		return true
@@ -111,7 +111,7 @@ func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool
 		l.second, l.lines = second, 0
 	}
 	l.lines++
-	if l.lines <= linesWithoutKey {
+	if l.lines <= maxRefusedLines {
 		return true
 	}
 	if l.unlogged++; l.unlogged == 1 {
@@ -119,7 +119,7 @@ func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool
 		time.AfterFunc(time.Second, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			log.InfoContext(ctx, "requests without a valid key were not logged", "count", l.unlogged)
+			log.InfoContext(ctx, "refused requests were not logged", "count", l.unlogged)
 			l.unlogged = 0
 		})
 	}

@@ -73,8 +73,8 @@ func TestLimitsForgetIdleCompanies(t *testing.T) {
 	}
 }
 
-// Requests without a key cannot fill the disk.
-func TestLinesWithoutKey(t *testing.T) {
+// Refused requests cannot fill the disk.
+func TestRefusedLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var written bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&written, nil))
@@ -89,7 +89,7 @@ func TestLinesWithoutKey(t *testing.T) {
 		if !l.logs(t.Context(), log, time.Now()) {
 			t.Error("nothing is logged a second later")
 		}
-		if logged != linesWithoutKey || strings.Count(written.String(), "\n") != 1 || !strings.Contains(written.String(), "count=990") {
+		if logged != maxRefusedLines || strings.Count(written.String(), "\n") != 1 || !strings.Contains(written.String(), "count=990") {
 			t.Errorf("%d lines, and then %q", logged, &written)
 		}
 	})

@@ -92,7 +92,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.bodyUnread {
 		drain(w, r)
 	}
-	if x.company != "" || h.Limits.logs(ctx, h.Log, h.Now()) {
+	refused := x.company == "" || response.status == http.StatusTooManyRequests
+	if !refused || h.Limits.logs(ctx, h.Log, h.Now()) {
 		x.log(ctx, h.Log, response.status, h.Now())
 	}
 }

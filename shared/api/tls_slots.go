@@ -49,8 +49,8 @@ func newTLSSlots(now func() time.Time) *tlsSlots {
 	}
 }
 
-// check runs check in a slot, for which it waits. If there is none in time, the error is of kind webhook.KindUnavailable;
-// if too many of the company's checks are waiting, it is of kind webhook.KindTooMany. A company waits for one of its own slots
+// check runs check in a slot, for which it waits. If the company's own slots stay taken, or too many of its checks are
+// waiting, the error is of kind webhook.KindTooMany; if the shared ones do, it is of kind webhook.KindUnavailable. A company waits for one of its own slots
 // before it takes one of the shared ones, so it never holds more than its share.
 func (s *tlsSlots) check(ctx context.Context, company string, check func() error) error {
 	own, suspect, err := s.enter(company)
@@ -73,14 +73,14 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 		case further <- struct{}{}:
 			slots, shared = further, s.further
 		case <-waiting.Done():
-			return waitedTooLong(waiting)
+			return tooMany(maxWait, "The company's webhooks are still waiting for TLS checks. Create fewer at the same time.")
 		}
 	}
 	defer func() { <-slots }()
 	select {
 	case shared <- struct{}{}:
 	case <-waiting.Done():
-		return waitedTooLong(waiting)
+		return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", waiting.Err()))
 	}
 	defer func() { <-shared }()
 
@@ -89,10 +89,6 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 		s.suspect(own)
 	}
 	return err
-}
-
-func waitedTooLong(ctx context.Context) error {
-	return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", ctx.Err()))
 }
 
 // enter returns a company's slots, and whether one of its checks failed lately.

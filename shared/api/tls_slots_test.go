@@ -1,8 +1,6 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -45,7 +43,7 @@ func TestTLSChecksOfOneCompany(t *testing.T) {
 		for range inUse + maxWaitingPerCompany {
 			kinds[webhook.KindOf(<-failures)]++
 		}
-		if kinds[webhook.KindInvalid] != 2*inUse || kinds[webhook.KindUnavailable] != maxWaitingPerCompany-inUse {
+		if kinds[webhook.KindInvalid] != 2*inUse || kinds[webhook.KindTooMany] != maxWaitingPerCompany-inUse {
 			t.Errorf("got the kinds %v, want %d failures, and the end of the time for the rest", kinds, 2*inUse)
 		}
 
@@ -55,7 +53,7 @@ func TestTLSChecksOfOneCompany(t *testing.T) {
 			t.Errorf("%d checks of a company with failures run at the same time, want 1", check.running)
 		}
 		if first, second, third := <-failures, <-failures, <-failures; webhook.KindOf(first) != webhook.KindInvalid ||
-			!errors.Is(second, context.DeadlineExceeded) || webhook.KindOf(third) != webhook.KindInvalid {
+			webhook.KindOf(second) != webhook.KindTooMany || webhook.KindOf(third) != webhook.KindInvalid {
 			t.Errorf("got %v, %v, %v, want two failures one after the other, and the end of the time of a third request", first, second, third)
 		}
 		time.Sleep(suspicion)
