@@ -2,7 +2,6 @@
 package infra_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os/exec"
 	"slices"
@@ -49,13 +48,18 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":                            {"shared/sqlite"},
 }
 
-func TestImports(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...").Output()
+func goList(t *testing.T, flag, packages string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", flag, module+packages).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	return string(out)
+}
+
+func TestImports(t *testing.T) {
 	imports := 0
-	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+	for decoder := json.NewDecoder(strings.NewReader(goList(t, "-json=ImportPath,Imports,TestImports,XTestImports", "..."))); decoder.More(); {
 		var p struct {
 			ImportPath                         string
 			Imports, TestImports, XTestImports []string
@@ -81,15 +85,14 @@ func TestImports(t *testing.T) {
 
 func allowed(pkg, imported string, inTest bool) bool {
 	target, ours := strings.CutPrefix(imported, module)
-	if !ours {
-		return allowedThirdParty(pkg, imported, inTest)
-	}
 	switch {
+	case !ours:
+		return allowedThirdParty(pkg, imported, inTest)
 	case slices.Contains(testSupport, target):
 		return inTest
 	case slices.Contains(layers[pkg], target), inTest && target == pkg:
 		return true
-	case inside(pkg, "infra") && topTwo(pkg) == topTwo(target): // a command and its own packages
+	case inside(pkg, "infra/webhookctl") && inside(target, "infra/webhookctl"):
 		return true
 	}
 	wires := inside(pkg, "functions") || inside(pkg, "infra") || inTest && slices.Contains(wired, pkg)
@@ -101,10 +104,8 @@ func allowedThirdParty(pkg, imported string, inTest bool) bool {
 		return false
 	}
 	for path, dirs := range owners {
-		if !inside(imported, path) || inTest && !strings.Contains(path, "lambda") {
-			continue
-		}
-		if !slices.ContainsFunc(dirs, func(dir string) bool { return inside(pkg, dir) }) {
+		owned := inside(imported, path) && (!inTest || strings.Contains(path, "lambda"))
+		if owned && !slices.ContainsFunc(dirs, func(dir string) bool { return inside(pkg, dir) }) {
 			return false
 		}
 	}
@@ -113,11 +114,7 @@ func allowedThirdParty(pkg, imported string, inTest bool) bool {
 
 // TestFunctionsStartFast checks what every start of a Lambda function would pay for.
 func TestFunctionsStartFast(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"functions/...").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	linked := strings.Fields(string(out))
+	linked := strings.Fields(goList(t, "-deps", "functions/..."))
 	if !slices.Contains(linked, "github.com/aws/aws-sdk-go-v2/service/kms") {
 		t.Fatal("go list does not report KMS among the dependencies of functions")
 	}
@@ -141,10 +138,4 @@ func TestFunctionsStartFast(t *testing.T) {
 // inside reports whether path is the directory dir or below it.
 func inside(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
-}
-
-// topTwo returns the first two elements of a path, such as infra/webhookctl.
-func topTwo(path string) string {
-	parts := strings.SplitN(path, "/", 3)
-	return strings.Join(parts[:min(2, len(parts))], "/")
 }

@@ -2,16 +2,13 @@ package stack
 
 import (
 	"crypto/sha256"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 
@@ -23,13 +20,6 @@ import (
 func TestDeployment(t *testing.T) {
 	required(t, "WEBHOOKS_TEST_MOTO_ENDPOINT")
 	name := "test-" + strings.ToLower(ulid.Make().String())
-	deploy := exec.CommandContext(t.Context(), samTool(t, "python"), "deploy.py", name)
-	deploy.Cancel = func() error { return deploy.Process.Signal(syscall.SIGINT) } // it cleans up then
-	deploy.WaitDelay = 30 * time.Second
-	out, err := deploy.Output()
-	if err != nil {
-		t.Fatalf("deploy.py: %v\n%s", err, stderrOf(err))
-	}
 	var deployed struct {
 		Expected  []string
 		Names     map[string]string
@@ -40,9 +30,7 @@ func TestDeployment(t *testing.T) {
 		}
 		Programs map[string]string // SHA-256 of what sam built
 	}
-	if err := json.Unmarshal(out, &deployed); err != nil {
-		t.Fatal(err)
-	}
+	runPython(t, &deployed, "deploy.py", name)
 	if got := slices.Sorted(maps.Keys(deployed.Names)); !slices.Equal(got, deployed.Expected) {
 		t.Errorf("deployed are %q, want %q", got, deployed.Expected)
 	}
@@ -55,21 +43,13 @@ func TestDeployment(t *testing.T) {
 			t.Errorf("%s is deployed as %+v", function, f)
 		}
 		// The package has the program that anyone else builds from this source.
-		if got, want := deployed.Programs[id+"Function"], hashOfProgram(t, function); got != want || f.CodeSize < 1e6 {
+		path, err := bootstrap.Build(t.Context(), function, bootstrap.ARM64, t.TempDir())
+		content, readErr := os.ReadFile(path)
+		if err := errors.Join(err, readErr); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := deployed.Programs[id+"Function"], fmt.Sprintf("%x", sha256.Sum256(content)); got != want || f.CodeSize < 1e6 {
 			t.Errorf("%s is a package of %d bytes with a program of SHA-256 %q, want %q", function, f.CodeSize, got, want)
 		}
 	}
-}
-
-func hashOfProgram(t *testing.T, function string) string {
-	t.Helper()
-	path, err := bootstrap.Build(t.Context(), function, bootstrap.ARM64, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(content))
 }

@@ -3,42 +3,37 @@ package stack
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// enforcer is a proxy in front of AWS services that enforces a role: it evaluates the statements for
-// each request as IAM would, rejects what they do not allow, and records which grants were used.
+// enforcer is a proxy in front of AWS services that enforces a function's role: it evaluates the statements
+// for each request as IAM would. A request that they do not allow is rejected and fails the test.
 type enforcer struct {
 	URL        string
+	t          *testing.T
+	function   string
 	statements []statement
-	services   map[string]*httputil.ReverseProxy // by the prefix of X-Amz-Target
-	arns       map[string]string                 // of the resources in the template, by their names in requests
+	services   map[string]string // URLs by the prefix of X-Amz-Target
+	arns       map[string]string // of the resources in the template, by their names in requests
 
-	mu     sync.Mutex
-	denied []string
-	used   map[grant][]string // with the values that matched
+	mu   sync.Mutex
+	used map[grant][]string // with the values that matched
 }
 
 // newEnforcer starts an enforcer, which stops with the test.
-func newEnforcer(t *testing.T, statements []statement, services, arns map[string]string) *enforcer {
+func newEnforcer(t *testing.T, function string, statements []statement, services, arns map[string]string) *enforcer {
 	t.Helper()
-	e := &enforcer{statements: statements, services: make(map[string]*httputil.ReverseProxy), arns: arns, used: make(map[grant][]string)}
-	for prefix, endpoint := range services {
-		target, err := url.Parse(endpoint)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.services[prefix] = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	}
+	e := &enforcer{t: t, function: function, statements: statements, services: services, arns: arns, used: make(map[grant][]string)}
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	e.URL = server.URL
@@ -47,22 +42,21 @@ func newEnforcer(t *testing.T, statements []statement, services, arns map[string
 
 func (e *enforcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // the client has gone
-	}
+	target, urlErr := url.Parse(e.services[service])
+	body, bodyErr := io.ReadAll(r.Body)
 	var request request
-	if err := json.Unmarshal(body, &request); err != nil || e.services[service] == nil || !e.allow(request.accesses(operation, e.arns)) {
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprint(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"denied by the role"}`)
+	err := errors.Join(urlErr, bodyErr, json.Unmarshal(body, &request))
+	if err != nil || !e.allow(request.accesses(operation, e.arns)) {
+		e.t.Errorf("the role of %s does not allow %s %s, error %v", e.function, operation, body, err)
+		http.Error(w, `{"__type": "AccessDeniedException"}`, http.StatusBadRequest)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	e.services[service].ServeHTTP(w, r)
+	proxy := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	proxy.ServeHTTP(w, r)
 }
 
-// allow reports whether the role allows all of the accesses.
+// allow reports whether the role allows all of the accesses, and records which grants they use.
 func (e *enforcer) allow(accesses []access) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,13 +68,13 @@ func (e *enforcer) allow(accesses []access) bool {
 			}
 			allowed = true
 			for _, g := range s.grants() {
-				if values, ok := g.matches(a); ok {
+				values := slices.DeleteFunc(slices.Clone(a.context[g.key]), func(value string) bool { return !like(g.pattern, value) })
+				if g.action == a.action && len(values) > 0 {
 					e.used[g] = append(e.used[g], values...)
 				}
 			}
 		}
 		if !allowed {
-			e.denied = append(e.denied, fmt.Sprintf("%+v", a))
 			return false
 		}
 	}

@@ -13,7 +13,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"webhooks/shared/api"
 )
@@ -34,21 +36,26 @@ type resource struct {
 func resolved(t testing.TB, parameters ...string) *template {
 	t.Helper()
 	arguments := append([]string{"template.py", "resolve", "../../template.yaml"}, parameters...)
-	out, err := exec.CommandContext(t.Context(), samTool(t, "python"), arguments...).Output()
-	if err != nil {
-		t.Fatalf("template.py: %v\n%s", err, stderrOf(err))
-	}
 	s := new(template)
-	if err := json.Unmarshal(out, s); err != nil {
-		t.Fatal(err)
-	}
+	runPython(t, s, arguments...)
 	return s
 }
 
-// samTool returns the path of a program in SAM CLI's Python environment.
-func samTool(t testing.TB, name string) string {
+// runPython runs a script in SAM CLI's Python environment, and decodes the JSON that it prints.
+func runPython(t testing.TB, result any, arguments ...string) {
 	t.Helper()
-	return filepath.Join(required(t, "WEBHOOKS_TEST_SAM"), "bin", name)
+	python := exec.CommandContext(t.Context(), filepath.Join(required(t, "WEBHOOKS_TEST_SAM"), "bin", "python"), arguments...)
+	python.Cancel = func() error { return python.Process.Signal(syscall.SIGINT) } // it cleans up then
+	python.WaitDelay = 30 * time.Second
+	var stderr strings.Builder
+	python.Stderr = &stderr
+	out, err := python.Output()
+	if err == nil {
+		err = json.Unmarshal(out, result)
+	}
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", arguments, err, &stderr)
+	}
 }
 
 // required returns the value of a variable that `make test` sets.
@@ -64,20 +71,12 @@ func required(t testing.TB, variable string) string {
 	return value
 }
 
-func stderrOf(err error) string {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return string(exit.Stderr)
-	}
-	return ""
-}
-
-// functions returns the names of the functions that the API's routes call.
+// functions returns the names of the functions in the order of the API's routes, which call them.
 func functions() []string {
 	var names []string
 	for _, r := range api.Routes() {
 		names = append(names, r.Function)
 	}
-	slices.Sort(names)
 	return slices.Compact(names)
 }
 
@@ -90,19 +89,19 @@ func logicalID(function string) string {
 	return id.String()
 }
 
-// properties decodes the properties of a resource, and fails if T lacks one of them.
-func properties[T any](t testing.TB, s *template, id string) (p T) {
+// decode converts a value to a Go type, and fails if that lacks a field for any part of it.
+func decode[T any](t testing.TB, from any) (to T) {
 	t.Helper()
-	encoded, err := json.Marshal(s.Resources[id].Properties)
+	encoded, err := json.Marshal(from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		t.Errorf("%s: %v: %s", id, err, encoded)
+	if err := decoder.Decode(&to); err != nil {
+		t.Errorf("%v: %s", err, encoded)
 	}
-	return p
+	return to
 }
 
 // same compares a value with what it should be, in JSON.
