@@ -11,5 +11,8 @@ func main() { lambdahost.Run(wire) }
 
 func wire(getenv func(string) string) (lambdahost.Function, error) {
 	store, err := dynamo.FromEnvironment(getenv)
-	return lambdahost.Function{Keys: store, Endpoint: api.GetWebhook(store)}, err
+	if err != nil {
+		return lambdahost.Function{}, err
+	}
+	return lambdahost.Function{Keys: store, Endpoint: api.GetWebhook(store.WithoutTokens())}, nil
 }

@@ -2,9 +2,12 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -84,70 +87,80 @@ func (e *enforcer) allow(accesses []access) bool {
 // item is a DynamoDB item or key.
 type item map[string]struct{ S string }
 
-// request is what IAM looks at in the body of a request to DynamoDB or KMS.
+// request is what IAM looks at in the body of a request to DynamoDB or KMS, or in a part of it.
 type request struct {
-	TableName                 string
-	Key, Item                 item
-	KeyConditionExpression    string
-	ExpressionAttributeValues item
-	RequestItems              map[string]struct{ Keys []item }
-	TransactItems             []map[string]request // by the kind of write
+	TableName string
+	Key, Item item
+	Keys      []item
+
+	ProjectionExpression, KeyConditionExpression, FilterExpression, ConditionExpression, UpdateExpression string
+	ExpressionAttributeNames                                                                              map[string]string
+	ExpressionAttributeValues                                                                             item
+	Select, ReturnValues, ReturnValuesOnConditionCheckFailure                                             string
+
+	RequestItems  map[string]request   // by table
+	TransactItems []map[string]request // by the kind of write
 
 	KeyID             string `json:"KeyId"`
 	EncryptionContext map[string]string
 }
 
-// accesses returns what IAM decides about for a request.
+// accesses returns what IAM decides about for a request: for a transaction, each of its writes. Whether IAM
+// takes writes of one kind together is not documented, so a role must allow that as well.
 func (r request) accesses(operation string, arns map[string]string) []access {
 	switch {
 	case r.KeyID != "":
 		purpose := map[string][]string{"kms:EncryptionContext:purpose": {r.EncryptionContext["purpose"]}}
 		return []access{{"kms:" + operation, arns[r.KeyID], purpose}}
-	case r.RequestItems != nil:
-		var all []access
-		for table, batch := range r.RequestItems {
-			var keys []string
-			for _, key := range batch.Keys {
-				keys = append(keys, key["pk"].S)
-			}
-			all = append(all, onTable(operation, arns[table], keys...))
-		}
-		return all
-	case r.TransactItems != nil:
-		return r.transaction(arns)
-	default:
-		return []access{onTable(operation, arns[r.TableName], r.leadingKey())}
+	case r.RequestItems == nil && r.TransactItems == nil:
+		return []access{{"dynamodb:" + operation, arns[r.TableName], r.context()}}
 	}
-}
-
-func onTable(operation, arn string, keys ...string) access {
-	return access{"dynamodb:" + operation, arn, map[string][]string{"dynamodb:LeadingKeys": keys}}
-}
-
-// transaction returns each write with its key, and each with the keys of all writes: which of the two IAM
-// evaluates is not documented, so a role must allow both.
-func (r request) transaction(arns map[string]string) []access {
-	operations := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-	var single, whole []access
-	var keys []string
+	var all []access
+	for table, batch := range r.RequestItems {
+		all = append(all, access{"dynamodb:" + operation, arns[table], batch.context()})
+	}
+	together := make(map[string]access)
 	for _, write := range r.TransactItems {
 		for kind, w := range write {
-			keys = append(keys, w.leadingKey())
-			single = append(single, onTable(operations[kind], arns[w.TableName], w.leadingKey()))
+			action := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}[kind]
+			single := w.accesses(action, arns)[0]
+			all = append(all, single)
+			if together[action].context == nil {
+				together[action] = access{single.action, single.resource, make(map[string][]string)}
+			}
+			for key, values := range single.context {
+				together[action].context[key] = append(together[action].context[key], values...)
+			}
 		}
 	}
-	for _, a := range single {
-		a.context = map[string][]string{"dynamodb:LeadingKeys": keys}
-		whole = append(whole, a)
-	}
-	return append(single, whole...)
+	return slices.AppendSeq(all, maps.Values(together))
 }
 
-// leadingKey returns the value of the partition key, or "", which no pattern matches.
-func (r request) leadingKey() string {
-	if r.KeyConditionExpression != "" {
-		variable := regexp.MustCompile(`\bpk = (:\w+)|$`).FindStringSubmatch(r.KeyConditionExpression)[1]
-		return r.ExpressionAttributeValues[variable].S
+// context returns the values of DynamoDB's condition keys: the partition keys, or "", which no pattern matches,
+// every attribute that the request names, and what it asks DynamoDB to return.
+func (r request) context() map[string][]string {
+	variable := regexp.MustCompile(`\bpk = (:\w+)|$`).FindStringSubmatch(r.KeyConditionExpression)[1]
+	keys := []string{r.Key["pk"].S + r.Item["pk"].S + r.ExpressionAttributeValues[variable].S}
+	if r.Keys != nil {
+		keys = nil
 	}
-	return r.Key["pk"].S + r.Item["pk"].S
+	attributes := slices.AppendSeq(slices.Collect(maps.Keys(r.Key)), maps.Keys(r.Item))
+	for _, key := range r.Keys {
+		keys = append(keys, key["pk"].S)
+		attributes = slices.AppendSeq(attributes, maps.Keys(key))
+	}
+	expressions := fmt.Sprint(r.ProjectionExpression, " ", r.KeyConditionExpression, " ", r.FilterExpression, " ", r.ConditionExpression, " ", r.UpdateExpression)
+	for _, word := range regexp.MustCompile(`[:#]?\w+\(?`).FindAllString(expressions, -1) {
+		switch {
+		case word[0] == '#':
+			attributes = append(attributes, r.ExpressionAttributeNames[word])
+		case word[0] != ':' && !strings.HasSuffix(word, "(") && word != strings.ToUpper(word): // not a value, function or keyword
+			attributes = append(attributes, word)
+		}
+	}
+	selected, returned := cmp.Or(r.Select, "ALL_ATTRIBUTES"), cmp.Or(r.ReturnValuesOnConditionCheckFailure, r.ReturnValues, "NONE")
+	if r.Select == "" && r.ProjectionExpression != "" {
+		selected = "SPECIFIC_ATTRIBUTES"
+	}
+	return map[string][]string{"dynamodb:LeadingKeys": keys, "dynamodb:Attributes": attributes, "dynamodb:Select": {selected}, "dynamodb:ReturnValues": {returned}}
 }

@@ -1,8 +1,10 @@
 package stack
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -36,7 +38,10 @@ type grant struct{ sid, action, key, pattern string }
 func (s statement) grants() []grant {
 	var all []grant
 	for _, action := range s.Action {
-		for _, keys := range s.Condition {
+		for operator, keys := range s.Condition {
+			if operator == "Null" || operator == "ForAllValues:StringNotLike" {
+				continue // these accept no values
+			}
 			for key, patterns := range keys {
 				for _, pattern := range patterns {
 					all = append(all, grant{s.Sid, action, key, pattern})
@@ -72,8 +77,14 @@ func holds(operator string, patterns, values []string) bool {
 	switch operator {
 	case "ForAllValues:StringLike":
 		return matches == len(values) // so it holds for a key without values
+	case "ForAllValues:StringNotLike":
+		return matches == 0
 	case "StringEquals":
-		return matches == 1 && len(values) == 1
+		return matches == len(values) && len(values) > 0
+	case "StringEqualsIfExists":
+		return matches == len(values)
+	case "Null":
+		return slices.Equal(patterns, []string{strconv.FormatBool(len(values) == 0)})
 	}
 	return false
 }
@@ -87,7 +98,8 @@ func like(pattern, value string) bool {
 var families = []string{"K#*", "C#*", "C#*#E#*", "C#*#I#*", "C#*#TYPES", "TYPES", "DATAKEYS"}
 
 // roleOf returns what a function's role allows in addition to writing its log. Each statement must name
-// actions and one resource of the template, and limit the partitions or the purpose of the KMS key.
+// actions and one resource of the template, and limit the partitions or the purpose of the KMS key. If it
+// limits the attributes, it must require some, because ForAllValues holds without any.
 func roleOf(t testing.TB, s *template, function string) []statement {
 	t.Helper()
 	id := logicalID(function)
@@ -109,6 +121,9 @@ func roleOf(t testing.TB, s *template, function string) []statement {
 			case "SubscriptionsTable.Arn":
 				partitions := st.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
 				limited = partitions != nil && !slices.ContainsFunc(partitions, func(p string) bool { return !slices.Contains(families, p) })
+				if st.Condition["ForAllValues:StringLike"]["dynamodb:Attributes"] != nil {
+					limited = limited && slices.Equal(st.Condition["Null"]["dynamodb:Attributes"], []string{"false"})
+				}
 			case "TokenKey.Arn":
 				limited = slices.Equal(st.Condition["StringEquals"]["kms:EncryptionContext:purpose"], []string{"webhook-tokens"})
 			}
@@ -142,6 +157,58 @@ func testRoles(t *testing.T, s *template) {
 	for id, r := range s.Resources {
 		if !slices.Contains(known, r.Type) {
 			t.Errorf("%s is of type %s: check what it allows to whom, then add the type here", id, r.Type)
+		}
+	}
+}
+
+// A function that runs an attacker's code cannot do more to the data than docs/iam-policy.md says.
+func testCompromised(t *testing.T, s *template) {
+	const (
+		webhookKey  = `"Key": {"pk": {"S": "C#acme"}, "sk": {"S": "W#wh_1"}}`
+		typeKey     = `"Key": {"pk": {"S": "C#acme#TYPES"}, "sk": {"S": "a"}}`
+		setURL      = webhookKey + `, "UpdateExpression": "SET #u = :u", "ExpressionAttributeNames": {"#u": "url"}`
+		inPartition = `"KeyConditionExpression": "pk = :p AND begins_with(sk, :s)", "ExpressionAttributeValues": {":p": {"S": "C#acme"}}`
+		guess       = `"sealed_token < :guess"`
+	)
+	for _, row := range []struct{ name, function, operation, body string }{
+		{"redirect a webhook", "create-webhook", "UpdateItem", setURL},
+		{"redirect a webhook", "delete-webhook", "UpdateItem", setURL},
+		{"redirect a webhook in a transaction", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Update": {"TableName": "table", ` + setURL + `}}]`},
+		{"redirect a webhook if the version is known", "delete-webhook", "UpdateItem", setURL + `, "ConditionExpression": "version = :v"`},
+		{"read a token by an update", "delete-webhook", "UpdateItem", webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`},
+		{"read a token by a deletion", "delete-webhook", "DeleteItem", webhookKey + `, "ReturnValues": "ALL_OLD"`},
+		{"read a token by a failed deletion", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Delete": {"TableName": "table", ` +
+			webhookKey + `, "ConditionExpression": "version = :v", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}]`},
+		{"guess a token", "delete-webhook", "DeleteItem", webhookKey + `, "ConditionExpression": ` + guess},
+		{"guess tokens", "list-webhooks", "Query", inPartition + `, "Select": "COUNT", "FilterExpression": ` + guess},
+		{"read tokens", "list-webhooks", "Query", inPartition},
+		{"read tokens", "list-webhooks", "Query", inPartition + `, "ProjectionExpression": "sk, sealed_token"`},
+		{"read tokens", "list-webhook-types", "Query", inPartition},
+		{"read a token", "list-webhooks", "GetItem", webhookKey},
+		{"read a token", "get-webhook", "GetItem", webhookKey},
+		{"read a token", "get-webhook", "GetItem", webhookKey + `, "ProjectionExpression": "#t", "ExpressionAttributeNames": {"#t": "sealed_token"}`},
+		{"read a token", "delete-webhook", "GetItem", webhookKey},
+		{"read an API key among webhooks", "create-webhook", "BatchGetItem", `"RequestItems": {"table": {"Keys": [{"pk": {"S": "C#acme"}}, {"pk": {"S": "K#1"}}]}}`},
+		{"grant a type", "create-webhook", "PutItem", strings.Replace(typeKey, "Key", "Item", 1)},
+		{"grant a type", "create-webhook", "PutItem", `"Item": {"pk": {"S": "TYPES"}, "sk": {"S": "a"}}`},
+		{"grant a type by counting", "create-webhook", "UpdateItem", typeKey + `, "UpdateExpression": "ADD webhooks :1"`},
+		{"grant a type by counting", "delete-webhook", "UpdateItem", typeKey + `, "UpdateExpression": "ADD webhooks :1"`},
+		{"withdraw a type", "delete-webhook", "DeleteItem", typeKey},
+		{"forget a repeated request", "delete-webhook", "DeleteItem", `"Key": {"pk": {"S": "C#acme#I#1"}, "sk": {"S": "I"}}`},
+		{"create an API key", "create-webhook", "PutItem", `"Item": {"pk": {"S": "K#1"}, "sk": {"S": "K"}}`},
+		{"list an API key", "create-webhook", "PutItem", `"Item": {"pk": {"S": "C#acme"}, "sk": {"S": "K#1"}, "permissions": {}}`},
+		{"change a data key", "create-webhook", "UpdateItem", `"Key": {"pk": {"S": "DATAKEYS"}, "sk": {"S": "0"}}, "UpdateExpression": "SET data_key = :k"`},
+		{"delete a data key", "create-webhook", "DeleteItem", `"Key": {"pk": {"S": "DATAKEYS"}, "sk": {"S": "0"}}`},
+		{"hide something in a data key", "create-webhook", "PutItem", `"Item": {"pk": {"S": "DATAKEYS"}, "sk": {"S": "0"}, "url": {}}`},
+		{"decrypt something else", "create-webhook", "Decrypt", `"KeyId": "key", "EncryptionContext": {"purpose": "other"}`},
+	} {
+		var r request
+		if err := json.Unmarshal([]byte(`{"TableName": "table", `+row.body+`}`), &r); err != nil {
+			t.Fatalf("%s: %v", row.name, err)
+		}
+		e := enforcer{statements: roleOf(t, s, row.function), used: make(map[grant][]string)}
+		if e.allow(r.accesses(row.operation, map[string]string{"table": "SubscriptionsTable.Arn", "key": "TokenKey.Arn"})) {
+			t.Errorf("%s can %s with %s %s", row.function, row.name, row.operation, row.body)
 		}
 	}
 }

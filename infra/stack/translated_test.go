@@ -19,7 +19,7 @@ import (
 func TestTranslated(t *testing.T) {
 	s := resolved(t)
 	for name, test := range map[string]func(*testing.T, *template){
-		"functions": testFunctions, "roles": testRoles, "routes": testRoutes, "API": testAPI, "storage": testStorage,
+		"functions": testFunctions, "roles": testRoles, "compromised functions": testCompromised, "routes": testRoutes, "API": testAPI, "storage": testStorage,
 		"alarms": testAlarms, "dashboard": testDashboard,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })

@@ -30,7 +30,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash access.Hash) (access.Key, er
 }
 
 func (s *Store) apiKey(ctx context.Context, at key) (access.Key, error) {
-	it, err := s.get(ctx, at)
+	it, err := s.get(ctx, at, allAttributes)
 	if err != nil {
 		return access.Key{}, err
 	}
@@ -42,7 +42,7 @@ func (s *Store) apiKey(ctx context.Context, at key) (access.Key, error) {
 
 // Keys queries a company's list.
 func (s *Store) Keys(ctx context.Context, company string) ([]access.Key, error) {
-	items, err := s.query(ctx, companyPartition(company), apiKeyPrefix, nil, allItems)
+	items, err := s.query(ctx, companyPartition(company), apiKeyPrefix)
 	if err != nil {
 		return nil, err
 	}

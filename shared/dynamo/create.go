@@ -89,7 +89,7 @@ func (s *Store) earlierThan(ctx context.Context, c webhook.Creation, failed erro
 	}
 	if len(stored) == 0 {
 		var err error
-		if stored, err = s.get(ctx, idempotencyKey(c.Webhook.Company, c.Idempotency.Key)); err != nil {
+		if stored, err = s.get(ctx, idempotencyKey(c.Webhook.Company, c.Idempotency.Key), allAttributes); err != nil {
 			return nil, err
 		}
 	}

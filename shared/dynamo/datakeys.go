@@ -10,7 +10,7 @@ import (
 
 // DataKeys returns the encrypted data keys of webhook tokens in the order of their numbers: 0, 1, 2, …
 func (s *Store) DataKeys(ctx context.Context) ([][]byte, error) {
-	items, err := s.query(ctx, dataKeysPartition, "", nil, allItems)
+	items, err := s.query(ctx, dataKeysPartition, "")
 	if err != nil {
 		return nil, err
 	}

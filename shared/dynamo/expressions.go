@@ -1,6 +1,6 @@
 package dynamo
 
-// All expressions, with the values that they take. The attribute names are not reserved words of DynamoDB, so they need no
+// All expressions, with the values that they take. Only two attribute names are reserved words of DynamoDB, which need
 // placeholders.
 const (
 	// Conditions on keys, of queries: [valPartition], and [valPrefix] for the second.
@@ -28,6 +28,28 @@ const (
 	// API keys: [valTime].
 	revokeOnce = "SET " + revokedAtAttr + " = if_not_exists(" + revokedAtAttr + ", " + valTime + ")"
 )
+
+// Projections, which list the attributes to read: all, the count, or those of a webhook except its token.
+const (
+	allAttributes = ""
+	onlyCount     = webhooksAttr
+	withoutToken  = sortKey + ", " + namePlaceholder + ", " + descriptionAttr + ", " + urlPlaceholder + ", " + eventsAttr + ", " +
+		versionAttr + ", " + createdAtAttr
+
+	namePlaceholder = "#name"
+	urlPlaceholder  = "#url"
+)
+
+// projected returns the expression for a projection and the names behind its placeholders.
+func projected(projection string) (expression *string, names map[string]string) {
+	switch projection {
+	case allAttributes:
+		return nil, nil
+	case withoutToken:
+		return &projection, map[string]string{namePlaceholder: nameAttr, urlPlaceholder: urlAttr}
+	}
+	return &projection, nil
+}
 
 const (
 	valPartition   = ":partition"

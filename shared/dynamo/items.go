@@ -72,8 +72,8 @@ func webhookItem(w webhook.Webhook) item {
 	return it
 }
 
-// webhookOf reads a webhook of a company. Its ID is only in the key.
-func webhookOf(company string, it item) (webhook.Webhook, error) {
+// webhookOf reads a webhook of a company, with or without its token. Its ID is only in the key.
+func webhookOf(company string, it item, withToken bool) (webhook.Webhook, error) {
 	r := reader{item: it}
 	w := webhook.Webhook{
 		ID:          r.textAfter(sortKey, webhookPrefix),
@@ -82,9 +82,11 @@ func webhookOf(company string, it item) (webhook.Webhook, error) {
 		Description: r.text(descriptionAttr),
 		URL:         r.text(urlAttr),
 		Events:      readTexts[string](&r, eventsAttr),
-		SealedToken: r.binary(sealedTokenAttr),
 		Version:     r.number(versionAttr),
 		CreatedAt:   r.moment(createdAtAttr),
+	}
+	if withToken {
+		w.SealedToken = r.binary(sealedTokenAttr)
 	}
 	return w, r.err
 }

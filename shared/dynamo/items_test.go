@@ -22,7 +22,7 @@ func TestDamagedItems(t *testing.T) {
 		// optional attributes may be missing, unread ones may have any value
 		optional, unread string
 	}{
-		{"webhook", webhookItem(w), func(it item) error { return errOf(webhookOf("acme", it)) }, "", partitionKey},
+		{"webhook", webhookItem(w), func(it item) error { return errOf(webhookOf("acme", it, true)) }, "", partitionKey},
 		{"API key", apiKeyItem(apiKeyKey(k.Hash), k), func(it item) error { return errOf(apiKeyOf(it)) },
 			expiresAtAttr + " " + revokedAtAttr, partitionKey + " " + sortKey},
 		{"event type", typeItem(webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt}), func(it item) error { return errOf(typeOf("", it)) },

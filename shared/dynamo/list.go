@@ -14,14 +14,21 @@ func (s *Store) Webhook(ctx context.Context, company, id string) (webhook.Webhoo
 	if !webhook.ValidID(id) {
 		return webhook.Webhook{}, webhook.ErrNotFound
 	}
-	it, err := s.get(ctx, webhookKey(company, id))
+	it, err := s.get(ctx, webhookKey(company, id), s.webhookProjection())
 	if err != nil {
 		return webhook.Webhook{}, err
 	}
 	if it == nil {
 		return webhook.Webhook{}, webhook.ErrNotFound
 	}
-	return webhookOf(company, it)
+	return webhookOf(company, it, !s.withoutTokens)
+}
+
+func (s *Store) webhookProjection() string {
+	if s.withoutTokens {
+		return withoutToken
+	}
+	return allAttributes
 }
 
 // ListWebhooks reads the counter and the page, concurrently if it is the first page. For a later page it reads the counter
@@ -61,7 +68,7 @@ func (s *Store) laterPage(ctx context.Context, company string, page webhook.Page
 }
 
 func (s *Store) count(ctx context.Context, company string) (int, error) {
-	it, err := s.get(ctx, counterKey(company))
+	it, err := s.get(ctx, counterKey(company), onlyCount)
 	if err != nil {
 		return 0, err
 	}
@@ -70,13 +77,19 @@ func (s *Store) count(ctx context.Context, company string) (int, error) {
 
 // webhooks reads up to limit webhooks after a key, or the first ones if it is nil.
 func (s *Store) webhooks(ctx context.Context, company string, after item, limit int) ([]webhook.Webhook, error) {
-	items, err := s.query(ctx, companyPartition(company), webhookPrefix, after, limit)
+	in := s.queryInput(companyPartition(company), webhookPrefix)
+	in.ExclusiveStartKey = after
+	in.ProjectionExpression, in.ExpressionAttributeNames = projected(s.webhookProjection())
+	if in.ProjectionExpression != nil {
+		in.Select = types.SelectSpecificAttributes // the default then, but the roles require it
+	}
+	items, err := s.run(ctx, in, limit)
 	if err != nil {
 		return nil, err
 	}
 	webhooks := make([]webhook.Webhook, len(items))
 	for i, it := range items {
-		if webhooks[i], err = webhookOf(company, it); err != nil {
+		if webhooks[i], err = webhookOf(company, it, !s.withoutTokens); err != nil {
 			return nil, err
 		}
 	}

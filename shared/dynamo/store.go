@@ -12,8 +12,9 @@ import (
 
 // Store implements webhook.Store and access.KeyStore on one DynamoDB table.
 type Store struct {
-	client *dynamodb.Client
-	table  string
+	client        *dynamodb.Client
+	table         string
+	withoutTokens bool
 }
 
 var (
@@ -27,19 +28,27 @@ func New(client *dynamodb.Client, table string) *Store {
 	return &Store{client: client, table: table}
 }
 
+// WithoutTokens returns a store on the same table that reads webhooks without their tokens, so their SealedToken is nil. It
+// is for functions whose roles do not allow reading tokens.
+func (s *Store) WithoutTokens() *Store {
+	return &Store{client: s.client, table: s.table, withoutTokens: true}
+}
+
 // Ping reads an item that does not exist.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.get(ctx, absentKey())
+	_, err := s.get(ctx, absentKey(), allAttributes)
 	return err
 }
 
-// get reads one item. It returns nil if there is none.
-func (s *Store) get(ctx context.Context, k key) (item, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+// get reads the attributes of one item that a projection lists. It returns nil if there is no item.
+func (s *Store) get(ctx context.Context, k key, projection string) (item, error) {
+	in := &dynamodb.GetItemInput{
 		TableName:      &s.table,
 		Key:            k.item(),
 		ConsistentRead: pointer(true),
-	})
+	}
+	in.ProjectionExpression, in.ExpressionAttributeNames = projected(projection)
+	out, err := s.client.GetItem(ctx, in)
 	if err != nil {
 		return nil, s.failure(err)
 	}
@@ -49,11 +58,13 @@ func (s *Store) get(ctx context.Context, k key) (item, error) {
 // allItems means a query without a limit.
 const allItems = 0
 
-// query reads up to limit items of a partition in the order of their sort keys: those with a prefix, if it is not empty,
-// and after a key, if it is not nil. DynamoDB stops at 1 MB, so large items take more than one call.
-func (s *Store) query(ctx context.Context, partition, prefix string, after item, limit int) ([]item, error) {
-	in := s.queryInput(partition, prefix)
-	in.ExclusiveStartKey = after
+// query reads all items of a partition, or those with a prefix if it is not empty, in the order of their sort keys.
+func (s *Store) query(ctx context.Context, partition, prefix string) ([]item, error) {
+	return s.run(ctx, s.queryInput(partition, prefix), allItems)
+}
+
+// run reads up to limit items with a query. DynamoDB stops at 1 MB, so large items take more than one call.
+func (s *Store) run(ctx context.Context, in *dynamodb.QueryInput, limit int) ([]item, error) {
 	var items []item
 	for {
 		if limit != allItems {

@@ -34,7 +34,7 @@ func (s *Store) EventTypes(ctx context.Context, company string) ([]webhook.Event
 
 // typesOf returns all types of the platform or of a company, including hidden ones.
 func (s *Store) typesOf(ctx context.Context, company string) ([]webhook.EventType, error) {
-	items, err := s.query(ctx, typesPartition(company), "", nil, allItems)
+	items, err := s.query(ctx, typesPartition(company), "")
 	if err != nil {
 		return nil, err
 	}
