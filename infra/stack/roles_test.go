@@ -168,6 +168,8 @@ func testCompromised(t *testing.T, s *template) {
 		typeKey     = `"Key": {"pk": {"S": "C#acme#TYPES"}, "sk": {"S": "a"}}`
 		setURL      = webhookKey + `, "UpdateExpression": "SET #u = :u", "ExpressionAttributeNames": {"#u": "url"}`
 		inPartition = `"KeyConditionExpression": "pk = :p AND begins_with(sk, :s)", "ExpressionAttributeValues": {":p": {"S": "C#acme"}}`
+		readToken   = webhookKey + `, "ProjectionExpression": "#t", "ExpressionAttributeNames": {"#t": "sealed_token"}`
+		returnToken = webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`
 		guess       = `"sealed_token < :guess"`
 	)
 	for _, row := range []struct{ name, function, operation, body string }{
@@ -175,7 +177,8 @@ func testCompromised(t *testing.T, s *template) {
 		{"redirect a webhook", "delete-webhook", "UpdateItem", setURL},
 		{"redirect a webhook in a transaction", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Update": {"TableName": "table", ` + setURL + `}}]`},
 		{"redirect a webhook if the version is known", "delete-webhook", "UpdateItem", setURL + `, "ConditionExpression": "version = :v"`},
-		{"read a token by an update", "delete-webhook", "UpdateItem", webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`},
+		{"read a token by an update", "create-webhook", "UpdateItem", returnToken},
+		{"read a token by an update", "delete-webhook", "UpdateItem", returnToken},
 		{"read a token by a deletion", "delete-webhook", "DeleteItem", webhookKey + `, "ReturnValues": "ALL_OLD"`},
 		{"read a token by a failed deletion", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Delete": {"TableName": "table", ` +
 			webhookKey + `, "ConditionExpression": "version = :v", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}]`},
@@ -186,8 +189,10 @@ func testCompromised(t *testing.T, s *template) {
 		{"read tokens", "list-webhook-types", "Query", inPartition},
 		{"read a token", "list-webhooks", "GetItem", webhookKey},
 		{"read a token", "get-webhook", "GetItem", webhookKey},
-		{"read a token", "get-webhook", "GetItem", webhookKey + `, "ProjectionExpression": "#t", "ExpressionAttributeNames": {"#t": "sealed_token"}`},
+		{"read a token", "list-webhooks", "GetItem", readToken},
+		{"read a token", "get-webhook", "GetItem", readToken},
 		{"read a token", "delete-webhook", "GetItem", webhookKey},
+		{"read a token", "delete-webhook", "GetItem", readToken},
 		{"read an API key among webhooks", "create-webhook", "BatchGetItem", `"RequestItems": {"table": {"Keys": [{"pk": {"S": "C#acme"}}, {"pk": {"S": "K#1"}}]}}`},
 		{"grant a type", "create-webhook", "PutItem", strings.Replace(typeKey, "Key", "Item", 1)},
 		{"grant a type", "create-webhook", "PutItem", `"Item": {"pk": {"S": "TYPES"}, "sk": {"S": "a"}}`},

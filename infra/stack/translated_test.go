@@ -161,10 +161,11 @@ func testStorage(t *testing.T, s *template) {
 func TestTranslatedParameters(t *testing.T) {
 	const topic, certificate = "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws:acm:eu-west-1:123456789012:certificate/1"
 	s := resolved(t, "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
-		"DomainName=webhooks.example.com", "CertificateArn="+certificate)
+		"DomainName=webhooks.example.com", "CertificateArn="+certificate, "CreationConcurrency=20")
 	for _, id := range s.idsOf("AWS::Lambda::Function") {
 		same(t, id, s.Resources[id].Properties["Architectures"], `["x86_64"]`)
 	}
+	same(t, "concurrency", s.Resources["CreateWebhookFunction"].Properties["ReservedConcurrentExecutions"], `"20"`)
 	for _, id := range s.idsOf("AWS::CloudWatch::Alarm") {
 		p := s.Resources[id].Properties
 		same(t, id, []any{p["AlarmActions"], p["OKActions"]}, fmt.Sprintf(`[["%s"], ["%[1]s"]]`, topic))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +81,22 @@ func errOf[T any](_ T, err error) error { return err }
 func TestWebhookStore(t *testing.T) {
 	s := newStore(t)
 	webhooktest.Run(t, func(*testing.T) webhook.Store { return s })
+}
+
+// TestWithoutTokens checks that such a store reads everything but the token, one webhook as well as a list, and can delete.
+func TestWithoutTokens(t *testing.T) {
+	s := newStore(t)
+	w := testWebhook("acme")
+	create(t, s, w, nil)
+	w.SealedToken = nil
+	got, err := s.WithoutTokens().Webhook(t.Context(), "acme", w.ID)
+	list, listErr := s.WithoutTokens().ListWebhooks(t.Context(), "acme", webhook.Page{Size: 1, Number: 1})
+	if want := []webhook.Webhook{w}; err != nil || listErr != nil || !reflect.DeepEqual(got, w) || !reflect.DeepEqual(list.Webhooks, want) {
+		t.Errorf("got %+v, error %v, and the list %+v, error %v, want %+v", got, err, list.Webhooks, listErr, w)
+	}
+	if err := s.WithoutTokens().DeleteWebhook(t.Context(), "acme", w.ID); err != nil {
+		t.Errorf("DeleteWebhook: %v", err)
+	}
 }
 
 func TestKeyStore(t *testing.T) {
