@@ -16,11 +16,10 @@ import (
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
+	cmd.Stderr = t.Output()
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, stderr.String())
+		t.Fatalf("%s %s: %v", program, strings.Join(args, " "), err)
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -93,10 +92,12 @@ type request struct {
 	Key, Item item
 	Keys      []item
 
-	ProjectionExpression, KeyConditionExpression, FilterExpression, ConditionExpression, UpdateExpression string
-	ExpressionAttributeNames                                                                              map[string]string
-	ExpressionAttributeValues                                                                             item
-	Select, ReturnValues, ReturnValuesOnConditionCheckFailure                                             string
+	KeyConditionExpression, ProjectionExpression      string
+	FilterExpression, ConditionExpression             string
+	UpdateExpression, Select                          string
+	ReturnValues, ReturnValuesOnConditionCheckFailure string
+	ExpressionAttributeNames                          map[string]string
+	ExpressionAttributeValues                         item
 
 	RequestItems  map[string]request   // by table
 	TransactItems []map[string]request // by the kind of write
@@ -136,21 +137,22 @@ func (r request) accesses(operation string, arns map[string]string) []access {
 	return slices.AppendSeq(all, maps.Values(together))
 }
 
-// context returns the values of DynamoDB's condition keys: the partition keys, or "", which no pattern matches,
-// every attribute that the request names, and what it asks DynamoDB to return.
+// context returns the values of DynamoDB's condition keys: the partition keys, every attribute that the request
+// names, and what it asks DynamoDB to return.
 func (r request) context() map[string][]string {
-	variable := regexp.MustCompile(`\bpk = (:\w+)|$`).FindStringSubmatch(r.KeyConditionExpression)[1]
-	keys := []string{r.Key["pk"].S + r.Item["pk"].S + r.ExpressionAttributeValues[variable].S}
-	if r.Keys != nil {
-		keys = nil
+	var keys, attributes []string
+	for _, named := range append(r.Keys, r.Key, r.Item) {
+		attributes = slices.AppendSeq(attributes, maps.Keys(named))
+		if partition, ok := named["pk"]; ok {
+			keys = append(keys, partition.S)
+		}
 	}
-	attributes := slices.AppendSeq(slices.Collect(maps.Keys(r.Key)), maps.Keys(r.Item))
-	for _, key := range r.Keys {
-		keys = append(keys, key["pk"].S)
-		attributes = slices.AppendSeq(attributes, maps.Keys(key))
+	if r.KeyConditionExpression != "" {
+		variable := regexp.MustCompile(`\bpk = (:\w+)|$`).FindStringSubmatch(r.KeyConditionExpression)[1]
+		keys = append(keys, r.ExpressionAttributeValues[variable].S) // or "", which no pattern matches
 	}
-	expressions := fmt.Sprint(r.ProjectionExpression, " ", r.KeyConditionExpression, " ", r.FilterExpression, " ", r.ConditionExpression, " ", r.UpdateExpression)
-	for _, word := range regexp.MustCompile(`[:#]?\w+\(?`).FindAllString(expressions, -1) {
+	expressions := []string{r.KeyConditionExpression, r.ProjectionExpression, r.FilterExpression, r.ConditionExpression, r.UpdateExpression}
+	for _, word := range regexp.MustCompile(`[:#]?\w+\(?`).FindAllString(strings.Join(expressions, " "), -1) {
 		switch {
 		case word[0] == '#':
 			attributes = append(attributes, r.ExpressionAttributeNames[word])
@@ -162,5 +164,8 @@ func (r request) context() map[string][]string {
 	if r.Select == "" && r.ProjectionExpression != "" {
 		selected = "SPECIFIC_ATTRIBUTES"
 	}
-	return map[string][]string{"dynamodb:LeadingKeys": keys, "dynamodb:Attributes": attributes, "dynamodb:Select": {selected}, "dynamodb:ReturnValues": {returned}}
+	return map[string][]string{
+		"dynamodb:LeadingKeys": keys, "dynamodb:Attributes": attributes,
+		"dynamodb:Select": {selected}, "dynamodb:ReturnValues": {returned},
+	}
 }
