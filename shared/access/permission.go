@@ -25,14 +25,24 @@ func ParsePermissions(names []string) ([]Permission, error) {
 	for _, name := range names {
 		p := Permission(strings.TrimSpace(name))
 		if !slices.Contains(Permissions(), p) {
-			return nil, fmt.Errorf("unknown permission %q: use %s or %s", name, WebhooksRead, WebhooksWrite)
+			return nil, fmt.Errorf("unknown permission %q: use %s", name, choices())
 		}
 		if !slices.Contains(parsed, p) {
 			parsed = append(parsed, p)
 		}
 	}
 	if len(parsed) == 0 {
-		return nil, fmt.Errorf("no permission: use %s, %s or both", WebhooksRead, WebhooksWrite)
+		return nil, fmt.Errorf("no permission: use %s", choices())
 	}
 	return parsed, nil
+}
+
+// choices lists all permissions, for messages.
+func choices() string {
+	var names []string
+	for _, p := range Permissions() {
+		names = append(names, string(p))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }

@@ -85,7 +85,7 @@ func (c *creation) serve(ctx context.Context, r request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	a := attempt{newWebhook: wanted, company: r.company, key: key, bodyHash: sha256.Sum256(r.body)}
+	a := attempt{newWebhook: wanted, company: r.key.Company, key: key, bodyHash: sha256.Sum256(r.body)}
 
 	earlier, err := c.admit(ctx, a)
 	if err != nil {

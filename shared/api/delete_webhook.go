@@ -23,7 +23,7 @@ func DeleteWebhook(webhooks webhookDeleter) Endpoint {
 		if err != nil {
 			return response{}, err
 		}
-		err = webhooks.DeleteWebhook(ctx, r.company, id)
+		err = webhooks.DeleteWebhook(ctx, r.key.Company, id)
 		if webhook.KindOf(err) == webhook.KindNotFound {
 			// The reference has its own message here, which differs from the one for GET.
 			err = webhook.Errorf(webhook.KindNotFound, "Webhook not found. Unable to delete unknown resource")

@@ -18,7 +18,7 @@ func GetWebhook(webhooks webhookGetter) Endpoint {
 		if err != nil {
 			return response{}, err
 		}
-		found, err := webhooks.Webhook(ctx, r.company, id)
+		found, err := webhooks.Webhook(ctx, r.key.Company, id)
 		if webhook.KindOf(err) == webhook.KindNotFound {
 			err = webhook.Errorf(webhook.KindNotFound, "Webhook not found.") // fixed by the reference
 		}

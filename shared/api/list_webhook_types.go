@@ -14,7 +14,7 @@ type typeLister interface {
 // ListWebhookTypes is the endpoint that lists the event types that a company can subscribe to.
 func ListWebhookTypes(types typeLister) Endpoint {
 	return Endpoint{function: "list-webhook-types", serve: func(ctx context.Context, r request) (response, error) {
-		available, err := types.EventTypes(ctx, r.company)
+		available, err := types.EventTypes(ctx, r.key.Company)
 		if err != nil {
 			return response{}, err
 		}

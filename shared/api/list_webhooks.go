@@ -37,7 +37,7 @@ func ListWebhooks(webhooks webhookLister) Endpoint {
 		if err != nil {
 			return response{}, err
 		}
-		list, err := webhooks.ListWebhooks(ctx, r.company, page)
+		list, err := webhooks.ListWebhooks(ctx, r.key.Company, page)
 		if err != nil {
 			return response{}, err
 		}

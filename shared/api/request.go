@@ -10,33 +10,31 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"webhooks/shared/access"
 	"webhooks/shared/webhook"
 )
 
-// maxBody is the maximum size of a request body in bytes, on every route.
-const maxBody = 64 << 10
-
 // request is an authenticated and authorized request, as endpoints see it.
 type request struct {
-	company string
-	vars    map[string]string // path variables, unescaped, none empty
-	query   string            // as sent
-	header  http.Header
-	body    []byte
+	key    access.Key
+	vars   map[string]string // path variables, unescaped, none empty
+	query  string            // as sent
+	header http.Header
+	body   []byte
 }
 
-// readBody reads the whole body, even on routes that need none, because the limit is the same for all
-// of them. It does not read a body whose declared length exceeds the limit.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody reads the whole body, of at most limit bytes, even on routes that need none. It does not read a body whose
+// declared length exceeds the limit.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	if r.ContentLength > maxBody {
-		return nil, tooLarge()
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge()
+		return nil, tooLarge(limit)
 	}
 	if err != nil {
 		return nil, unreadable(err)
@@ -76,8 +74,8 @@ func drain(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, drainLimit)
 }
 
-func tooLarge() error {
-	return webhook.Errorf(webhook.KindTooLarge, "The request body must not exceed %d bytes.", maxBody)
+func tooLarge(limit int64) error {
+	return webhook.Errorf(webhook.KindTooLarge, "The request body must not exceed %d bytes.", limit)
 }
 
 // joinedHeader returns the values of a header joined by commas, as API Gateway joins them.

@@ -23,20 +23,25 @@ type Route struct {
 	Path string
 	// Permission is the permission that the API key must have.
 	Permission access.Permission
+	// MaxBody is the maximum size of a request body, in bytes.
+	MaxBody int64
 }
 
 // Routes returns the table of routes. A function can have several.
 func Routes() []Route {
-	const read, write = access.WebhooksRead, access.WebhooksWrite
+	const (
+		read, write = access.WebhooksRead, access.WebhooksWrite
+		small       = 64 << 10
+	)
 	return []Route{
-		{"list-webhooks", http.MethodGet, "/webhooks", read},
-		{"create-webhook", http.MethodPost, "/webhooks", write},
-		{"list-webhook-types", http.MethodGet, "/webhooks/types", read},
-		{"get-webhook", http.MethodGet, "/webhooks/{webhookId}", read},
-		{"get-webhook", http.MethodGet, "/webhook", read},
-		{"delete-webhook", http.MethodDelete, "/webhooks/{webhookId}", write},
-		{"delete-webhook", http.MethodDelete, "/webhook", write},
-		{"delete-webhook", http.MethodDelete, "/webhooks", write},
+		{"list-webhooks", http.MethodGet, "/webhooks", read, small},
+		{"create-webhook", http.MethodPost, "/webhooks", write, small},
+		{"list-webhook-types", http.MethodGet, "/webhooks/types", read, small},
+		{"get-webhook", http.MethodGet, "/webhooks/{webhookId}", read, small},
+		{"get-webhook", http.MethodGet, "/webhook", read, small},
+		{"delete-webhook", http.MethodDelete, "/webhooks/{webhookId}", write, small},
+		{"delete-webhook", http.MethodDelete, "/webhook", write, small},
+		{"delete-webhook", http.MethodDelete, "/webhooks", write, small},
 	}
 }
 

@@ -141,7 +141,7 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return response{}, webhook.Errorf(webhook.KindForbidden,
 			"The API key does not have the %q permission.", route.Permission)
 	}
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, route.MaxBody)
 	if err != nil {
 		return response{}, err
 	}
@@ -149,11 +149,11 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	return route.serve(ctx, request{
-		company: key.Company,
-		vars:    values,
-		query:   r.URL.RawQuery,
-		header:  r.Header,
-		body:    body,
+		key:    key,
+		vars:   values,
+		query:  r.URL.RawQuery,
+		header: r.Header,
+		body:   body,
 	})
 }
 

@@ -188,7 +188,7 @@ func (s step) apis() []string {
 // TestCalls counts the calls to DynamoDB that every method of the store makes, and the items that they read or write.
 func TestCalls(t *testing.T) {
 	s, proxy := newFaultyStore(t)
-	s = New(NewClient(testConfig(proxy.URL)), s.table) // with the usual time limit of an attempt
+	s = New(NewClient(testConfig(proxy.URL)), s.name) // with the usual time limit of an attempt
 	for _, step := range steps() {
 		step.run(t, s)
 		var calls []string
@@ -221,7 +221,7 @@ func itemsOf(c dynamotest.Call) string {
 // TestDeleteChangedWebhook changes a webhook between the read and the deletion of DeleteWebhook.
 func TestDeleteChangedWebhook(t *testing.T) {
 	s, proxy := newFaultyStore(t)
-	direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.table)
+	direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.name)
 	for _, row := range []struct {
 		name   string
 		change func(w webhook.Webhook) error

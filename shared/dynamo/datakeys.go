@@ -30,7 +30,7 @@ func (s *Store) AddDataKey(ctx context.Context, number int, encrypted []byte) er
 	it := dataKeyKey(number).item()
 	it[dataKeyAttr] = binary(encrypted)
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:           &s.table,
+		TableName:           &s.name,
 		Item:                it,
 		ConditionExpression: pointer(isNew),
 	})

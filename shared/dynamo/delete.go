@@ -38,7 +38,3 @@ func (s *Store) deletion(w webhook.Webhook) []types.TransactWriteItem {
 	}
 	return writes
 }
-
-func (s *Store) remove(k key) types.TransactWriteItem {
-	return types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}
-}

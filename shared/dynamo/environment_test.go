@@ -25,9 +25,9 @@ func TestFromEnvironment(t *testing.T) {
 		options := store.client.Options()
 		credentials, err := options.Credentials.Retrieve(t.Context())
 		if err != nil || credentials.AccessKeyID != "ASIAEXAMPLE" || credentials.SecretAccessKey != "secret" ||
-			credentials.SessionToken != environment["AWS_SESSION_TOKEN"] || store.table != "webhooks-Subscriptions" ||
+			credentials.SessionToken != environment["AWS_SESSION_TOKEN"] || store.name != "webhooks-Subscriptions" ||
 			options.Region != "eu-west-1" || aws.ToString(options.BaseEndpoint) != environment["WEBHOOKS_DYNAMODB_ENDPOINT"] {
-			t.Errorf("with %v: table %q, options %+v, credentials %+v, error %v", optional, store.table, options, credentials, err)
+			t.Errorf("with %v: table %q, options %+v, credentials %+v, error %v", optional, store.name, options, credentials, err)
 		}
 	}
 

@@ -95,7 +95,7 @@ func TestPermanentFaults(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			s, proxy := newFaultyStore(t)
-			direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.table)
+			direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.name)
 			seen := map[string]bool{}
 			for _, step := range steps() {
 				method, _, _ := strings.Cut(step.name, " ")
@@ -160,7 +160,7 @@ func TestFatalErrors(t *testing.T) {
 					proxy.Next(api, dynamotest.Reject(code))
 					err := step.call(within(t, 10*time.Second), s)
 					if err == nil || webhook.KindOf(err) != webhook.KindInternal ||
-						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.table) {
+						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.name) {
 						t.Errorf("%s: got error %v, want KindInternal, %q and the table's name", step.name, err, want)
 					}
 				}

@@ -53,17 +53,17 @@ func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := testConfig(proxy.URL)
 	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
-	return New(NewClient(cfg), s.table), proxy
+	return New(NewClient(cfg), s.name), proxy
 }
 
 func dropTable(t testing.TB, s *Store) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.table, DeletionProtectionEnabled: pointer(false)})
+	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.name, DeletionProtectionEnabled: pointer(false)})
 	if err != nil {
 		t.Errorf("disabling the deletion protection: %v", err)
 	}
-	if _, err := s.client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &s.table}); err != nil {
+	if _, err := s.client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &s.name}); err != nil {
 		t.Errorf("DeleteTable: %v", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestKeyStore(t *testing.T) {
 func storedEdges(t testing.TB, s *Store, company string) []string {
 	t.Helper()
 	var edges []string
-	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.table, ConsistentRead: pointer(true)})
+	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{TableName: &s.name, ConsistentRead: pointer(true)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {

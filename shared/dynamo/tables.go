@@ -41,7 +41,7 @@ func (s *Store) CreateTables(ctx context.Context) error {
 
 func (s *Store) createTable(ctx context.Context) error {
 	_, err := s.client.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: &s.table,
+		TableName: &s.name,
 		AttributeDefinitions: []types.AttributeDefinition{
 			{AttributeName: pointer(partitionKey), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: pointer(sortKey), AttributeType: types.ScalarAttributeTypeS},
@@ -58,7 +58,7 @@ func (s *Store) createTable(ctx context.Context) error {
 
 func (s *Store) waitForTable(ctx context.Context) error {
 	for wait := shortestLook; ; wait = min(2*wait, longestLook) {
-		out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
+		out, err := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.name})
 		_, unknown := errors.AsType[*types.ResourceNotFoundException](err) // a new table may take a moment to become visible
 		switch {
 		case err != nil && !unknown:
@@ -67,7 +67,7 @@ func (s *Store) waitForTable(ctx context.Context) error {
 			return s.checkSchema(out.Table.KeySchema)
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return webhook.Unavailable(fmt.Errorf("table %q is not ready yet: %w", s.table, err))
+			return webhook.Unavailable(fmt.Errorf("table %q is not ready yet: %w", s.name, err))
 		}
 	}
 }
@@ -76,7 +76,7 @@ func (s *Store) checkSchema(got []types.KeySchemaElement) error {
 	want := schema()
 	for i := range want {
 		if len(got) != len(want) || *got[i].AttributeName != *want[i].AttributeName || got[i].KeyType != want[i].KeyType {
-			return internal(fmt.Errorf("table %q has a key schema other than %s and %s: choose another table prefix", s.table, partitionKey, sortKey))
+			return internal(fmt.Errorf("table %q has a key schema other than %s and %s: choose another table prefix", s.name, partitionKey, sortKey))
 		}
 	}
 	return nil
@@ -87,7 +87,7 @@ func (s *Store) enableExpiry(ctx context.Context) error {
 		return err
 	}
 	_, err := s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-		TableName: &s.table,
+		TableName: &s.name,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{
 			AttributeName: pointer(ttlAttr),
 			Enabled:       pointer(true),
@@ -103,7 +103,7 @@ func (s *Store) enableExpiry(ctx context.Context) error {
 
 // expires reports whether the expiry of items is enabled or being enabled.
 func (s *Store) expires(ctx context.Context) (bool, error) {
-	out, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
+	out, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.name})
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +113,7 @@ func (s *Store) expires(ctx context.Context) (bool, error) {
 
 func (s *Store) enableRecovery(ctx context.Context) error {
 	_, err := s.client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
-		TableName: &s.table,
+		TableName: &s.name,
 		PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{
 			PointInTimeRecoveryEnabled: pointer(true),
 		},

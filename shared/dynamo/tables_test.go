@@ -32,7 +32,7 @@ func TestCreateTables(t *testing.T) {
 	createTables()
 	wantConsistent(t, s, "acme", 1)
 
-	table, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.table})
+	table, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestCreateTables(t *testing.T) {
 	if protected := table.Table.DeletionProtectionEnabled; protected == nil || !*protected {
 		t.Error("the table has no deletion protection")
 	}
-	expiry, err := s.client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &s.table})
+	expiry, err := s.client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &s.name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestCreateTablesWaits(t *testing.T) {
 func TestCreateTablesOtherSchema(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), "test-"+ulid.Make().String())
 	_, err := s.client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
-		TableName:            &s.table,
+		TableName:            &s.name,
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: pointer("id"), AttributeType: types.ScalarAttributeTypeS}},
 		KeySchema:            []types.KeySchemaElement{{AttributeName: pointer("id"), KeyType: types.KeyTypeHash}},
 		BillingMode:          types.BillingModePayPerRequest,

@@ -51,7 +51,7 @@ func (s *Store) typesOf(ctx context.Context, company string) ([]webhook.EventTyp
 func (s *Store) AddEventType(ctx context.Context, t webhook.EventType) error {
 	for attempt := 1; ; attempt++ {
 		_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-			TableName:           &s.table,
+			TableName:           &s.name,
 			Item:                typeItem(t),
 			ConditionExpression: pointer(isNewOrHidden),
 		})
@@ -73,7 +73,7 @@ func (s *Store) AddEventType(ctx context.Context, t webhook.EventType) error {
 
 func (s *Store) describe(ctx context.Context, t webhook.EventType) error {
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName:                 &s.table,
+		TableName:                 &s.name,
 		Key:                       typeKey(t.Company, t.Name).item(),
 		UpdateExpression:          pointer(describe),
 		ConditionExpression:       pointer(isVisible),

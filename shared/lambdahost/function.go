@@ -67,17 +67,15 @@ type starter struct {
 	random io.Reader
 }
 
-// start returns the host of a function, whatever is wrong with it.
+// start returns the host of an HTTP function, whatever is wrong with it.
 func (s starter) start(ctx context.Context, wire Wire) *Host {
-	f, err := s.wire(wire)
+	f, err := wired(s, wire)
 	if err != nil {
 		s.log.ErrorContext(ctx, "the function is misconfigured and responds to every request with 500", "cause", err.Error())
 		return &Host{log: s.log, broken: err}
 	}
-	for _, warning := range f.Warnings {
-		s.log.WarnContext(ctx, warning)
-	}
-	s.check(ctx, f)
+	s.warn(ctx, f.Warnings)
+	s.check(ctx, canFindKeys(f.Keys), f.Check)
 	service := api.Service{
 		Keys:   access.NewAuthenticator(f.Keys, s.now),
 		Log:    s.log,
@@ -87,9 +85,9 @@ func (s starter) start(ctx context.Context, wire Wire) *Host {
 	return New(service.Handler(f.Endpoint), s.log)
 }
 
-// wire turns a panic into an error: Lambda would restart a process that exits for every request, and the caller would
-// not learn why.
-func (s starter) wire(wire Wire) (f Function, err error) {
+// wired builds a function of any kind. It turns a panic into an error: Lambda would restart a process that exits for every
+// event, and the caller would not learn why.
+func wired[F any](s starter, wire func(getenv func(string) string) (F, error)) (f F, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic at startup: %v", p)
@@ -98,18 +96,23 @@ func (s starter) wire(wire Wire) (f Function, err error) {
 	return wire(s.getenv)
 }
 
-// check logs what would make every request fail. The cause may be temporary (a table that is about to be created, a
-// permission about to be granted), so requests are served all the same. The check also opens the connection that the
-// first request needs. Calls that only the endpoint makes are not tried, because that would slow down every cold start.
-func (s starter) check(ctx context.Context, f Function) {
+func (s starter) warn(ctx context.Context, warnings []string) {
+	for _, warning := range warnings {
+		s.log.WarnContext(ctx, warning)
+	}
+}
+
+// check runs checks, of which any may be nil, until one fails, and logs what would make every event fail. The cause may be
+// temporary (a table that is about to be created, a permission about to be granted), so events are handled all the same.
+// Calls that only some requests make are not tried, because that would slow down every cold start.
+func (s starter) check(ctx context.Context, checks ...func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	_, err := f.Keys.KeyByHash(ctx, access.Hash{})
-	if webhook.KindOf(err) == webhook.KindNotFound {
-		err = nil
-	}
-	if err == nil && f.Check != nil {
-		err = f.Check(ctx)
+	var err error
+	for _, check := range checks {
+		if err == nil && check != nil {
+			err = check(ctx)
+		}
 	}
 	switch {
 	case err == nil:
@@ -117,5 +120,16 @@ func (s starter) check(ctx context.Context, f Function) {
 		s.log.WarnContext(ctx, "a dependency did not respond at startup", "cause", api.Cause(err))
 	default:
 		s.log.ErrorContext(ctx, "the function is misconfigured", "cause", api.Cause(err))
+	}
+}
+
+// canFindKeys returns a check that API keys can be read. It also opens the connection that the first request needs.
+func canFindKeys(keys KeyFinder) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := keys.KeyByHash(ctx, access.Hash{})
+		if webhook.KindOf(err) == webhook.KindNotFound {
+			return nil
+		}
+		return err
 	}
 }

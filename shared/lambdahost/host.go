@@ -38,8 +38,8 @@ func New(handler http.Handler, log *slog.Logger) *Host {
 	return &Host{handler: handler, log: log}
 }
 
-// Invoke handles an event of an HTTP API (payload format 2.0) and returns the response; both are JSON. It returns an
-// error only if the payload is not such an event.
+// Invoke handles an event of an HTTP API (payload format 2.0) and returns the response; both are JSON. The response to any
+// other event is 500. Invoke returns an error only if the payload is not an event at all.
 func (h *Host) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var event events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal(payload, &event); err != nil {
@@ -62,6 +62,10 @@ func (h *Host) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest) (response events.APIGatewayV2HTTPResponse) {
 	if h.broken != nil {
 		return h.failure(ctx, "the function is misconfigured: "+h.broken.Error())
+	}
+	if event.Version != "2.0" || event.RequestContext.HTTP.Method == "" {
+		return h.failure(ctx, fmt.Sprintf("the event has the payload format %q and is not from an HTTP API with format 2.0: "+
+			"invoke the function through the API of template.yaml, or set the integration's payload format to 2.0", event.Version))
 	}
 	request, err := newRequest(ctx, event)
 	if err != nil {

@@ -169,12 +169,20 @@ func TestInvalidEvents(t *testing.T) {
 			t.Errorf("%s: got %s, error %v", payload, out, err)
 		}
 	}
-	wantInternalError(t, invoke(t, host, `{"routeKey":"POST /webhooks","body":"{}","isBase64Encoded":true}`), lambdaID)
-	wantInternalError(t, invoke(t, host, getEvent), lambdaID)
-	got := lines(t, &log)
-	if len(got) != 2 || !strings.HasPrefix(got[0]["cause"].(string), "the event's body is not valid base64") ||
-		!strings.HasPrefix(got[1]["cause"].(string), "the handler wrote no response") || got[1]["request_id"] != lambdaID {
-		t.Errorf("log %v, want a line with the cause for each", got)
+	for _, row := range []struct{ event, cause string }{
+		{strings.Replace(getEvent, `"rawQueryString"`, `"body":"{}","isBase64Encoded":true,"rawQueryString"`, 1), "the event's body is not valid base64"},
+		{getEvent, "the handler wrote no response"},
+		{`{}`, `the event has the payload format ""`},
+		{`{"version":"1.0","resource":"/webhooks","path":"/webhooks","httpMethod":"GET","headers":{},"requestContext":{"httpMethod":"GET"}}`,
+			`the event has the payload format "1.0"`},
+		{`{"requestContext":{"elb":{"targetGroupArn":"arn:x"}},"httpMethod":"GET","path":"/","headers":{}}`, `the event has the payload format ""`},
+		{`{"Records":[]}`, `the event has the payload format ""`},
+	} {
+		wantInternalError(t, invoke(t, host, row.event), lambdaID)
+		got := lines(t, &log)
+		if len(got) != 1 || got[0]["level"] != "ERROR" || got[0]["request_id"] != lambdaID || !strings.HasPrefix(got[0]["cause"].(string), row.cause) {
+			t.Errorf("%s: got the log %v, want an error with the cause %q", row.event, got, row.cause)
+		}
 	}
 }
 
