@@ -32,7 +32,10 @@ Examples:
 
 // Run adds the type.
 func (cmd *typesAddCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateType(cmd.Name, cmd.Company); err != nil {
+	if !webhook.ValidEventTypeName(cmd.Name) {
+		return fmt.Errorf("%q is not a valid event type name: %s", cmd.Name, webhook.EventTypeNameRule)
+	}
+	if err := validateOwner(cmd.Company); err != nil {
 		return err
 	}
 	if !utf8.ValidString(cmd.Description) || utf8.RuneCountInString(cmd.Description) > webhook.MaxDescriptionLength {
@@ -53,11 +56,8 @@ func (cmd *typesAddCmd) Run(ctx context.Context, c *console, storage *storageFla
 	})
 }
 
-// validateType checks the name and the company of a type. An empty company means every company.
-func validateType(name, company string) error {
-	if !webhook.ValidEventTypeName(name) {
-		return fmt.Errorf("%q is not a valid event type name: use 1 to %d letters, digits and . _ - : /, and begin with a letter or digit", name, webhook.MaxEventLength)
-	}
+// validateOwner checks the company of a type. An empty company means every company.
+func validateOwner(company string) error {
 	if company == "" {
 		return nil
 	}
@@ -88,10 +88,8 @@ Examples:
 
 // Run prints a table of the types.
 func (cmd *typesListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if cmd.Company != "" {
-		if err := validateCompany(cmd.Company); err != nil {
-			return err
-		}
+	if err := validateOwner(cmd.Company); err != nil {
+		return err
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		types, err := s.EventTypes(ctx, cmd.Company)
@@ -144,13 +142,13 @@ Examples:
 
 // Run removes the type.
 func (cmd *typesRemoveCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateType(cmd.Name, cmd.Company); err != nil {
+	if err := validateOwner(cmd.Company); err != nil {
 		return err
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		err := s.RemoveEventType(ctx, cmd.Company, cmd.Name)
 		if webhook.KindOf(err) == webhook.KindNotFound {
-			return fmt.Errorf("event type %s for %s not found in %s: check the name and --company with \"webhookctl types list\"",
+			return fmt.Errorf("event type %q for %s not found in %s: check the name and --company with \"webhookctl types list\"",
 				cmd.Name, companyOrEvery(cmd.Company), s.place)
 		}
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) PrepareCreation(ctx context.Context, q webhook.CreationQuery) (w
 		keys = append(keys, idempotencyKey(q.Company, *q.Key).item())
 	}
 	for _, name := range q.Events {
-		if webhook.ValidEventTypeName(name) { // a type with another name cannot exist
+		if webhook.StorableEventTypeName(name) { // a type with another name cannot exist
 			keys = append(keys, typeKey("", name).item(), typeKey(q.Company, name).item())
 		}
 	}

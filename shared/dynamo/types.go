@@ -85,7 +85,7 @@ func (s *Store) describe(ctx context.Context, t webhook.EventType) error {
 // RemoveEventType hides the type. It is a transaction because of the token: a plain update that is retried after its
 // response was lost would find the type hidden and return "not found".
 func (s *Store) RemoveEventType(ctx context.Context, company, name string) error {
-	if !webhook.ValidEventTypeName(name) {
+	if !webhook.StorableEventTypeName(name) {
 		return webhook.ErrNotFound
 	}
 	err := s.transact(ctx, []types.TransactWriteItem{

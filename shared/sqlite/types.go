@@ -78,7 +78,7 @@ func (s *Store) RemoveEventType(ctx context.Context, company, name string) error
 // available returns the names that a company can subscribe to, possibly with duplicates.
 func (s *Store) available(ctx context.Context, company string, names []string) ([]string, error) {
 	// Leave out invalid names, because JSON might not preserve them.
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !webhook.ValidEventTypeName(name) })
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !webhook.StorableEventTypeName(name) })
 	if len(names) == 0 {
 		return nil, nil
 	}

@@ -22,10 +22,20 @@ type EventType struct {
 	Hidden bool
 }
 
-// ValidEventTypeName reports whether name is a valid name of an event type: 1 to 128 ASCII letters, digits and ". _ - : /",
-// beginning with a letter or a digit.
+// EventTypeNameRule says which names [ValidEventTypeName] accepts.
+const EventTypeNameRule = "use words of letters, digits, _ and -, joined by single dots, and at most 128 characters"
+
+// ValidEventTypeName reports whether name is a valid name for a new event type: 1 to 128 characters, in segments of A-Z, a-z,
+// 0-9, "_" and "-" that are joined by ".".
 func ValidEventTypeName(name string) bool {
-	if name == "" || len(name) > MaxEventLength || !isAlphanumeric(name[0]) {
+	return StorableEventTypeName(name) && !strings.ContainsAny(name, ":/") &&
+		!slices.Contains(strings.Split(name, "."), "")
+}
+
+// StorableEventTypeName reports whether an event type with this name can exist. Earlier versions also accepted ":", "/" and
+// dots without a segment between them.
+func StorableEventTypeName(name string) bool {
+	if name == "" || len(name) > MaxEventLength {
 		return false
 	}
 	for i := range len(name) {

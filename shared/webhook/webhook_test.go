@@ -75,23 +75,27 @@ func TestValidCompany(t *testing.T) {
 
 func TestValidEventTypeName(t *testing.T) {
 	tests := []struct {
-		name string
-		want bool
+		name            string
+		valid, storable bool
 	}{
-		{"RecurringPayments.charge.paid", true},
-		{"order:created/v1_2-x", true},
-		{strings.Repeat("x", 128), true},
-		{strings.Repeat("x", 129), false},
-		{"", false},
-		{".hidden", false},
-		{"a b", false},
-		{"a#b", false},
-		{"a\n", false},
-		{"é", false},
+		{"RecurringPayments.charge.paid", true, true},
+		{"_order.-.v1_2-x", true, true},
+		{strings.Repeat("x", 128), true, true},
+		{strings.Repeat("x", 129), false, false},
+		{"", false, false},
+		{".hidden", false, true},
+		{"a.", false, true},
+		{"a..b", false, true},
+		{"a/b", false, true},
+		{"a:b", false, true},
+		{"a b", false, false},
+		{"a#b", false, false},
+		{"a\n", false, false},
+		{"é", false, false},
 	}
 	for _, test := range tests {
-		if got := ValidEventTypeName(test.name); got != test.want {
-			t.Errorf("ValidEventTypeName(%q) = %v, want %v", test.name, got, test.want)
+		if valid, storable := ValidEventTypeName(test.name), StorableEventTypeName(test.name); valid != test.valid || storable != test.storable {
+			t.Errorf("%q is valid: %v, storable: %v, want %v, %v", test.name, valid, storable, test.valid, test.storable)
 		}
 	}
 }

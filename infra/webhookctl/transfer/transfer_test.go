@@ -79,7 +79,7 @@ func filled(t *testing.T) *sqlite.Store {
 	store := newStore(t)
 	for _, eventType := range []webhook.EventType{
 		{Name: "z.first", AddedAt: start, Description: "<first> & \"best\"\n"},
-		{Name: "a.second", AddedAt: start.Add(time.Second), Hidden: true},
+		{Name: "a:second", AddedAt: start.Add(time.Second), Hidden: true},
 		{Name: "own", Company: company, AddedAt: start},
 		{Name: "theirs", Company: "other", AddedAt: start},
 	} {
@@ -121,7 +121,7 @@ func withoutTokens(lines []string) string {
 
 const wantLines = `{"kind":"header","format":"webhooks-export","version":2,"company":"acme"}
 {"kind":"event_type","level":"platform","name":"z.first","description":"<first> & \"best\"\n","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
-{"kind":"event_type","level":"platform","name":"a.second","description":"","added_at":"2030-01-02T03:04:06.678Z","hidden":true}
+{"kind":"event_type","level":"platform","name":"a:second","description":"","added_at":"2030-01-02T03:04:06.678Z","hidden":true}
 {"kind":"event_type","level":"company","name":"own","description":"","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
 {"kind":"api_key","id":"key_acme_01JZ0000000000000000000000","permissions":["webhooks:write","webhooks:read"],"hash":"80cc710a248e66088a101780be415c4a4ad3e3c073f6919609659e58a3fa6c19","created_at":"2030-01-02T03:04:05.678Z","expires_at":"2030-01-02T04:04:05.678Z","revoked_at":"2030-01-02T03:05:05.678Z"}
 {"kind":"webhook","id":"wh_01JZ0000000000000000000001","name":"Billing\u0000Events","description":"\u2028<b>","url":"https://example.com/ä","events":["z.first","a.second"],"sealed_token":"SEALED","version":3,"created_at":"2030-01-02T03:04:05.678Z"}
@@ -255,7 +255,7 @@ func TestInvalidExports(t *testing.T) {
 		{"microseconds", hook, "05.678Z", "05.6789Z", "line 6: times must be in whole milliseconds"},
 		{"token of another webhook", hook, firstID, "wh_01JZ0000000000000000000009", "line 6: webhook wh_01JZ0000000000000000000009: opening a token: "},
 		{"level", eventType, "platform", "world", `line 2: level must be "platform" or "company"`},
-		{"type name", eventType, "z.first", "z first", "line 2: name is not a valid event type name"},
+		{"type name", eventType, "z.first", "z/first", "line 2: name is not a valid event type name"},
 		{"permission", apiKey, "webhooks:read", "webhooks:all", `line 5: unknown permission "webhooks:all"`},
 		{"hash", apiKey, `"hash":"`, `"hash":"00`, "line 5: hash is not a SHA-256 in hexadecimal"},
 		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export the company again"},
