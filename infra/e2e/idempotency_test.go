@@ -99,9 +99,16 @@ func testIdempotency(t *testing.T, s *suite) {
 		s.grows(t, 1, func() {
 			r := create.idempotent(newKey())
 			responses := s.race(t, 12, func(int) request { return r })
+			replayed := 0
 			for _, r := range responses {
 				s.created(t, r)
 				r.wantSame(t, responses[0])
+				if r.header.Get("Idempotent-Replayed") == "true" {
+					replayed++
+				}
+			}
+			if replayed != len(responses)-1 {
+				t.Errorf("%d of %d responses have Idempotent-Replayed", replayed, len(responses))
 			}
 		})
 	})
@@ -125,6 +132,9 @@ func (s *suite) repeats(t *testing.T, r request) {
 		for range 3 {
 			again := s.do(t, r)
 			again.wantSame(t, first)
+			if got := first.header.Get("Idempotent-Replayed") + again.header.Get("Idempotent-Replayed"); got != "true" {
+				t.Errorf("got Idempotent-Replayed %q, want true only when the request is repeated", got)
+			}
 			s.created(t, again)
 		}
 		s.wantStored(t, w)

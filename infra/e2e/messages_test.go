@@ -24,6 +24,8 @@ const (
 	noPath          = "Path not found."
 	bodyTooLarge    = "The request body must not exceed 65536 bytes."
 	notOneObject    = "The request body must be a single JSON object."
+	compressed      = "The request body must not be compressed."
+	byteOrderMark   = "The request body must not begin with a byte order mark."
 	notUTF8         = "The request body must be valid UTF-8."
 	loneSurrogate   = "The request body must not contain an unpaired surrogate."
 	badKey          = `The header "Idempotency-Key" must be 1 to 255 visible ASCII characters.`
@@ -37,6 +39,10 @@ const (
 )
 
 func noMethod(allowed string) string { return "Method not allowed. This path allows: " + allowed + "." }
+
+func notJSON(line, column int, reason string) string {
+	return fmt.Sprintf("The request body is not valid JSON: line %d, column %d: %s.", line, column, reason)
+}
 
 func repeatedField(name string) string {
 	return fmt.Sprintf("The field %q appears more than once.", name)

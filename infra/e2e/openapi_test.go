@@ -88,6 +88,7 @@ func (d description) validate(ctx context.Context, s *suite, r response) error {
 // template returns the path of a description that matches a request's path, and its parameters.
 func template(path string) (string, map[string]string) {
 	path, _, _ = strings.Cut(path, "?")
+	path = strings.TrimSuffix(path, "/")
 	if text, err := url.PathUnescape(path); err == nil && strings.Count(text, "/") == strings.Count(path, "/") {
 		path = text
 	}

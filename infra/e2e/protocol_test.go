@@ -72,8 +72,7 @@ func testUnknownPaths(t *testing.T, s *suite) {
 		return strings.HasSuffix(path, "/") || strings.ContainsAny(path, "%;") || strings.Contains(path, "/.") || strings.Contains(path, "//")
 	}
 	for _, path := range []string{
-		"/", "//", "/nothing", "/Webhooks", "/webhook/", "/webhook/" + unknownID, "/webhooks/", "/webhooks/types/", "/webhooks/types/x", "/webhooks/x/y",
-		"/webhooks/" + unknownID + "/", "/v1/webhooks", "//webhooks", "/webhooks//types", "/x/../webhooks", "/./webhooks",
+		"//", "/nothing", "/Webhooks", "/webhook/" + unknownID, "/webhooks//", "/webhooks/types/x", "/webhooks/x/y", "/v1/webhooks", "//webhooks", "/webhooks//types", "/x/../webhooks", "/./webhooks",
 		"/webhooks/x/../types", "/webhooks.json", "/webhooks;x", "/webhooks%2Ftypes", "/%2Fwebhooks", "/webhooks%20", "/webhooks%00",
 		"/" + strings.Repeat("a/", 2000),
 	} {
@@ -93,6 +92,12 @@ func testUnknownPaths(t *testing.T, s *suite) {
 		r := s.do(t, s.get("/%77ebhooks/%74ypes").on(serve))
 		r.wantSame(t, s.do(t, s.get("/webhooks/types")))
 	})
+	for _, path := range []string{"/webhooks/", "/webhooks/types/", "/webhooks/" + unknownID + "/", "/webhook/?webhookId=" + unknownID} {
+		t.Run("slash at the end of "+path, func(t *testing.T) {
+			r := s.do(t, s.get(path).on(serve))
+			r.wantSame(t, s.do(t, s.get(strings.Replace(strings.TrimSuffix(path, "/"), "/?", "?", 1))))
+		})
+	}
 }
 
 // rejectedByHost checks that a host other than serve rejects a request. The status and body are the host's.
@@ -106,8 +111,8 @@ func (s *suite) rejectedByHost(t *testing.T, r request) {
 
 func testWrongMethods(t *testing.T, s *suite) {
 	for _, row := range []struct{ path, allowed, methods string }{
-		{"/webhooks", "GET, HEAD, POST, DELETE", "PUT PATCH OPTIONS TRACE PROPFIND get"},
-		{"/webhooks/types", "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS TRACE"}, // DELETE of the ID "types"
+		{"/webhooks", "GET, HEAD, POST, DELETE", "PUT PATCH OPTIONS TRACE PROPFIND get dElEtE"},
+		{"/webhooks/types", "GET, HEAD", "POST PUT PATCH OPTIONS TRACE DELETE"},
 		{"/webhooks/" + unknownID, "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS"},
 		{"/webhook", "GET, HEAD, DELETE", "POST PUT PATCH OPTIONS"},
 		{"/webhook?webhookId=" + unknownID, "GET, HEAD, DELETE", "POST PUT"},
@@ -116,14 +121,18 @@ func testWrongMethods(t *testing.T, s *suite) {
 			t.Run(method+" "+row.path, func(t *testing.T) {
 				r := request{method: method, path: row.path}
 				if s.host != serve {
-					if method == http.MethodOptions || method == "get" {
-						t.Skipf("%s may accept it", s.host) // as a preflight request, or as GET
+					if method == http.MethodOptions || method != strings.ToUpper(method) {
+						t.Skipf("%s may accept it", s.host) // as a preflight request, or in upper case
 					}
 					s.rejectedByHost(t, r.as(s.keys.both))
 					return
 				}
 				resp := s.do(t, r)
-				resp.wantError(t, 405, noMethod(row.allowed))
+				message := noMethod(row.allowed)
+				if method != strings.ToUpper(method) {
+					message = strings.Replace(message, ".", ". Methods must be in upper case.", 1)
+				}
+				resp.wantError(t, 405, message)
 				if got := resp.header.Get("Allow"); got != row.allowed {
 					t.Errorf("%s with Allow %q, want %q", resp, got, row.allowed)
 				}

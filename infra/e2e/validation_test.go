@@ -11,30 +11,36 @@ import (
 func testBodySyntax(t *testing.T, s *suite) {
 	valid := s.valid().body()
 	extra := func(member string) string { return strings.Replace(valid, "{", "{"+member+",", 1) }
-	for name, body := range map[string]string{
-		"empty":               "",
-		"blank":               " \n",
-		"null":                "null",
-		"array":               "[" + valid + "]",
-		"string":              `"webhook"`,
-		"two objects":         valid + "\n" + valid,
-		"text after":          valid + "x",
-		"NUL after":           valid + "\x00",
-		"incomplete":          valid[:len(valid)-1],
-		"trailing comma":      valid[:len(valid)-1] + ",}",
-		"comment":             valid + "// a comment",
-		"byte order mark":     "\ufeff" + valid,
-		"no-break space":      "\u00a0" + valid,
-		"single quotes":       strings.ReplaceAll(valid, `"`, "'"),
-		"unquoted name":       strings.Replace(valid, `"webhook"`, "webhook", 1),
-		"NaN":                 extra(`"ignored":NaN`),
-		"NUL in string":       extra("\"ignored\":\"\x00\""),
-		"short escape":        extra(`"ignored":"\u12"`),
-		"64 KiB of [":         strings.Repeat("[", maxBody),
-		"nested 20,000 times": extra(`"ignored":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)),
+	const noName, noValue = "invalid character looking for beginning of object key string", "invalid character looking for beginning of value"
+	for _, r := range []struct{ name, body, message string }{
+		{"empty", "", notOneObject},
+		{"blank", " \n", notOneObject},
+		{"null", "null", notOneObject},
+		{"array", "[" + valid + "]", notOneObject},
+		{"string", `"webhook"`, notOneObject},
+		{"no-break space", "\u00a0" + valid, notOneObject},
+		{"64 KiB of [", strings.Repeat("[", maxBody), notOneObject},
+		{"byte order mark", "\ufeff" + valid, byteOrderMark},
+		{"two objects", valid + "\n" + valid, notJSON(2, 1, "invalid character after top-level value")},
+		{"text after", valid + "x", notJSON(1, len(valid)+1, "invalid character after top-level value")},
+		{"NUL after", "{}\x00", notJSON(1, 3, "invalid character after top-level value")},
+		{"incomplete", valid[:len(valid)-1], notJSON(1, len(valid)-1, "unexpected end of JSON input")},
+		{"trailing comma", "{\r\n  \"ä\": \"ü\",\r\n}", notJSON(3, 1, noName)},
+		{"comment", "{} // a comment", notJSON(1, 4, "invalid character after top-level value")},
+		{"single quotes", "{'webhook': 1}", notJSON(1, 2, noName)},
+		{"unquoted name", "{\n\twebhook: 1}", notJSON(2, 2, noName)},
+		{"missing comma", "{\"ä\": \"ü\" \"a\"}", notJSON(1, 11, "invalid character after object key:value pair")},
+		{"NaN", `{"a":NaN}`, notJSON(1, 6, noValue)},
+		{"NUL in string", "{\"a\":\"\x00\"}", notJSON(1, 7, "invalid character in string literal")},
+		{"line end in string", "{\"a\":\"\n\"}", notJSON(1, 7, "invalid character in string literal")},
+		{"short escape", `{"a":"\u12"}`, notJSON(1, 11, `invalid character in \u hexadecimal character escape`)},
+		{"nested 20,000 times", extra(`"ignored":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)), notJSON(1, 10_011, "…")},
 	} {
-		s.rejects(t, row{name, s.post(body), 400, notOneObject})
+		s.rejects(t, row{r.name, s.post(r.body), 400, r.message})
 	}
+	s.rejects(t,
+		row{"gzip", s.post("\x1f\x8b\x08"+valid).on(serve, gateway), 400, compressed}, // SAM responds with 502
+		row{"Content-Encoding", s.post("{").with("Content-Encoding", "BR"), 400, compressed})
 	// everywhere returns bodies that contain text in a field, in an ignored field, and in a field's name.
 	everywhere := func(text string) []string {
 		return []string{strings.Replace(valid, "Billing", text, 1), extra(`"ignored":["` + text + `"]`), extra(`"` + text + `":1`)}
@@ -89,6 +95,7 @@ func testBodyFields(t *testing.T, s *suite) {
 		"escaped names":          s.post(strings.NewReplacer(`"webhook"`, `"\u0077ebhook"`, `"name"`, `"n\u0061me"`).Replace(valid)),
 		"space around":           s.post("\t\r\n " + valid + " \t\r\n"),
 		"no Content-Type":        s.post(valid).with("Content-Type"),
+		"Content-Encoding":       s.post(valid).with("Content-Encoding", "utf-8"),
 	}
 	for _, contentType := range []string{
 		"", "json", "text/plain; charset=latin1", "application/json; charset=utf-8", "application/xml", "application/octet-stream",

@@ -77,7 +77,7 @@ func (c *creation) serve(ctx context.Context, r request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	wanted, err := parseNewWebhook(r.body)
+	wanted, err := parseNewWebhook(r.header.Get("Content-Encoding"), r.body)
 	if err != nil {
 		return response{}, err
 	}
@@ -210,7 +210,9 @@ func (c *creation) repeat(ctx context.Context, a attempt, earlier webhook.Earlie
 	if err != nil {
 		return response{}, err
 	}
-	return a.created(stored.ID, token), nil
+	repeated := a.created(stored.ID, token)
+	repeated.header["Idempotent-Replayed"] = "true"
+	return repeated, nil
 }
 
 func (a attempt) created(id, token string) response {

@@ -82,7 +82,7 @@ func wholeSeconds(d time.Duration) string {
 }
 
 // noRoute returns the response for a path that does not exist, or that allows only other methods.
-func noRoute(allowed []string) response {
+func noRoute(method string, allowed []string) response {
 	if len(allowed) == 0 {
 		return response{status: http.StatusNotFound, body: errorBody{"Path not found."}}
 	}
@@ -90,9 +90,13 @@ func noRoute(allowed []string) response {
 		allowed = slices.Insert(allowed, get+1, http.MethodHead)
 	}
 	allow := strings.Join(allowed, ", ")
+	message := "Method not allowed. This path allows: " + allow + "."
+	if slices.Contains(allowed, strings.ToUpper(method)) {
+		message = "Method not allowed. Methods must be in upper case. This path allows: " + allow + "."
+	}
 	return response{
 		status: http.StatusMethodNotAllowed,
 		header: map[string]string{"Allow": allow},
-		body:   errorBody{"Method not allowed. This path allows: " + allow + "."},
+		body:   errorBody{message},
 	}
 }

@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -17,16 +19,49 @@ type object map[string]json.RawMessage
 // decodeBody reads a request body, which must be a single JSON object, and returns its fields with
 // the given names. Other fields are ignored, but none may contain invalid UTF-8 or an unpaired
 // surrogate, which a decoder would silently replace.
-func decodeBody(body []byte, names ...string) (object, error) {
+func decodeBody(contentEncoding string, body []byte, names ...string) (object, error) {
 	switch {
+	case isCompressed(contentEncoding, body):
+		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must not be compressed.")
+	case bytes.HasPrefix(body, []byte("\ufeff")):
+		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must not begin with a byte order mark.")
 	case !utf8.Valid(body):
 		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must be valid UTF-8.")
-	case !json.Valid(body) || !isObject(bytes.TrimLeft(body, " \t\r\n")):
+	case !isObject(bytes.TrimLeft(body, " \t\r\n")):
 		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must be a single JSON object.")
-	case hasLoneSurrogate(body):
+	}
+	if err := checkSyntax(body); err != nil {
+		return nil, err
+	}
+	if hasLoneSurrogate(body) {
 		return nil, webhook.Errorf(webhook.KindInvalid, "The request body must not contain an unpaired surrogate.")
 	}
 	return decodeObject(body, names...)
+}
+
+// isCompressed reports whether a body has the first bytes of gzip, or has a Content-Encoding and is not JSON.
+func isCompressed(contentEncoding string, body []byte) bool {
+	named := slices.Contains([]string{"gzip", "deflate", "br", "zstd"}, strings.ToLower(contentEncoding))
+	return bytes.HasPrefix(body, []byte("\x1f\x8b")) || named && !json.Valid(body)
+}
+
+// checkSyntax returns an error with the position and the reason if data is not valid JSON. The position is that of the last
+// character read, which the reason does not quote.
+func checkSyntax(data []byte) error {
+	var value json.RawMessage
+	invalid, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(data, &value))
+	if !ok {
+		return nil
+	}
+	before := data[:max(0, invalid.Offset-1)]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	reason := invalid.Error()
+	if after, ok := strings.CutPrefix(reason, "invalid character "); ok {
+		quoted, _ := strconv.QuotedPrefix(after)
+		reason = "invalid character" + after[len(quoted):]
+	}
+	return webhook.Errorf(webhook.KindInvalid, "The request body is not valid JSON: line %d, column %d: %s.", line, column, reason)
 }
 
 // decodeObject returns the fields of a valid JSON object with the given names. It rejects a field that

@@ -75,7 +75,7 @@ func (r encoded) write(w http.ResponseWriter, request *http.Request, requestID s
 // encode as JSON. The handler does not read the request body and logs nothing.
 func (s Service) Public(respond func(ctx context.Context) (status int, body any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		response := noRoute([]string{http.MethodGet})
+		response := noRoute(r.Method, []string{http.MethodGet})
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			response.header = nil
 			response.status, response.body = respond(r.Context())

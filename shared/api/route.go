@@ -54,42 +54,51 @@ type Endpoint struct {
 
 type serveFunc func(ctx context.Context, r request) (response, error)
 
-// mounted is a route with the function that serves it.
+// mounted is a route with the function that serves it, or nil if this process does not serve it.
 type mounted struct {
 	Route
 	serve serveFunc
 }
 
-// mount returns the routes of the endpoints in the order in which to try them: those with fewer
-// variables first, so that /webhooks/types comes before /webhooks/{webhookId}.
+// mount returns all routes in the order in which to try them: those with fewer variables first, so that
+// /webhooks/types comes before /webhooks/{webhookId}.
 func mount(endpoints []Endpoint) []mounted {
 	var routes []mounted
-	for _, e := range endpoints {
-		for _, r := range Routes() {
-			if r.Function == e.function {
-				routes = append(routes, mounted{Route: r, serve: e.serve})
+	for _, r := range Routes() {
+		m := mounted{Route: r}
+		for _, e := range endpoints {
+			if e.function == r.Function {
+				m.serve = e.serve
 			}
 		}
+		routes = append(routes, m)
 	}
 	slices.SortStableFunc(routes, func(a, b mounted) int { return strings.Count(a.Path, "{") - strings.Count(b.Path, "{") })
 	return routes
 }
 
 // find returns the route for a method and an escaped path, with the values of its variables. If the
-// path allows only other methods, it returns those. It matches as API Gateway does, so both hosts
-// agree; unlike [http.ServeMux], it never redirects.
+// path allows only other methods, it returns those. The first pattern that matches counts, whatever its
+// methods: types is never the ID of a webhook. One slash at the end of the path is ignored. Unlike
+// [http.ServeMux], find never redirects.
 func find(routes []mounted, method, path string) (found *mounted, values map[string]string, allowed []string) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+	path = strings.TrimSuffix(path, "/")
+	pattern := ""
 	for i := range routes {
 		route := &routes[i]
 		values, ok := match(route.Path, path)
+		if !ok || pattern != "" && pattern != route.Path {
+			continue
+		}
+		pattern = route.Path
 		switch {
-		case ok && route.Method == method:
-			return route, values, nil
-		case ok && !slices.Contains(allowed, route.Method):
+		case route.Method != method:
 			allowed = append(allowed, route.Method)
+		case route.serve != nil:
+			return route, values, nil
 		}
 	}
 	return nil, nil, allowed

@@ -124,7 +124,7 @@ func (h *handler) respond(ctx context.Context, w http.ResponseWriter, r *http.Re
 func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, x *exchange) (response, error) {
 	route, values, allowed := find(h.routes, r.Method, r.URL.EscapedPath())
 	if route == nil {
-		return noRoute(allowed), nil
+		return noRoute(r.Method, allowed), nil
 	}
 	x.route = route.Path
 

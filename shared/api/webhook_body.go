@@ -41,8 +41,8 @@ type newWebhook struct {
 }
 
 // parseNewWebhook reads the body of a request that creates a webhook: steps 1 to 3 of the contract.
-func parseNewWebhook(body []byte) (newWebhook, error) {
-	top, err := decodeBody(body, "webhook")
+func parseNewWebhook(contentEncoding string, body []byte) (newWebhook, error) {
+	top, err := decodeBody(contentEncoding, body, "webhook")
 	if err != nil {
 		return newWebhook{}, err
 	}

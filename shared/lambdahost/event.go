@@ -81,7 +81,6 @@ func eventPath(event events.APIGatewayV2HTTPRequest) string {
 		return escapePath(event.RawPath)
 	}
 	segments := strings.Split(route, "/")
-	plain := make([]string, len(segments))
 	for i, segment := range segments {
 		value := segment
 		if name, isVariable := strings.CutPrefix(segment, "{"); isVariable {
@@ -89,13 +88,9 @@ func eventPath(event events.APIGatewayV2HTTPRequest) string {
 				return escapePath(event.RawPath)
 			}
 		}
-		segments[i], plain[i] = url.PathEscape(value), value
+		segments[i] = url.PathEscape(value)
 	}
-	path := strings.Join(segments, "/")
-	if strings.HasSuffix(event.RawPath, strings.Join(plain, "/")+"/") {
-		path += "/" // some emulators match /webhooks/ with the route /webhooks
-	}
-	return path
+	return strings.Join(segments, "/")
 }
 
 // escapePath escapes a path in which every slash is a separator.

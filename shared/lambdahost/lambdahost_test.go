@@ -213,7 +213,6 @@ func TestNewRequest(t *testing.T) {
 		{"special characters", route + `"rawPath":"/webhooks/%41#?","pathParameters":{"webhookId":"%41#?"}`, "/webhooks/%2541%23%3F"},
 		{"slash", route + `"rawPath":"/webhooks/a/b","pathParameters":{"webhookId":"a/b"}`, "/webhooks/a%2Fb"},
 		{"stage", route + `"rawPath":"/production/webhooks/a","pathParameters":{"webhookId":"a"}`, "/webhooks/a"},
-		{"trailing slash", route + `"rawPath":"/webhooks/a/","pathParameters":{"webhookId":"a"}`, "/webhooks/a/"},
 		{"parameter missing", route + `"rawPath":"/webhooks/a#"`, "/webhooks/a%23"},
 		{"no route", `"routeKey":"$default","rawPath":"/a#/%/?"`, "/a%23/%25/%3F"},
 	} {
