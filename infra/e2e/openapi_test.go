@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,16 +35,20 @@ func (s *suite) loadDescriptions(t *testing.T) {
 	}
 	doc, err := openapi3.NewLoader().LoadFromFile("../../shared/api/openapi/openapi.yaml")
 	load("openapi.yaml", doc, err)
-	r, err := s.send(t.Context(), request{method: http.MethodGet, path: "/openapi.json"})
-	switch {
-	case err != nil:
-		t.Fatal(err)
-	case r.status == http.StatusOK:
-		doc, err := openapi3.NewLoader().LoadFromData(r.body)
-		load("/openapi.json", doc, err)
-	case s.host == serve:
-		t.Errorf("%s\nwant the OpenAPI description", r)
+	if s.host != serve {
+		return
 	}
+	root, err := s.send(t.Context(), request{method: http.MethodGet, path: "/"})
+	var body struct{ OpenAPI string }
+	if err := errors.Join(err, json.Unmarshal(root.body, &body)); err != nil || root.status != http.StatusOK {
+		t.Fatalf("%s, error %v\nwant where the OpenAPI description is", root, err)
+	}
+	r, err := s.send(t.Context(), request{method: http.MethodGet, path: body.OpenAPI})
+	if err != nil || r.status != http.StatusOK {
+		t.Fatalf("%s, error %v\nwant the OpenAPI description", r, err)
+	}
+	doc, err = openapi3.NewLoader().LoadFromData(r.body)
+	load(body.OpenAPI, doc, err)
 }
 
 // validate validates a response, and its request if it succeeded.

@@ -164,3 +164,45 @@ func testHead(t *testing.T, s *suite) {
 		})
 	}
 }
+
+// testCORS sends what browsers send for a page of another origin. By default, no page can call the service.
+func testCORS(t *testing.T, s *suite) {
+	s.needOwn(t)
+	const origin, allowOrigin = "https://b.example:8443", "Access-Control-Allow-Origin"
+	send := func(s *suite, r request, origin string) http.Header {
+		t.Helper()
+		resp, err := s.send(t.Context(), r.with("Origin", origin))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.header
+	}
+	preflight := func(method string) request {
+		return request{method: http.MethodOptions, path: "/webhooks"}.with("Access-Control-Request-Method", method).
+			with("Access-Control-Request-Headers", "authorization,content-type,idempotency-key")
+	}
+	open := s.another(t, "--allowed-origins", "https://a.example,"+origin)
+	for name, want := range map[string]string{
+		allowOrigin: origin, "Access-Control-Allow-Methods": "DELETE", "Access-Control-Max-Age": "3600",
+		"Access-Control-Allow-Headers": "authorization,content-type,idempotency-key",
+	} {
+		if got := send(open, preflight("DELETE"), origin).Get(name); got != want {
+			t.Errorf("preflight request: got %s %q, want %q", name, got, want)
+		}
+	}
+	got := send(open, open.get("/webhooks/types").as(""), origin) // a page can read errors, too
+	if got.Get(allowOrigin) != origin || got.Get("Access-Control-Expose-Headers") != "X-Request-Id, Location, Retry-After, Idempotent-Replayed" {
+		t.Errorf("got the header %v", got)
+	}
+	for name, got := range map[string]http.Header{
+		"another origin":            send(open, open.get("/webhooks"), "https://b.example"),
+		"preflight, another origin": send(open, preflight("GET"), "https://b.example"),
+		"preflight, another method": send(open, preflight("PUT"), origin),
+		"default":                   send(s, s.get("/webhooks"), origin),
+		"preflight, default":        send(s, preflight("GET"), origin),
+	} {
+		if got.Get(allowOrigin) != "" {
+			t.Errorf("%s: got the header %v", name, got)
+		}
+	}
+}

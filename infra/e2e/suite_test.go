@@ -85,6 +85,7 @@ func runSuite(t *testing.T, target target) {
 			{"UnknownPaths", testUnknownPaths},
 			{"WrongMethods", testWrongMethods},
 			{"Head", testHead},
+			{"CORS", testCORS},
 			{"ListParameters", testListParameters},
 			{"ListPages", testListPages},
 			{"Create", testCreate},

@@ -173,7 +173,7 @@ func TestTranslatedParameters(t *testing.T) {
 	same(t, "CORS", s.Resources["Api"].Properties["Body"].(map[string]any)["x-amazon-apigateway-cors"], `{
 		"allowOrigins": ["https://a.example", "https://b.example:8443"], "allowMethods": ["GET", "POST", "DELETE"],
 		"allowHeaders": ["authorization", "content-type", "idempotency-key"],
-		"exposeHeaders": ["x-request-id", "location", "retry-after"], "maxAge": 3600}`)
+		"exposeHeaders": ["x-request-id", "location", "retry-after", "idempotent-replayed"], "maxAge": 3600}`)
 	same(t, "domain", s.Resources["Domain"].Properties, fmt.Sprintf(`{"DomainName": "webhooks.example.com",
 		"DomainNameConfigurations": [{"CertificateArn": "%s", "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]}`, certificate))
 	same(t, "mapping", s.Resources["DomainMapping"].Properties,

@@ -57,6 +57,15 @@ func validateEndpoint(flag, endpoint string) error {
 	return nil
 }
 
+// validateOrigin checks that origin has the form in which browsers send it.
+func validateOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("--allowed-origins %q is not an origin: use only a scheme, a host and, if it is not the default, a port, for example https://console.example.com", origin)
+	}
+	return nil
+}
+
 // validateAddr checks the form of an address to listen on, not whether this machine has it.
 func validateAddr(addr string) error {
 	_, port, err := net.SplitHostPort(addr)

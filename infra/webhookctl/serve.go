@@ -32,6 +32,7 @@ type serveCmd struct {
 	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" help:"Maximum number of webhooks per company."`
 	RateLimit     int           `env:"WEBHOOKS_RATE_LIMIT" default:"100" help:"Maximum number of requests per second of each company, with bursts of twice as many; 0 for no limit."`
+	AllowOrigins  []string      `name:"allowed-origins" env:"WEBHOOKS_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins of the web pages that can call the API from a browser (CORS), for example https://console.example.com. By default, none can."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created=, created if it does not exist, unless the store has webhooks"`
 	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Whether to check the address and certificate of a new webhook's host: enforce or off. off is for local development only: it requires a loopback --addr, and --dev or a local --dynamodb-endpoint."`
 	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check, in addition to the system's."`
@@ -134,7 +135,7 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		creator.TLS = cmd.checker(c, box)
 	}
 	handler, err := server.Handler(service, creator, s)
-	return box, handler, err
+	return box, server.AllowOrigins(handler, cmd.AllowOrigins), err
 }
 
 func startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, error) {
@@ -190,6 +191,11 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 	}
 	if cmd.RateLimit < 0 {
 		return fmt.Errorf("--rate-limit is %d: it must not be negative", cmd.RateLimit)
+	}
+	for _, origin := range cmd.AllowOrigins {
+		if err := validateOrigin(origin); err != nil {
+			return err
+		}
 	}
 	var err error
 	cmd.authorities, err = endpoint.Authorities("--ca-file", cmd.CAFile)

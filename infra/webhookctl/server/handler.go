@@ -4,15 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"webhooks/shared/api"
 	"webhooks/shared/api/openapi"
 	"webhooks/shared/webhook"
 )
 
-// Handler returns a handler for the whole service: the API's endpoints, and GET /healthz and
-// GET /openapi.json, which need no API key. Like the API, it matches paths exactly as they were sent
-// and never redirects.
+// rootBody is the body of GET /, for those who only know the address of the service.
+type rootBody struct {
+	Name    string `json:"name"`
+	OpenAPI string `json:"openapi"`
+}
+
+// Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz and
+// GET /openapi.json, which need no API key. Like the API, it matches paths as they were sent, without
+// one slash at the end, and never redirects.
 func Handler(service api.Service, creator api.Creator, store webhook.Store) (http.Handler, error) {
 	description, err := openapi.JSON()
 	if err != nil {
@@ -20,6 +27,9 @@ func Handler(service api.Service, creator api.Creator, store webhook.Store) (htt
 	}
 	h := &health{ping: store.Ping, now: service.Now, log: service.Log}
 	public := map[string]http.Handler{
+		"": service.Public(func(context.Context) (int, any) {
+			return http.StatusOK, rootBody{Name: "Webhook API", OpenAPI: "/openapi.json"}
+		}),
 		"/healthz": service.Public(h.respond),
 		"/openapi.json": service.Public(func(context.Context) (int, any) {
 			return http.StatusOK, json.RawMessage(description)
@@ -33,7 +43,7 @@ func Handler(service api.Service, creator api.Creator, store webhook.Store) (htt
 		api.DeleteWebhook(store),
 	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if endpoint, ok := public[r.URL.EscapedPath()]; ok {
+		if endpoint, ok := public[strings.TrimSuffix(r.URL.EscapedPath(), "/")]; ok {
 			endpoint.ServeHTTP(w, r)
 			return
 		}

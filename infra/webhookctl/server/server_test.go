@@ -187,8 +187,9 @@ func TestPublicPaths(t *testing.T) {
 			{healthTTL, nil, "HEAD", "/healthz", 200, "", 4},
 			{healthTTL, nil, "POST", "/healthz", 405, `{"error":"Method not allowed.`, 4},
 			{0, nil, "GET", "/openapi.json", 200, `{`, 4},
-			{0, nil, "GET", "/healthz/", 404, noPath, 4},
-			{0, nil, "GET", "//healthz", 404, noPath, 4},
+			{0, nil, "GET", "/healthz/", 200, healthy, 5},
+			{0, nil, "GET", "//healthz", 404, noPath, 5},
+			{0, nil, "GET", "//", 404, noPath, 5},
 		} {
 			time.Sleep(tt.wait)
 			store.failure = tt.failure
