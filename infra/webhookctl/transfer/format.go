@@ -130,7 +130,8 @@ func (l eventTypeLine) eventType(company string) (webhook.EventType, error) {
 		return webhook.EventType{}, fmt.Errorf("level must be %q or %q", levelPlatform, levelCompany)
 	}
 	// A removed type moves even if its name is one that only an earlier version accepted.
-	if !webhook.ValidEventTypeName(l.Name) && !(l.Hidden && webhook.StorableEventTypeName(l.Name)) {
+	valid := webhook.ValidEventTypeName(l.Name) || l.Hidden && webhook.StorableEventTypeName(l.Name)
+	if !valid {
 		return webhook.EventType{}, errors.New("name is not a valid event type name: " + webhook.EventTypeNameRule)
 	}
 	err := cmp.Or(checkLength("description", l.Description, webhook.MaxDescriptionLength), checkTimes("added_at", l.AddedAt))
