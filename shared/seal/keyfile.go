@@ -30,7 +30,7 @@ func (r KeyRing) Key(_ context.Context, id KeyID) (Key, error) {
 			return k, nil
 		}
 	}
-	return Key{}, fmt.Errorf("token key %s: %w", id, ErrUnknownKey)
+	return Key{}, unknownKey(id)
 }
 
 const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file, no stored token can be decrypted: back it up.

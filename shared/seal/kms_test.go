@@ -24,13 +24,15 @@ type fakeKMS struct {
 	mu     sync.Mutex
 	calls  []string
 	stored [][]byte
-	fail   error // of calls to KMS
+	fail   error         // of calls to KMS
+	delay  time.Duration // of reads of the store
 }
 
 // process returns the data keys as a new process has them.
 func (f *fakeKMS) process() *KMSKeys { return NewKMSKeys(f, f, "alias/tokens") }
 
 func (f *fakeKMS) DataKeys(context.Context) ([][]byte, error) {
+	time.Sleep(f.delay)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, "read")
@@ -104,6 +106,50 @@ func TestKMSRotation(t *testing.T) {
 	wantOpen(t, other.process(), sealedNew) // it has only the newest key
 	wantOpen(t, older, sealedNew)
 	wantOpen(t, fake.process(), sealedOld)
+}
+
+// TestKMSLoadsOnce checks that concurrent callers share one load, even if the first one gives up, that a key that was loaded
+// does not wait for others, and how long an ID that does not exist is remembered.
+func TestKMSLoadsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := new(fakeKMS)
+		first, err := fake.process().Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		process := fake.process()
+		fake.calls, fake.delay = nil, time.Second
+		hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		go func() {
+			if _, err := process.Key(hurried, first.ID()); webhook.KindOf(err) != webhook.KindUnavailable {
+				t.Errorf("the caller that gave up: got error %v, want KindUnavailable", err)
+			}
+		}()
+		synctest.Wait()
+		wantOneKey(t, func() (Key, error) { return process.Key(t.Context(), first.ID()) })
+
+		wantUnknown := func() {
+			if _, err := process.Key(t.Context(), KeyID{1}); !errors.Is(err, ErrUnknownKey) {
+				t.Errorf("an ID that does not exist: got error %v, want %v", err, ErrUnknownKey)
+			}
+		}
+		go wantUnknown()
+		synctest.Wait()
+		start := time.Now()
+		if _, err := process.Key(t.Context(), first.ID()); err != nil || time.Since(start) != 0 {
+			t.Errorf("a loaded key during another load: got error %v after %v, want none and no wait", err, time.Since(start))
+		}
+		wantUnknown()
+		wantUnknown()
+		time.Sleep(unknownTTL)
+		synctest.Wait()
+		wantUnknown()
+		const want = "read decrypt map[purpose:webhook-tokens] read read"
+		if got := strings.Join(fake.calls, " "); got != want {
+			t.Errorf("calls %s, want %s", got, want)
+		}
+	})
 }
 
 func TestKMSRejectsChangedDataKeys(t *testing.T) {

@@ -74,6 +74,8 @@ var (
 	ErrNotSealed  = errors.New("it is not a sealed token of this company and webhook")
 )
 
+func unknownKey(id KeyID) error { return fmt.Errorf("token key %s: %w", id, ErrUnknownKey) }
+
 // Sealer seals and opens webhook tokens.
 type Sealer struct {
 	Keys   Keys
