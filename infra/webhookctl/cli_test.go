@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -150,28 +151,70 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// nobody is the user that tests run webhookctl as, because permissions do not stop root.
+const nobody = 65534
+
+// newPublicDir returns a directory that nobody can use, and a function that makes runs of webhookctl in it run as nobody. If the
+// tests do not run as root, it is the same user.
+func newPublicDir(t *testing.T) (dir string, asNobody func(tool *exec.Cmd) *exec.Cmd) {
+	t.Helper()
+	dir = t.TempDir()
+	program := filepath.Join(dir, "webhookctl")
+	must(t, os.WriteFile(program, mustRead(t, newTool(t, dir).Path), 0o755))
+	for _, path := range []string{filepath.Dir(dir), dir} {
+		must(t, os.Chmod(path, 0o777))
+	}
+	return dir, func(tool *exec.Cmd) *exec.Cmd {
+		tool.Path = program
+		if os.Geteuid() == 0 {
+			tool.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		}
+		return tool
+	}
+}
+
 // TestDatabaseOfAnotherUser runs commands as a user without access to the file or its directory.
 func TestDatabaseOfAnotherUser(t *testing.T) {
 	for _, closed := range []string{"data", "data/webhooks.db"} {
-		dir := t.TempDir()
+		dir, asNobody := newPublicDir(t)
 		mustRun(t, newTool(t, dir, "types", "add", "a.b", "--data", "data"))
-		program := filepath.Join(dir, "webhookctl")
-		must(t, os.WriteFile(program, mustRead(t, newTool(t, dir).Path), 0o755))
-		for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o777, dir: 0o777, filepath.Join(dir, "data"): 0o755} {
-			must(t, os.Chmod(path, mode)) // created for this user only
-		}
+		must(t, os.Chmod(filepath.Join(dir, "data"), 0o755))
 		must(t, os.Chmod(filepath.Join(dir, closed), 0))
 		t.Cleanup(func() { must(t, os.Chmod(filepath.Join(dir, closed), 0o700)) }) // so that it can be deleted
 		for _, args := range []string{"types add a.b", "types list", "backup b.db", "export --company acme --export-key-file acme.key", "serve --addr 127.0.0.1:0"} {
 			t.Run(closed+" "+args, func(t *testing.T) {
-				tool := newTool(t, dir, append(strings.Fields(args), "--data", "data")...)
-				tool.Path = program
-				if os.Geteuid() == 0 { // root may do everything
-					tool.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-				}
-				mustFail(t, tool, "this user cannot open data/webhooks.db: run this as its owner, the user that the service runs as "+
-					"(for example sudo -u webhooks webhookctl ...)")
+				tool := asNobody(newTool(t, dir, append(strings.Fields(args), "--data", "data")...))
+				mustFail(t, tool, "this user cannot read and write data/webhooks.db: check its mode, and run this as its owner, "+
+					"the user that the service runs as (for example sudo -u webhooks webhookctl ...)")
 			})
 		}
+	}
+}
+
+// TestReadOnlyDatabase starts the service on files that it cannot write, and lets one become read-only while it runs.
+func TestReadOnlyDatabase(t *testing.T) {
+	dir, asNobody := newPublicDir(t)
+	tool := func(args ...string) *exec.Cmd { return asNobody(newTool(t, dir, append(args, "--data", "data")...)) }
+	mustRun(t, tool("tables", "create"))
+	const serve, addr = "serve", "--addr=127.0.0.1:0"
+	for _, file := range []string{"data", "data/webhooks.db", "data/webhooks.db-wal", "data/webhooks.db-shm"} {
+		s := startService(t, tool(serve, addr)) // while it runs, all files exist
+		path := filepath.Join(dir, file)
+		before, err := os.Stat(path)
+		must(t, err)
+		must(t, os.Chmod(path, before.Mode()&^0o222))
+		want := path + " cannot be written: permission denied"
+		healthy := before.IsDir() // its files can still be written
+		status, _, body := s.request(t, "GET", "/healthz", "", "")
+		if (status == 200) != healthy {
+			t.Errorf("/healthz with a read-only %s: got %d %s, want it healthy: %v", file, status, body, healthy)
+		}
+		s.waitFor(t, "the cause in the log", func() bool { return healthy || strings.Contains(s.stderr.String(), want) })
+		if file == "data/webhooks.db" {
+			want = "this user cannot read and write data/webhooks.db"
+		}
+		mustFail(t, tool(serve, addr), want+": check its …")
+		must(t, os.Chmod(path, before.Mode()))
+		s.stop(t)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -55,7 +56,7 @@ func storeError(err error) error {
 // another user.
 func fileError(path string, err error) error {
 	if isPermissionError(path, err) {
-		return fmt.Errorf("this user cannot open %s: run this as its owner, the user that the service runs as (for example sudo -u webhooks webhookctl ...)", path)
+		return fmt.Errorf("this user cannot read and write %s: check its mode, and run this as its owner, the user that the service runs as (for example sudo -u webhooks webhookctl ...)", path)
 	}
 	return storeError(err)
 }
@@ -66,7 +67,7 @@ func isPermissionError(path string, err error) bool {
 	if !errors.Is(err, fs.ErrPermission) && !sqlite.IsFailing(err) {
 		return false
 	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == "chmod" {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == "chmod" && filepath.Base(e.Path) == filepath.Base(path) {
 		return true
 	}
 	const readAndWrite = 4 | 2 // R_OK | W_OK

@@ -189,7 +189,13 @@ type service struct {
 // startServer starts serve on a free port and waits until it is ready.
 func startServer(t *testing.T, p place, flags ...string) *service {
 	t.Helper()
-	s := &service{process: start(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...))}
+	return startService(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...))
+}
+
+// startService starts a command that serves and waits until it is ready.
+func startService(t *testing.T, serve *exec.Cmd) *service {
+	t.Helper()
+	s := &service{process: start(t, serve)}
 	serving := regexp.MustCompile(`"msg":"serving","addr":"([^"]+)"`)
 	s.waitFor(t, "the address", func() bool { return serving.MatchString(s.stderr.String()) })
 	s.addr = serving.FindStringSubmatch(s.stderr.String())[1]

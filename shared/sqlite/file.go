@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -18,8 +19,8 @@ const driverName = "sqlite"
 // fileMode is the mode of the database file. SQLite creates the files next to it with the same mode.
 const fileMode = 0o600
 
-// prepareFile creates the database file if it does not exist, makes it private if other users can open it, and returns its
-// absolute path. It must not open an existing file: closing it would release the locks that SQLite holds on it in this process.
+// prepareFile creates the database file if it does not exist, makes it private if other users can open it, checks that it can be
+// written, and returns its absolute path. It must not open an existing file: closing it would release the locks that SQLite holds on it in this process.
 func prepareFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -32,12 +33,27 @@ func prepareFile(path string) (string, error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("creating the database file: %w", err)
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := makePrivate(path + suffix); err != nil {
+	for _, file := range files(path) {
+		if err := makePrivate(file); err != nil {
 			return "", err
 		}
 	}
-	return path, nil
+	return path, checkWritable(append(files(path), filepath.Dir(path))...)
+}
+
+// files returns the database file at path and the files that SQLite keeps next to it.
+func files(path string) []string { return []string{path, path + "-wal", path + "-shm"} }
+
+// checkWritable returns an error that names the first of some files and directories that this process may not read and write.
+// SQLite would open a database that it cannot write, and fail at the first change. It is not an error if a file does not exist.
+func checkWritable(paths ...string) error {
+	const readAndWrite = 4 | 2 // R_OK | W_OK
+	for _, path := range paths {
+		if err := syscall.Access(path, readAndWrite); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s cannot be written: %w: check its owner, its mode and the file system", path, err)
+		}
+	}
+	return nil
 }
 
 // makePrivate restricts a file to its owner. It is not an error if the file does not exist.
