@@ -42,8 +42,8 @@ func storeError(err error) error {
 	switch {
 	case sqlite.IsFull(cause):
 		return fmt.Errorf("the disk is full: free some space and run this again: %w", cause)
-	case sqlite.IsBusy(cause):
-		return fmt.Errorf("another process is using the database file: run this again, or stop that process: %w", cause)
+	case sqlite.IsLocked(cause):
+		return fmt.Errorf("%w: run this again, or stop that process", cause)
 	case sqlite.IsFailing(cause):
 		return fmt.Errorf("the database file cannot be read or written: check free space (df), the disk (dmesg) and this user's permissions: %w", cause)
 	case unavailable:

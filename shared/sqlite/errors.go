@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
@@ -13,6 +14,9 @@ import (
 
 // errClosed is the cause of errors after [Store.Close].
 var errClosed = errors.New("the database file has been closed")
+
+// errLocked is the cause of errors because another process has the lock on the file.
+var errLocked = errors.New("another process has locked the database file")
 
 // primaryCode masks the part of a result code that is the kind of error. The rest is a detail, such as the failed operation.
 const primaryCode = 0xff
@@ -29,6 +33,10 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return webhook.ErrNotFound
+	case IsLocked(err):
+		return webhook.Unavailable(err)
+	case isBusy(err):
+		return webhook.Unavailable(fmt.Errorf("%w: %w", errLocked, err))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), isTemporary(err):
 		return webhook.Unavailable(err)
 	}
@@ -59,8 +67,11 @@ func IsFailing(err error) bool {
 	return false
 }
 
-// IsBusy reports whether err is SQLite's error for a lock held by another process or connection.
-func IsBusy(err error) bool { return code(err)&primaryCode == codes.SQLITE_BUSY }
+// IsLocked reports whether another process's lock on the file caused err.
+func IsLocked(err error) bool { return errors.Is(err, errLocked) }
+
+// isBusy reports whether err is SQLite's error for a lock held by another process or connection.
+func isBusy(err error) bool { return code(err)&primaryCode == codes.SQLITE_BUSY }
 
 // code returns SQLite's result code, or zero if err is not an error of SQLite.
 func code(err error) int {

@@ -53,22 +53,26 @@ func migrate(ctx context.Context, path string, steps fs.FS) error {
 	return errors.Join(err, db.Close())
 }
 
-// retryBusy repeats an operation while other processes have the lock. SQLite itself does not wait for the lock when it changes
-// the journal mode.
+// retryBusy repeats an operation while other processes have the lock. If ctx ends meanwhile, the error also names the lock. SQLite
+// itself does not wait for the lock when it changes the journal mode.
 func retryBusy(ctx context.Context, do func() error) error {
 	pause := time.NewTicker(openPause)
 	defer pause.Stop()
-	for attempt := 1; ; attempt++ {
+	var busy error // of the last attempt that found the file locked
+	for range openAttempts {
 		err := do()
-		if !IsBusy(err) || attempt == openAttempts {
+		if isBusy(err) {
+			busy = fmt.Errorf("%w: %w", errLocked, err)
+		} else if err == nil || busy == nil || ctx.Err() == nil {
 			return err
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return fmt.Errorf("%w: %w", ctx.Err(), busy)
 		}
 	}
+	return busy
 }
 
 // applyMigrations applies the missing steps in one transaction. It locks the file first, so that only one of several processes

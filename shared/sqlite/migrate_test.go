@@ -110,7 +110,7 @@ func TestRetryBusy(t *testing.T) {
 		_, err := openRaw(t, path).Exec("UPDATE counters SET webhooks = 0")
 		return err
 	})
-	if !errors.Is(err, context.Canceled) || !IsBusy(err) {
+	if !errors.Is(err, context.Canceled) || !IsLocked(err) {
 		t.Errorf("got error %v after %d attempts, want both causes", err, attempts)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -28,6 +30,7 @@ type writer struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	once    sync.Once
+	locked  atomic.Bool // whether the last attempt to begin a transaction found that another process has the lock
 }
 
 // write is a change that waits for the writer.
@@ -58,14 +61,14 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 // change runs a change in the writer's next transaction and returns after its commit. If ctx ends first, it returns
 // immediately. The change may still happen, so the caller must not use the values that it sets.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
-	if err := ctx.Err(); err != nil {
-		return translate(err)
+	if ctx.Err() != nil {
+		return w.timeout(ctx)
 	}
 	op := &write{ctx: ctx, run: run, done: make(chan struct{})}
 	select {
 	case w.queue <- op:
 	case <-ctx.Done():
-		return translate(ctx.Err())
+		return w.timeout(ctx)
 	case <-w.stop:
 		return webhook.Unavailable(errClosed)
 	}
@@ -73,8 +76,16 @@ func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *se
 	case <-op.done:
 		return op.err
 	case <-ctx.Done():
-		return translate(ctx.Err())
+		return w.timeout(ctx)
 	}
+}
+
+// timeout returns the error for a change whose context ended while it was waiting.
+func (w *writer) timeout(ctx context.Context) error {
+	if w.locked.Load() {
+		return webhook.Unavailable(fmt.Errorf("%w: %w", errLocked, ctx.Err()))
+	}
+	return translate(ctx.Err())
 }
 
 // close waits until the writer has finished the changes it has received, and stops it.
@@ -116,11 +127,11 @@ func (w *writer) gather(first *write) []*write {
 // is full, the results of its changes are void, because they may have seen each other. Each change then runs again on its own,
 // and only those that fail again report an error.
 func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
-	err := s.transact(ctx, batch)
+	err := w.transact(ctx, s, batch)
 	if err != nil {
 		s.abandon()
 	}
-	if err != nil && len(batch) > 1 && !IsBusy(err) {
+	if err != nil && len(batch) > 1 && !isBusy(err) {
 		for _, op := range batch {
 			w.commit(ctx, s, []*write{op})
 		}
@@ -136,8 +147,8 @@ func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
 }
 
 // transact runs a batch as one transaction. A change that fails is rolled back on its own.
-func (s *session) transact(ctx context.Context, batch []*write) error {
-	if err := s.lock(ctx, batch); err != nil {
+func (w *writer) transact(ctx context.Context, s *session, batch []*write) error {
+	if err := w.lock(ctx, s, batch); err != nil {
 		return err
 	}
 	for _, op := range batch {
@@ -153,10 +164,11 @@ func (s *session) transact(ctx context.Context, batch []*write) error {
 
 // lock begins a write transaction. While another process has the lock, it tries again as long as any caller of the batch is
 // waiting.
-func (s *session) lock(ctx context.Context, batch []*write) error {
+func (w *writer) lock(ctx context.Context, s *session, batch []*write) error {
 	for attempt := 1; ; attempt++ {
 		err := s.exec(ctx, "BEGIN IMMEDIATE")
-		if !IsBusy(err) || attempt == lockAttempts || !anyWaits(batch) {
+		w.locked.Store(isBusy(err))
+		if !isBusy(err) || attempt == lockAttempts || !anyWaits(batch) {
 			return err
 		}
 	}

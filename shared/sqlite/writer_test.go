@@ -127,8 +127,8 @@ func TestWaitForTheLock(t *testing.T) {
 	for i := range 3 { // the writer has the first one, the others wait for the writer
 		_, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: newWebhook("co_1"), Quota: ample})
 		wantUnavailable(t, fmt.Sprintf("CreateWebhook %d", i), err)
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got error %v, want it to wrap %v", err, context.DeadlineExceeded)
+		if !errors.Is(err, context.DeadlineExceeded) || !IsLocked(err) {
+			t.Errorf("got error %v, want it to wrap %v and %v", err, context.DeadlineExceeded, errLocked)
 		}
 	}
 
