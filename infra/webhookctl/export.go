@@ -51,7 +51,7 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 	if exporter.From, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s); err != nil {
 		return err
 	}
-	keys, created, err := seal.LoadOrCreateKeyFile(cmd.ExportKeyFile, c.random)
+	keys, created, err := seal.LoadOrCreateKeyFile(ctx, cmd.ExportKeyFile, c.random)
 	if err != nil {
 		return fmt.Errorf("%w (--export-key-file)", err)
 	}

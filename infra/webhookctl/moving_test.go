@@ -45,7 +45,7 @@ func exportOf(t *testing.T, p place, flags ...string) (export, decrypted string)
 	t.Helper()
 	command := append([]string{"export", "--company", "acme", "--export-key-file", exportKey}, flags...)
 	export, _ = mustRun(t, newTool(t, p.dir, p.args(command...)...))
-	keys, _, err := seal.LoadOrCreateKeyFile(filepath.Join(p.dir, exportKey), rand.Reader)
+	keys, _, err := seal.LoadOrCreateKeyFile(t.Context(), filepath.Join(p.dir, exportKey), rand.Reader)
 	must(t, err)
 	for line := range strings.Lines(export) {
 		var w struct {
@@ -171,7 +171,7 @@ func TestImportErrors(t *testing.T) {
 func newKeyFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "new.key")
-	_, _, err := seal.LoadOrCreateKeyFile(path, rand.Reader)
+	_, _, err := seal.LoadOrCreateKeyFile(t.Context(), path, rand.Reader)
 	must(t, err)
 	return path
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 
@@ -234,6 +235,9 @@ func (cmd *serveCmd) warn(log *slog.Logger, storage *storageFlags) {
 	}
 	if cmd.Dev {
 		log.Warn("development mode: webhooks may reach this machine, and the certificate authority in the data directory is trusted")
+	}
+	if info, err := os.Stat(storage.Data); err == nil && info.Mode().Perm()&0o022 != 0 {
+		log.Warn("other users can write to the data directory, and replace the database and the token key: run chmod 700 on it", "dir", storage.Data)
 	}
 	if !isLoopbackAddr(cmd.Addr) {
 		log.Warn("other machines can reach this address over plain HTTP: put a TLS proxy in front", "addr", cmd.Addr)

@@ -64,6 +64,8 @@ func TestAddressesAndEndpoints(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	open := t.TempDir()
+	must(t, os.Chmod(open, 0o720))
 	for _, tt := range []struct {
 		want   string // in the only warning; empty for none
 		change func(*serveCmd, *storageFlags)
@@ -74,6 +76,7 @@ func TestWarnings(t *testing.T) {
 		{"network=", func(c *serveCmd, _ *storageFlags) { c.AllowNetworks = make([]network, 1) }},
 		{"development mode", func(c *serveCmd, _ *storageFlags) { c.Dev = true }},
 		{"addr=:3000", func(c *serveCmd, _ *storageFlags) { c.Addr = ":3000" }},
+		{"dir=" + open, func(_ *serveCmd, s *storageFlags) { s.Data = open }},
 		{"--kms-key", func(_ *serveCmd, s *storageFlags) { s.Store = storeDynamoDB }},
 		{"", func(c *serveCmd, s *storageFlags) { s.Store, c.TokenKeys.KMSKey = storeDynamoDB, "alias/a" }},
 		{"", func(_ *serveCmd, s *storageFlags) { s.Store, s.DynamoDBEndpoint = storeDynamoDB, localEndpoint }},

@@ -59,6 +59,20 @@ type opened struct {
 	close  func() error
 }
 
+// newestWebhook returns the webhook that was stored last, if there is one and the store can find it.
+func (s *opened) newestWebhook(ctx context.Context) (newest webhook.Webhook, found bool, err error) {
+	if s.newest == nil {
+		return webhook.Webhook{}, false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	newest, err = s.newest(ctx)
+	if webhook.KindOf(err) == webhook.KindNotFound {
+		return webhook.Webhook{}, false, nil
+	}
+	return newest, err == nil, err
+}
+
 // validate rejects flags that contradict each other, before anything is created.
 func (f *storageFlags) validate() error {
 	switch {

@@ -51,59 +51,44 @@ func (f *tokenKeyFlags) file(storage *storageFlags) string {
 	return filepath.Join(storage.Data, "token.key")
 }
 
-// sealer returns a sealer with the KMS key or the token key file. It creates the file if it does not exist, unless there are
-// webhooks whose tokens need the missing one.
+// sealer returns a sealer with the KMS key or the token key file. It creates the file if it does not exist. A store must not have
+// tokens under keys of different files: it is an error if the file is missing although there are webhooks, or cannot decrypt the
+// newest one. With DynamoDB this is not checked, because finding a webhook would mean reading the whole table.
 func (f *tokenKeyFlags) sealer(ctx context.Context, c *console, storage *storageFlags, s *opened) (seal.Sealer, error) {
 	if f.KMSKey != "" {
 		return f.kmsSealer(ctx, c, s)
 	}
-	if err := f.prove(ctx, c, storage, s); err != nil {
-		return seal.Sealer{}, err
+	newest, found, err := s.newestWebhook(ctx)
+	if err != nil {
+		return seal.Sealer{}, storeError(err)
 	}
 	path := f.file(storage)
+	if _, err := os.Stat(path); found && errors.Is(err, fs.ErrNotExist) {
+		return seal.Sealer{}, fmt.Errorf("token key file %s does not exist, but %s has webhooks whose tokens need it: restore it from its backup, or pass its path with --token-key-file", path, s.place)
+	}
 	if f.TokenKeyFile == "" {
 		if err := storage.makeDataDir(); err != nil {
 			return seal.Sealer{}, err
 		}
 	}
-	keys, created, err := seal.LoadOrCreateKeyFile(path, c.random)
+	// The file is read only once, because it may be a pipe.
+	keys, created, err := seal.LoadOrCreateKeyFile(ctx, path, c.random)
 	if err != nil {
 		return seal.Sealer{}, fmt.Errorf("%w (--token-key-file)", err)
+	}
+	sealer := seal.Sealer{Keys: keys, Random: c.random}
+	if found {
+		if _, err := sealer.Open(ctx, newest.Company, newest.ID, newest.SealedToken); err != nil {
+			return seal.Sealer{}, fmt.Errorf("%s is not the token key file of the webhooks in %s: restore the right one from its backup, or pass its path with --token-key-file (%w)", path, s.place, err)
+		}
 	}
 	if created {
 		c.log.Warn("created a new token key: BACK IT UP, because webhook tokens cannot be decrypted without it", "file", path)
 	}
-	return seal.Sealer{Keys: keys, Random: c.random}, nil
-}
-
-// prove returns an error if the token key file cannot decrypt the store's newest webhook, or is missing although there are
-// webhooks: a store must not have tokens under keys of different files. It creates nothing. With DynamoDB it does nothing,
-// because finding a webhook would mean reading the whole table.
-func (f *tokenKeyFlags) prove(ctx context.Context, c *console, storage *storageFlags, s *opened) error {
-	if s.newest == nil || f.KMSKey != "" {
-		return nil
+	if keys.HasZeroKey() {
+		c.log.Warn("a token key is all zero bytes, so anyone who has the database can decrypt the webhook tokens: put a random key above it and restart", "file", path)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	newest, err := s.newest(ctx)
-	if webhook.KindOf(err) == webhook.KindNotFound {
-		return nil
-	}
-	if err != nil {
-		return storeError(err)
-	}
-	path := f.file(storage)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("token key file %s does not exist, but %s has webhooks whose tokens need it: restore it from its backup, or pass its path with --token-key-file", path, s.place)
-	}
-	sealer, err := fileSealer(c, "--token-key-file", path)
-	if err != nil {
-		return err
-	}
-	if _, err := sealer.Open(ctx, newest.Company, newest.ID, newest.SealedToken); err != nil {
-		return fmt.Errorf("%s is not the token key file of the webhooks in %s: restore the right one from its backup, or pass its path with --token-key-file (%w)", path, s.place, err)
-	}
-	return nil
+	return sealer, nil
 }
 
 // kmsSealer calls KMS now, because an error would be less clear with the first webhook.
@@ -128,17 +113,17 @@ func (f *tokenKeyFlags) existingSealer(ctx context.Context, c *console, storage 
 		return seal.Sealer{Keys: seal.KeyRing{}, Random: c.random}, nil
 	}
 	if f.KMSKey == "" {
-		return fileSealer(c, "--token-key-file", f.file(storage))
+		return fileSealer(ctx, c, "--token-key-file", f.file(storage))
 	}
 	return f.kmsSealer(ctx, c, s)
 }
 
 // fileSealer returns a sealer with a key file that must exist.
-func fileSealer(c *console, flag, path string) (seal.Sealer, error) {
+func fileSealer(ctx context.Context, c *console, flag, path string) (seal.Sealer, error) {
 	if _, err := os.Stat(path); err != nil {
 		return seal.Sealer{}, fmt.Errorf("%s: %w: pass the path of a key file", flag, err)
 	}
-	keys, _, err := seal.LoadOrCreateKeyFile(path, c.random)
+	keys, _, err := seal.LoadOrCreateKeyFile(ctx, path, c.random)
 	if err != nil {
 		return seal.Sealer{}, fmt.Errorf("%w (%s)", err, flag)
 	}

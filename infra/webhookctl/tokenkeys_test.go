@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"webhooks/shared/dynamo"
+	"webhooks/shared/seal"
 )
 
 // TestTokenKeyOfTheStore starts the service and imports, with and without the key that the store's tokens are sealed with.
@@ -60,6 +63,38 @@ func TestTokenKeyOfTheStore(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestTokenKeyFromPipe passes the key of a store through a pipe, after a signal has stopped a service that waits for one.
+func TestTokenKeyFromPipe(t *testing.T) {
+	p := place{dir: t.TempDir()}
+	s, key, location := newServed(t, p)
+	s.stop(t)
+	pipe := filepath.Join(p.dir, "pipe")
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	waiting := start(t, newTool(t, p.dir, "serve", "--addr", "127.0.0.1:0", "--token-key-file", pipe))
+	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the reader
+	must(t, err)
+	_ = waiting.cmd.Process.Signal(syscall.SIGTERM)
+	if got := waiting.wait(t); got.code != 0 || !strings.Contains(got.stderr, "stopped by a signal before the service was ready") {
+		t.Errorf("got exit code %d after a signal, want 0\nstderr: %s", got.code, got.stderr)
+	}
+	must(t, writer.Close())
+
+	go func() { _ = os.WriteFile(pipe, mustRead(t, p.keyFile()), 0) }()
+	s = startServer(t, p, "--token-key-file", pipe)
+	if status, _, body := s.request(t, "GET", location, key, ""); status != 200 {
+		t.Errorf("got %d %s", status, body)
+	}
+}
+
+func TestZeroTokenKey(t *testing.T) {
+	p := place{dir: t.TempDir()}
+	must(t, os.MkdirAll(filepath.Dir(p.keyFile()), 0o700))
+	must(t, os.WriteFile(p.keyFile(), []byte(base64.StdEncoding.EncodeToString(make([]byte, seal.KeySize))), 0o600))
+	if s := startServer(t, p); !strings.Contains(s.stderr.String(), "a token key is all zero bytes") {
+		t.Errorf("no warning\nstderr: %s", &s.stderr)
 	}
 }
 

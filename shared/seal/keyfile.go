@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,12 @@ func (r KeyRing) Key(_ context.Context, id KeyID) (Key, error) {
 	return Key{}, unknownKey(id)
 }
 
+// HasZeroKey reports whether one of the keys is all zero bytes, which is an example or a mistake: anyone knows it.
+func (r KeyRing) HasZeroKey() bool {
+	zero, err := NewKey(make([]byte, KeySize))
+	return err == nil && slices.ContainsFunc(r, func(k Key) bool { return k.id == zero.id })
+}
+
 const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file, no stored token can be decrypted: back it up.
 # One key per line, the base64 of 32 bytes. The first key encrypts; all keys decrypt. To rotate the key,
 # add a new line (head -c 32 /dev/urandom | base64) above the others and restart the service.
@@ -40,9 +47,10 @@ const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file, no
 
 // LoadOrCreateKeyFile reads the keys in a file. If the file does not exist, it creates it with one key
 // from random, and reports that as created. The file has mode 0600; it is an error if others can read
-// it. If several processes create the file at the same time, all of them get the same key.
-func LoadOrCreateKeyFile(path string, random io.Reader) (keys KeyRing, created bool, err error) {
-	keys, err = loadKeyFile(path)
+// it. If several processes create the file at the same time, all of them get the same key. An existing
+// file may be a pipe: the wait for its contents stops when ctx ends.
+func LoadOrCreateKeyFile(ctx context.Context, path string, random io.Reader) (keys KeyRing, created bool, err error) {
+	keys, err = loadKeyFile(ctx, path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, false, err
 	}
@@ -50,15 +58,15 @@ func LoadOrCreateKeyFile(path string, random io.Reader) (keys KeyRing, created b
 		return nil, false, fmt.Errorf("creating the token key file: %w", err)
 	}
 	created = err == nil
-	keys, err = loadKeyFile(path)
+	keys, err = loadKeyFile(ctx, path)
 	return keys, created, err
 }
 
-func loadKeyFile(path string) (KeyRing, error) {
+func loadKeyFile(ctx context.Context, path string) (KeyRing, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("token key file %s can be read by others: run chmod 600 on it", path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := readFile(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("token key file: %w", err)
 	}
@@ -78,6 +86,25 @@ func loadKeyFile(path string) (KeyRing, error) {
 		return nil, fmt.Errorf("token key file %s contains no key: restore the file from its backup, or specify another", path)
 	}
 	return keys, nil
+}
+
+// readFile is [os.ReadFile] until ctx ends. Its goroutine then remains until the file, for example a pipe, has contents.
+func readFile(ctx context.Context, path string) ([]byte, error) {
+	type contents struct {
+		text []byte
+		err  error
+	}
+	read := make(chan contents, 1)
+	go func() {
+		text, err := os.ReadFile(path)
+		read <- contents{text, err}
+	}()
+	select {
+	case r := <-read:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for its contents: %w", ctx.Err())
+	}
 }
 
 func parseKey(text string) (Key, error) {

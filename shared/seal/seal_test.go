@@ -111,7 +111,7 @@ func TestKeyFileIsCreatedOnce(t *testing.T) {
 	dir := t.TempDir()
 	var creators atomic.Int32
 	wantOneKey(t, func() (Key, error) {
-		keys, created, err := LoadOrCreateKeyFile(filepath.Join(dir, "token.key"), rand.Reader)
+		keys, created, err := LoadOrCreateKeyFile(t.Context(), filepath.Join(dir, "token.key"), rand.Reader)
 		if created {
 			creators.Add(1)
 		}
@@ -146,7 +146,7 @@ func TestKeyFileContents(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), test.mode); err != nil {
 				t.Fatal(err)
 			}
-			keys, created, err := LoadOrCreateKeyFile(path, rand.Reader)
+			keys, created, err := LoadOrCreateKeyFile(t.Context(), path, rand.Reader)
 			message := strings.ReplaceAll(fmt.Sprint(err), path, "FILE")
 			if message != test.err || created || !reflect.DeepEqual(keys, test.want) {
 				t.Errorf("got the keys %v, created %v, error %q; want the keys %v, error %q", keys, created, message, test.want, test.err)
