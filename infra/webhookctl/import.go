@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -51,11 +52,18 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 		}
 		defer file.Close()
 	}
-	in, err := transfer.NewReader(file)
+	// A read of a file cannot be interrupted, but one of this pipe can.
+	piped, pipe := io.Pipe()
+	go func() {
+		_, err := io.Copy(pipe, file)
+		_ = pipe.CloseWithError(err)
+	}()
+	in, err := transfer.NewReader(piped)
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.name(), err)
 	}
 	return untilSignal(ctx, func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, func() { _ = pipe.CloseWithError(ctx.Err()) })()
 		s, err := storage.open(ctx, c, create)
 		if err != nil {
 			return err

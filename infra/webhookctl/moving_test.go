@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"webhooks/shared/seal"
@@ -71,6 +72,27 @@ func importOf(t *testing.T, p place, export string, from place, flags ...string)
 	tool.Stdin = strings.NewReader(export)
 	stdout, _ := mustRun(t, tool)
 	return stdout
+}
+
+// TestSignalWhileImportWaits stops an import whose input does not continue after the header.
+func TestSignalWhileImportWaits(t *testing.T) {
+	from, to := place{dir: t.TempDir()}, place{dir: t.TempDir()}
+	newKey(t, from)
+	export, _ := exportOf(t, from)
+	tool := newTool(t, to.dir, "import", "-", "--export-key-file", filepath.Join(from.dir, exportKey))
+	in, out, err := os.Pipe()
+	must(t, err)
+	defer in.Close()
+	defer out.Close()
+	tool.Stdin = in
+	run := start(t, tool)
+	_, err = out.WriteString(export[:strings.Index(export, "\n")+1])
+	must(t, err)
+	run.waitFor(t, "the import to start", func() bool { _, err := os.Stat(to.keyFile()); return err == nil })
+	_ = tool.Process.Signal(syscall.SIGTERM)
+	if got := run.wait(t); got.code != 1 || !strings.HasSuffix(got.stderr, "webhookctl: interrupted by a signal before it was done: run it again\n") {
+		t.Errorf("got %+v, want exit code 1", got)
+	}
 }
 
 func (p place) keyFile() string { return filepath.Join(p.dir, ".webhooks", "token.key") }
