@@ -89,8 +89,9 @@ func (k *KMSKeys) cached(id KeyID) (key Key, found, unknown bool) {
 	return key, found, k.unknown[id]
 }
 
-// share calls load, or waits for a call with the same name. The load continues when its first caller
-// gives up, because others may wait for it.
+// share calls load, or waits for a call with the same name. The load continues when a caller gives up,
+// because others may wait for it. Later callers start another one: the host of a Lambda function may
+// have frozen this one.
 func (k *KMSKeys) share(ctx context.Context, name string, load func(ctx context.Context) (Key, error)) (Key, error) {
 	loaded := k.loads.DoChan(name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
@@ -102,6 +103,7 @@ func (k *KMSKeys) share(ctx context.Context, name string, load func(ctx context.
 		key, _ := result.Val.(Key)
 		return key, result.Err
 	case <-ctx.Done():
+		k.loads.Forget(name)
 		return Key{}, webhook.Unavailable(fmt.Errorf("loading a data key: %w", ctx.Err()))
 	}
 }

@@ -31,8 +31,11 @@ type fakeKMS struct {
 // process returns the data keys as a new process has them.
 func (f *fakeKMS) process() *KMSKeys { return NewKMSKeys(f, f, "alias/tokens") }
 
-func (f *fakeKMS) DataKeys(context.Context) ([][]byte, error) {
+func (f *fakeKMS) DataKeys(ctx context.Context) ([][]byte, error) {
 	time.Sleep(f.delay)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, "read")
