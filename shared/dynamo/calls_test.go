@@ -166,6 +166,7 @@ func steps() []step {
 		{"ImportEventType", importType, "TransactWriteItems 1", 0},
 		{"ImportEventType again", importType, "TransactWriteItems 1", webhook.KindConflict},
 		{"AllEventTypes", func(ctx context.Context, s *Store) error { return errOf(s.AllEventTypes(ctx, "acme")) }, "Query all", 0},
+		{"Companies", func(ctx context.Context, s *Store) error { return errOf(s.Companies(ctx)) }, "Scan all", 0},
 	}
 }
 
@@ -206,16 +207,45 @@ func TestCalls(t *testing.T) {
 // itemsOf returns the number of items in a call, or the limit of a query, and says so if a read is not strongly consistent.
 func itemsOf(c dynamotest.Call) string {
 	items := fmt.Sprint(strings.Count(c.Body, `"`+partitionKey+`":{`))
-	if c.Operation == "Query" {
+	list := c.Operation == "Query" || c.Operation == "Scan"
+	if list {
 		items = "all"
 		if limit := regexp.MustCompile(`"Limit":(\d+)`).FindStringSubmatch(c.Body); limit != nil {
 			items = limit[1]
 		}
 	}
-	if isRead := strings.HasSuffix(c.Operation, "GetItem") || c.Operation == "Query"; isRead && !strings.Contains(c.Body, `"ConsistentRead":true`) {
+	if isRead := strings.HasSuffix(c.Operation, "GetItem") || list; isRead && !strings.Contains(c.Body, `"ConsistentRead":true`) {
 		items += " eventually consistent"
 	}
 	return items
+}
+
+// TestCompanies counts the items of companies on more than one page of a scan, which has up to 1 MB.
+func TestCompanies(t *testing.T) {
+	s, proxy := newFaultyStore(t)
+	want := []webhook.CompanyItems{{Company: "acme", Webhooks: 5, APIKeys: 2, EventTypes: 1}, {Company: "keys", APIKeys: 1}, {Company: "types", EventTypes: 2}}
+	for range 5 {
+		w := testWebhook("acme")
+		w.SealedToken, w.Events = make([]byte, 300_000), []string{"a.b", "x#TYPES"}
+		create(t, s, w, testRecord())
+	}
+	emptied := testWebhook("emptied")
+	create(t, s, emptied, nil)
+	errs := []error{s.DeleteWebhook(t.Context(), "emptied", emptied.ID)}
+	for _, company := range []string{"acme", "acme", "keys"} {
+		errs = append(errs, s.CreateKey(t.Context(), testKey(company)))
+	}
+	for _, eventType := range []webhook.EventType{{Name: "a"}, {Name: "a", Company: "acme"}, {Name: "a", Company: "types"}, {Name: "b", Company: "types", Hidden: true}} {
+		errs = append(errs, s.ImportEventType(t.Context(), eventType))
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Calls() // forget them
+	got, err := s.Companies(t.Context())
+	if pages := len(proxy.Calls()); err != nil || !slices.Equal(got, want) || pages < 2 {
+		t.Errorf("got %+v, %v in %d pages, want %+v in several", got, err, pages, want)
+	}
 }
 
 // TestDeleteChangedWebhook changes a webhook between the read and the deletion of DeleteWebhook.

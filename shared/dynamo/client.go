@@ -1,6 +1,6 @@
 // Package dynamo keeps webhooks, event types, idempotency records and API keys in one DynamoDB table; see
-// [SubscriptionsTable]. keys.go defines the keys, items.go the items, expressions.go the conditions and updates. Nothing
-// scans.
+// [SubscriptionsTable]. keys.go defines the keys, items.go the items, expressions.go the conditions and updates. Only
+// [Store.Companies] scans, which is for operators.
 //
 // Every read is strongly consistent. Every write of more than one item is one transaction.
 package dynamo

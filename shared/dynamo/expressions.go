@@ -33,7 +33,9 @@ const (
 const (
 	allAttributes = ""
 	onlyCount     = webhooksAttr
-	withoutToken  = sortKey + ", " + namePlaceholder + ", " + descriptionAttr + ", " + urlPlaceholder + ", " + eventsAttr + ", " +
+	// onlyKeysAndCount is what a scan needs to tell items apart.
+	onlyKeysAndCount = partitionKey + ", " + sortKey + ", " + webhooksAttr
+	withoutToken     = sortKey + ", " + namePlaceholder + ", " + descriptionAttr + ", " + urlPlaceholder + ", " + eventsAttr + ", " +
 		versionAttr + ", " + createdAtAttr
 
 	namePlaceholder = "#name"

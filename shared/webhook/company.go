@@ -16,6 +16,16 @@ func ValidCompany(id string) bool {
 	return true
 }
 
+// CompanyItems is a company with the numbers of its items.
+type CompanyItems struct {
+	Company  string
+	Webhooks int
+	// APIKeys includes expired and revoked keys.
+	APIKeys int
+	// EventTypes are the company's own, including hidden ones.
+	EventTypes int
+}
+
 func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
