@@ -37,7 +37,7 @@ type cli struct {
 	} `cmd:"" help:"Set up the database."`
 	Keys struct {
 		Create keysCreateCmd `cmd:"" help:"Create an API key and print it."`
-		List   keysListCmd   `cmd:"" help:"List a company's API keys."`
+		List   keysListCmd   `cmd:"" help:"List API keys."`
 		Revoke keysRevokeCmd `cmd:"" help:"Revoke an API key."`
 	} `cmd:"" help:"Manage API keys."`
 	Types struct {
@@ -45,10 +45,13 @@ type cli struct {
 		List   typesListCmd   `cmd:"" help:"List event types."`
 		Remove typesRemoveCmd `cmd:"" help:"Remove an event type from the list."`
 	} `cmd:"" help:"Manage event types."`
+	Companies struct {
+		List companiesListCmd `cmd:"" help:"List the companies that have webhooks, API keys or event types of their own."`
+	} `cmd:"" help:"Show who uses the service."`
 
 	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
 	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`
-	Export  exportCmd  `cmd:"" help:"Export a company's webhooks, event types and key hashes to a file, for another store."`
+	Export  exportCmd  `cmd:"" help:"Export webhooks, event types and key hashes of one or all companies to a file, for another store."`
 	Import  importCmd  `cmd:"" help:"Import an export file."`
 
 	Health  healthCmd  `cmd:"" help:"Check whether a running service is healthy."`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"webhooks/infra/webhookctl/transfer"
 	"webhooks/shared/seal"
@@ -13,7 +14,7 @@ import (
 
 // exportCmd is "webhookctl export".
 type exportCmd struct {
-	Company       string        `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export."`
+	Company       *string       `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export. By default, export all companies."`
 	ExportKeyFile string        `required:"" env:"WEBHOOKS_EXPORT_KEY_FILE" placeholder:"FILE" help:"Key file that seals the tokens in the export. Created if it does not exist. Import needs it, too."`
 	Output        string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Default: stdout."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created="`
@@ -21,33 +22,38 @@ type exportCmd struct {
 
 // Help is the end of "webhookctl export --help".
 func (*exportCmd) Help() string {
-	return `The export is text, one JSON object per line: the event types of the platform and of the company, including removed ones, the company's API keys (their SHA-256, not the keys), and its webhooks. Their tokens are sealed with the key in --export-key-file: anyone who has the export and this file can read the tokens. Idempotency records are not exported. "webhookctl import" imports the export into any store.
+	return `The export is text, one JSON object per line: for each company, the event types of the platform and of the company, including removed ones, the company's API keys (their SHA-256, not the keys), and its webhooks. Their tokens are sealed with the key in --export-key-file: anyone who has the export and this file can read the tokens. Idempotency records are not exported. "webhookctl import" imports the export into any store.
+
+On DynamoDB, exporting all companies reads the whole table to find them.
 
 The service may be running. Changes made during the export may or may not be included, so stop writes before you migrate.
 
 Examples:
 
     webhookctl export --company acme --export-key-file acme.key --output acme.jsonl
+    webhookctl export --export-key-file export.key --output all.jsonl
     webhookctl export --company acme --export-key-file acme.key --output acme.jsonl --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-tokens`
 }
 
 // Run writes the export.
 func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := errors.Join(validateCompany(cmd.Company), cmd.TokenKeys.validate(storage)); err != nil {
+	if err := errors.Join(validateOptionalCompany(cmd.Company), cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
-	return untilSignal(ctx, func(ctx context.Context) error {
-		s, err := storage.open(ctx, c, existing)
-		if err != nil {
-			return err
-		}
-		return errors.Join(cmd.export(ctx, c, storage, s), s.close())
+	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
+		return cmd.export(ctx, c, storage, s)
 	})
 }
 
 func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened) error {
+	companies, err := selectCompanies(ctx, s, cmd.Company)
+	if err != nil {
+		return err
+	}
+	if len(companies) == 0 {
+		return fmt.Errorf("no company has webhooks, API keys or event types in %s: check the store", s.place)
+	}
 	exporter := transfer.Exporter{Source: s}
-	var err error
 	if exporter.From, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s); err != nil {
 		return err
 	}
@@ -69,7 +75,14 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 		}
 		out = file
 	}
-	written, err := exporter.Export(ctx, cmd.Company, out)
+	var report strings.Builder
+	var company string
+	for i := 0; err == nil && i < len(companies); i++ {
+		company = companies[i]
+		var written transfer.Counts
+		written, err = exporter.Export(ctx, company, len(companies)-i-1, out)
+		fmt.Fprintf(&report, "Exported company %s from %s: %s.\n", company, s.place, written)
+	}
 	if file != nil {
 		if err == nil {
 			err = file.Sync()
@@ -83,12 +96,12 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 	}
 	switch {
 	case errors.Is(err, transfer.ErrNothing):
-		return fmt.Errorf("company %s has no webhooks, API keys or event types in %s: check --company", cmd.Company, s.place)
+		return fmt.Errorf("company %s has no webhooks, API keys or event types in %s: check --company", company, s.place)
 	case errors.Is(err, seal.ErrUnknownKey):
 		return fmt.Errorf("%w: pass the token key file of this store with --token-key-file, or its --kms-key", err)
 	case err != nil:
 		return storeError(err)
 	}
-	fmt.Fprintf(c.err, "Exported company %s from %s: %s.\n", cmd.Company, s.place, written)
+	fmt.Fprint(c.err, report.String())
 	return nil
 }

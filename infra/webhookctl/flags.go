@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -27,17 +28,34 @@ func (n *network) UnmarshalText(text []byte) error {
 // lifetime is a duration of at least a millisecond.
 type lifetime time.Duration
 
-// UnmarshalText accepts what [time.ParseDuration] does.
+// UnmarshalText accepts what [time.ParseDuration] does, with or without days in front: 30d, 12h, 1d12h.
 func (l *lifetime) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
+	d, err := parseLifetime(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a valid duration: use hours, minutes or seconds, for example 720h for 30 days", text)
+		return fmt.Errorf("%q is not a valid duration: use days, hours, minutes or seconds, for example 30d or 12h", text)
 	}
 	if d < time.Millisecond {
-		return errors.New("it must be positive, for example 720h for 30 days")
+		return errors.New("it must be positive, for example 30d or 12h")
 	}
 	*l = lifetime(d)
 	return nil
+}
+
+func parseLifetime(text string) (time.Duration, error) {
+	const day = 24 * time.Hour
+	days, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 64)
+	if err != nil || n > uint64(math.MaxInt64/day) {
+		return 0, errors.New("not a number of days")
+	}
+	if rest == "" {
+		return time.Duration(n) * day, nil
+	}
+	d, err := time.ParseDuration(rest)
+	return time.Duration(n)*day + d, err
 }
 
 func validateCompany(company string) error {

@@ -32,7 +32,7 @@ Examples:
     webhookctl import acme.jsonl --export-key-file acme.key --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-tokens`
 }
 
-// Run imports the export in one pass.
+// Run imports the exports of all companies in the file in one pass.
 func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
 	if err := errors.Join(storage.validate(), cmd.TokenKeys.validate(storage)); err != nil {
 		return err
@@ -82,13 +82,22 @@ func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlag
 		return err
 	}
 	differs := func(what string) { fmt.Fprintln(c.err, what+".") }
-	result, err := transfer.Importer{Target: s, From: from, To: to, Differs: differs}.Import(ctx, in)
-	fmt.Fprintf(c.out, "Company %s in %s: imported %s; %s already existed.\n", in.Company, s.place, result.Stored, result.Same)
+	importer := transfer.Importer{Target: s, From: from, To: to, Differs: differs}
+	differing := 0
+	for more := true; more && err == nil; {
+		var result transfer.Result
+		result, err = importer.Import(ctx, in)
+		fmt.Fprintf(c.out, "Company %s in %s: imported %s; %s already existed.\n", in.Company, s.place, result.Stored, result.Same)
+		differing += result.Differs.Total()
+		if err == nil {
+			more, err = in.NextCompany()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: what has been imported stays; run the import again once this is resolved: %w", cmd.name(), cmd.explain(err))
 	}
-	if n := result.Differs.Total(); n > 0 {
-		return fmt.Errorf("%s from %s, which was left unchanged: see above", plural(n, "item of the export differs", "items of the export differ"), s.place)
+	if differing > 0 {
+		return fmt.Errorf("%s from %s, which was left unchanged: see above", plural(differing, "item of the export differs", "items of the export differ"), s.place)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,17 +20,20 @@ import (
 type keysCreateCmd struct {
 	Company     string    `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks the key can access: 1 to 64 letters, digits, _ and -."`
 	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key: webhooks:read, webhooks:write or both."`
-	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"720h" help:"How long the key is valid, for example 720h for 30 days. By default, until it is revoked."`
+	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"30d" help:"How long the key is valid, for example 30d, 12h or 1d12h. By default, until it is revoked."`
+	listFormat
 }
 
 // Help is the end of "webhookctl keys create --help".
 func (*keysCreateCmd) Help() string {
 	return `Prints only the key on stdout, and a note on stderr. The key cannot be shown again, because only its SHA-256 hash is stored.
 
+JSON fields: those of "webhookctl keys list", and api_key, the key itself.
+
 Examples:
 
     webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
-    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --expires 720h)`
+    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --expires 30d)`
 }
 
 // Run creates a key and prints it.
@@ -44,11 +48,21 @@ func (cmd *keysCreateCmd) Run(ctx context.Context, c *console, storage *storageF
 		}
 		fmt.Fprintf(c.err, "Created key %s for company %s in %s: %s; expires: %s.\nThis is the only time the key itself is shown:\n",
 			key.ID, key.Company, s.place, joinPermissions(key.Permissions), expiry(key))
-		if _, err := fmt.Fprintln(c.out, secret); err != nil {
+		if err := cmd.print(c, key, secret); err != nil {
 			return fmt.Errorf("the key was stored but could not be printed, revoke %s: %w", key.ID, err)
 		}
 		return nil
 	})
+}
+
+func (cmd *keysCreateCmd) print(c *console, key access.Key, secret string) error {
+	if cmd.json() {
+		document := newKeyJSON(key, c.now())
+		document.APIKey = secret
+		return writeJSON(c.out, document)
+	}
+	_, err := fmt.Fprintln(c.out, secret)
+	return err
 }
 
 // newKey checks the flags and returns the key that they describe, and its secret.
@@ -79,30 +93,48 @@ func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err
 
 // keysListCmd is "webhookctl keys list".
 type keysListCmd struct {
-	Company string `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list."`
+	Company *string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list. By default, list the keys of all companies."`
+	listFormat
 }
 
 // Help is the end of "webhookctl keys list --help".
 func (*keysListCmd) Help() string {
-	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC.
+	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC. On DynamoDB, listing the keys of all companies reads the whole table.
 
-Example:
+JSON fields: keys, an array of objects with id, company, permissions (an array), created_at, expires_at and revoked_at (null if never) and status (active, expired or revoked).
 
-    webhookctl keys list --company acme`
+Examples:
+
+    webhookctl keys list
+    webhookctl keys list --company acme --output json`
 }
 
 // Run prints a table of the keys.
 func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateCompany(cmd.Company); err != nil {
+	if err := validateOptionalCompany(cmd.Company); err != nil {
 		return err
 	}
-	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		keys, err := s.Keys(ctx, cmd.Company)
+	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
+		companies, err := selectCompanies(ctx, s, cmd.Company)
 		if err != nil {
-			return storeError(err)
+			return err
 		}
-		if len(keys) == 0 {
-			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", cmd.Company, s.place)
+		var keys []access.Key
+		for _, company := range companies {
+			ofCompany, err := s.Keys(ctx, company)
+			if err != nil {
+				return storeError(err)
+			}
+			keys = append(keys, ofCompany...)
+		}
+		switch {
+		case len(keys) == 0 && cmd.Company != nil:
+			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", *cmd.Company, s.place)
+		case len(keys) == 0:
+			fmt.Fprintf(c.err, "No keys in %s.\n", s.place)
+		}
+		if cmd.json() {
+			return writeJSON(c.out, keysJSON(keys, c.now()))
 		}
 		return writeKeys(c.out, keys, c.now())
 	})
@@ -146,33 +178,71 @@ func keyStatus(k access.Key, now time.Time) string {
 
 // keysRevokeCmd is "webhookctl keys revoke".
 type keysRevokeCmd struct {
-	KeyID string `arg:"" name:"key-id" help:"ID of the key, as \"keys list\" shows it: key_… (not the key itself)."`
+	KeyID string `arg:"" name:"key-id" help:"ID of the key, as \"keys list\" shows it: key_…, or - to read the key itself (whk_…) from stdin."`
 }
 
 // Help is the end of "webhookctl keys revoke --help".
 func (*keysRevokeCmd) Help() string {
 	return `Running services reject a revoked key within 60 seconds. A revocation cannot be undone.
 
-Example:
+If you have the key itself but not its ID, for example because the key has leaked, pass it on stdin: arguments are visible to other users of the machine. The key is not printed.
 
-    webhookctl keys revoke key_acme_01JZ0000000000000000000000`
+Examples:
+
+    webhookctl keys revoke key_acme_01JZ0000000000000000000000
+    webhookctl keys revoke - < leaked-key.txt`
 }
 
 // Run revokes the key.
 func (cmd *keysRevokeCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	company, ok := access.KeyCompany(cmd.KeyID)
-	if !ok {
-		return errors.New("the argument is not a key ID: key IDs begin with key_, and \"webhookctl keys list --company C\" lists them")
+	find := func(context.Context, *opened) (string, error) { return cmd.KeyID, nil }
+	if cmd.KeyID == "-" {
+		hash, err := readSecret(os.Stdin)
+		if err != nil {
+			return err
+		}
+		find = func(ctx context.Context, s *opened) (string, error) {
+			key, err := s.KeyByHash(ctx, hash)
+			return key.ID, err
+		}
+	} else if _, ok := access.KeyCompany(cmd.KeyID); !ok {
+		return errors.New("the argument is not a key ID: pass an ID that \"webhookctl keys list\" shows (key_…), or - and the key itself on stdin")
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		err := s.RevokeKey(ctx, cmd.KeyID, c.timestamp())
+		id, err := find(ctx, s)
+		if err == nil {
+			err = s.RevokeKey(ctx, id, c.timestamp())
+		}
 		if webhook.KindOf(err) == webhook.KindNotFound {
-			return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", cmd.KeyID, s.place, company)
+			return cmd.notFound(s)
 		}
 		if err != nil {
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "Revoked key %s. Running services reject it within %.0f seconds.\n", cmd.KeyID, access.CacheTTL.Seconds())
+		_, err = fmt.Fprintf(c.out, "Revoked key %s. Running services reject it within %.0f seconds.\n", id, access.CacheTTL.Seconds())
 		return err
 	})
+}
+
+func (cmd *keysRevokeCmd) notFound(s *opened) error {
+	if company, ok := access.KeyCompany(cmd.KeyID); ok {
+		return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", cmd.KeyID, s.place, company)
+	}
+	return fmt.Errorf("the key on stdin is not in %s: check that this is the store of the service that accepts it", s.place)
+}
+
+// maxStdin limits what is read from stdin for an API key, in bytes.
+const maxStdin = 1024
+
+// readSecret reads an API key, with white space around it or not, and returns its hash.
+func readSecret(in io.Reader) (access.Hash, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxStdin))
+	if err != nil {
+		return access.Hash{}, fmt.Errorf("reading the API key from stdin: %w", err)
+	}
+	hash, err := access.HashSecret(strings.TrimSpace(string(text)))
+	if err != nil {
+		return access.Hash{}, fmt.Errorf("stdin: %w", err)
+	}
+	return hash, nil
 }

@@ -147,6 +147,36 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// TestMoveAll moves all companies at once.
+func TestMoveAll(t *testing.T) {
+	first, _, _ := newMoved(t)
+	listed := func(p place) string {
+		companies, _ := mustRun(t, newTool(t, p.dir, p.args("companies", "list")...))
+		return companies
+	}
+	exported := func(p place) string {
+		export, _ := mustRun(t, newTool(t, p.dir, p.args("export", "--export-key-file", filepath.Join(first.dir, exportKey))...))
+		return export
+	}
+	sealed, companies, export := regexp.MustCompile(`"sealed_token":"[^"]*"`), listed(first), exported(first)
+	n := strings.Count(companies, "\n") - 1
+	if n < 2 || strings.Count(export, `"kind":"header"`) != n {
+		t.Fatalf("got the companies\n%sand the export\n%s, want several companies in both", companies, export)
+	}
+	eachStore(t, func(t *testing.T, p place) {
+		mustRun(t, newTool(t, p.dir, p.args("tables", "create")...))
+		if stdout := importOf(t, p, export, first); strings.Count(stdout, "Company ") != n {
+			t.Errorf("import printed %q, want a line for each company of\n%s", stdout, companies)
+		}
+		if got := listed(p); got != companies {
+			t.Errorf("got the companies\n%s\nwant\n%s", got, companies)
+		}
+		if got, want := sealed.ReplaceAllString(exported(p), ""), sealed.ReplaceAllString(export, ""); got != want {
+			t.Errorf("got the export\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
 func TestExportToFile(t *testing.T) {
 	p := place{dir: t.TempDir()}
 	mustRun(t, newTool(t, p.dir, "types", "add", "own", "--company", "acme"))

@@ -41,6 +41,7 @@ type storageFlags struct {
 type store interface {
 	webhook.Store
 	access.KeyStore
+	Companies(ctx context.Context) ([]webhook.CompanyItems, error)
 }
 
 // opened is an open store and its metadata.
@@ -194,4 +195,16 @@ func (f *storageFlags) withStore(ctx context.Context, c *console, mode openMode,
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	return errors.Join(do(ctx, s), s.close())
+}
+
+// withStoreUntilSignal is [storageFlags.withStore] for a command that may have to read much: it takes as long as it needs, and a
+// signal interrupts it.
+func (f *storageFlags) withStoreUntilSignal(ctx context.Context, c *console, mode openMode, do func(ctx context.Context, s *opened) error) error {
+	return untilSignal(ctx, func(ctx context.Context) error {
+		s, err := f.open(ctx, c, mode)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(ctx, s), s.close())
+	})
 }

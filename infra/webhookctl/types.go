@@ -74,16 +74,19 @@ func companyOrEvery(company string) string {
 // typesListCmd is "webhookctl types list".
 type typesListCmd struct {
 	Company string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"List every type that this company can use, its own included. By default, list only the types of every company."`
+	listFormat
 }
 
 // Help is the end of "webhookctl types list --help".
 func (*typesListCmd) Help() string {
 	return `Lists the types in the same order as the API. Times are in UTC.
 
+JSON fields: types, an array of objects with name, company (null for every company), description and added_at.
+
 Examples:
 
     webhookctl types list
-    webhookctl types list --company acme`
+    webhookctl types list --company acme --output json`
 }
 
 // Run prints a table of the types.
@@ -99,6 +102,9 @@ func (cmd *typesListCmd) Run(ctx context.Context, c *console, storage *storageFl
 		if len(types) == 0 {
 			fmt.Fprintf(c.err, "No event types for %s in %s: add one with \"webhookctl types add NAME\".\n",
 				companyOrEvery(cmd.Company), s.place)
+		}
+		if cmd.json() {
+			return writeJSON(c.out, typesJSON(types))
 		}
 		return writeTypes(c.out, types)
 	})

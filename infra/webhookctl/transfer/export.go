@@ -26,9 +26,10 @@ type Exporter struct {
 	From, To seal.Sealer
 }
 
-// Export writes a company. What is created or deleted during the export may or may not be included. Errors of the source
+// Export writes a company. A file may contain the exports of several companies: following is how many come after this one, so
+// that a truncated file is noticed. What is created or deleted during the export may or may not be included. Errors of the source
 // are returned unchanged. After an error, what has been written is not a valid export.
-func (e Exporter) Export(ctx context.Context, company string, out io.Writer) (Counts, error) {
+func (e Exporter) Export(ctx context.Context, company string, following int, out io.Writer) (Counts, error) {
 	types := func(company string) ([]webhook.EventType, error) {
 		return within(ctx, func(ctx context.Context) ([]webhook.EventType, error) { return e.Source.AllEventTypes(ctx, company) })
 	}
@@ -65,7 +66,7 @@ func (e Exporter) Export(ctx context.Context, company string, out io.Writer) (Co
 			err = lines.Encode(line)
 		}
 	}
-	write(headerLine{Kind: kindHeader, Format: formatName, Version: formatVersion, Company: company})
+	write(headerLine{Kind: kindHeader, Format: formatName, Version: formatVersion, Company: company, Following: following})
 	for _, t := range append(platform, own...) {
 		write(newEventTypeLine(t))
 	}

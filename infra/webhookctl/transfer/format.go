@@ -33,6 +33,8 @@ type headerLine struct {
 	Format  string `json:"format"`
 	Version int    `json:"version"`
 	Company string `json:"company"`
+	// Following is the number of companies that follow in the same file.
+	Following int `json:"following,omitempty"`
 }
 
 // The levels of event types.

@@ -20,15 +20,16 @@ import (
 // maxLine limits a line of an export, in bytes. It is many times what any webhook needs.
 const maxLine = 1 << 20
 
-// Reader reads an export.
+// Reader reads the exports of one or more companies, one after the other.
 type Reader struct {
 	// Company is the exported company.
 	Company string
 
-	lines *bufio.Scanner
-	line  int // number of the last line read
-	seen  Counts
-	ended bool
+	lines     *bufio.Scanner
+	line      int // number of the last line read
+	following int // how many companies must follow
+	seen      Counts
+	ended     bool
 }
 
 // NewReader reads the header of an export. Its errors say what is wrong with the file.
@@ -40,24 +41,38 @@ func NewReader(in io.Reader) (*Reader, error) {
 	}
 	r := &Reader{lines: bufio.NewScanner(buffered)}
 	r.lines.Buffer(nil, maxLine)
+	found, err := r.NextCompany()
+	if err == nil && !found {
+		err = errors.New("the export is empty")
+	}
+	return r, err
+}
+
+// NextCompany reads the next header after the end of a company's export. It returns false if no company follows.
+func (r *Reader) NextCompany() (bool, error) {
 	if !r.lines.Scan() {
-		if err := r.readError(); err != nil {
-			return nil, err
+		err := r.readError()
+		if err == nil && r.following > 0 {
+			err = r.truncated()
 		}
-		return nil, errors.New("the export is empty")
+		return false, err
 	}
 	r.line++
 	var h headerLine
 	switch err := json.Unmarshal(r.lines.Bytes(), &h); {
 	case err != nil || h.Kind != kindHeader || h.Format != formatName:
-		return nil, errors.New("line 1: not the header of an export: check the file")
+		return false, fmt.Errorf("line %d: not the header of an export: check the file", r.line)
 	case h.Version != formatVersion:
-		return nil, fmt.Errorf("line 1: the export has version %d of the format, and this program reads version %d: use the version of webhookctl that wrote it", h.Version, formatVersion)
+		return false, fmt.Errorf("line %d: the export has version %d of the format, and this program reads version %d: use the version of webhookctl that wrote it", r.line, h.Version, formatVersion)
 	case !webhook.ValidCompany(h.Company):
-		return nil, errors.New("line 1: company is not a valid company ID")
+		return false, fmt.Errorf("line %d: company is not a valid company ID", r.line)
 	}
-	r.Company = h.Company
-	return r, nil
+	r.Company, r.following, r.seen, r.ended = h.Company, h.Following, Counts{}, false
+	return true, nil
+}
+
+func (r *Reader) truncated() error {
+	return fmt.Errorf("the export is truncated after line %d: export again", r.line)
 }
 
 func (r *Reader) readError() error {
@@ -71,21 +86,21 @@ func (r *Reader) readError() error {
 	return nil
 }
 
-// next returns the next webhook.EventType, access.Key or webhook.Webhook, or nil after the last one.
+// next returns the next webhook.EventType, access.Key or webhook.Webhook of the company, or nil after the last one.
 func (r *Reader) next() (any, error) {
+	if r.ended {
+		return nil, nil
+	}
 	if !r.lines.Scan() {
-		if err := r.readError(); err != nil || r.ended {
+		if err := r.readError(); err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("the export is truncated after line %d: export the company again", r.line)
+		return nil, r.truncated()
 	}
 	r.line++
 	found, err := r.parse(r.lines.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("line %d: %w", r.line, err)
-	}
-	if r.ended {
-		return r.next() // only to check that nothing follows
 	}
 	return found, nil
 }
@@ -98,8 +113,6 @@ func (r *Reader) parse(line []byte) (any, error) {
 		return nil, errors.New("not valid UTF-8")
 	case err != nil:
 		return nil, fmt.Errorf("not a JSON object: %w", err)
-	case r.ended:
-		return nil, errors.New("unexpected line after the end")
 	}
 	switch kind.Kind {
 	case kindEventType:
@@ -137,7 +150,7 @@ func parseLine[T any](line []byte, into any, convert func() (T, error)) (any, er
 	return convert()
 }
 
-// Importer stores an export in one pass. It never changes what exists, so importing the same export again after an
+// Importer stores a company's export in one pass. It never changes what exists, so importing the same export again after an
 // interruption continues where it stopped.
 type Importer struct {
 	Target Target

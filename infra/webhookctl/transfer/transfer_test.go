@@ -97,7 +97,7 @@ func filled(t *testing.T) *sqlite.Store {
 func exported(t *testing.T, source Source, secret byte) []string {
 	t.Helper()
 	var out strings.Builder
-	_, err := Exporter{Source: source, From: newSealer(t, secret), To: newSealer(t, ofExport)}.Export(t.Context(), company, &out)
+	_, err := Exporter{Source: source, From: newSealer(t, secret), To: newSealer(t, ofExport)}.Export(t.Context(), company, 0, &out)
 	must(t, err)
 	return slices.Collect(strings.Lines(out.String()))
 }
@@ -111,6 +111,9 @@ func load(t *testing.T, target Target, lines []string) (result Result, differenc
 	}
 	differs := func(what string) { differences = append(differences, what) }
 	result, err = Importer{Target: target, From: newSealer(t, ofExport), To: newSealer(t, ofTarget), Differs: differs}.Import(t.Context(), in)
+	if err == nil {
+		_, err = in.NextCompany()
+	}
 	return result, differences, err
 }
 
@@ -137,7 +140,7 @@ func TestExportAndImport(t *testing.T) {
 		t.Fatalf("export\n%s\nwant\n%s", got, wantLines)
 	}
 	target := newStore(t)
-	if _, _, err := load(t, target, lines[:6]); err == nil || err.Error() != "the export is truncated after line 6: export the company again" {
+	if _, _, err := load(t, target, lines[:6]); err == nil || err.Error() != "the export is truncated after line 6: export again" {
 		t.Errorf("truncated: error %v", err)
 	}
 	all := Counts{EventTypes: 3, APIKeys: 1, Webhooks: 2}
@@ -164,14 +167,14 @@ func TestExportAndImport(t *testing.T) {
 func TestExportErrors(t *testing.T) {
 	store, from, to := filled(t), newSealer(t, ofSource), newSealer(t, ofExport)
 	var out strings.Builder
-	if _, err := (Exporter{Source: store, From: from, To: to}).Export(t.Context(), "nobody", &out); !errors.Is(err, ErrNothing) || out.Len() > 0 {
+	if _, err := (Exporter{Source: store, From: from, To: to}).Export(t.Context(), "nobody", 0, &out); !errors.Is(err, ErrNothing) || out.Len() > 0 {
 		t.Errorf("unknown company: error %v, wrote %q", err, out.String())
 	}
-	if _, err := (Exporter{Source: store, From: newSealer(t, ofTarget), To: to}).Export(t.Context(), company, io.Discard); !errors.Is(err, seal.ErrUnknownKey) {
+	if _, err := (Exporter{Source: store, From: newSealer(t, ofTarget), To: to}).Export(t.Context(), company, 0, io.Discard); !errors.Is(err, seal.ErrUnknownKey) {
 		t.Errorf("wrong token key: error %v", err)
 	}
 	gone := errors.New("gone")
-	if _, err := (Exporter{Source: &failing{store, gone}, From: from, To: to}).Export(t.Context(), company, &out); !errors.Is(err, gone) {
+	if _, err := (Exporter{Source: &failing{store, gone}, From: from, To: to}).Export(t.Context(), company, 0, &out); !errors.Is(err, gone) {
 		t.Errorf("failing source: error %v", err)
 	}
 	if _, _, err := load(t, newStore(t), []string{out.String()}); err == nil {
@@ -258,9 +261,10 @@ func TestInvalidExports(t *testing.T) {
 		{"type name", eventType, "z.first", "z/first", "line 2: name is not a valid event type name"},
 		{"permission", apiKey, "webhooks:read", "webhooks:all", `line 5: unknown permission "webhooks:all"`},
 		{"hash", apiKey, `"hash":"`, `"hash":"00`, "line 5: hash is not a SHA-256 in hexadecimal"},
-		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export the company again"},
+		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export again"},
 		{"missing webhook", 6, "", strings.TrimSpace(strings.Replace(lines[3], "own", "own2", 1)), "line 8: the export should contain 2 webhooks, 3 event types and 1 API key, but contains 1 webhook, 4 event types and 1 API key"},
-		{"line after the end", end, "}", "}\n{}", "line 9: unexpected line after the end"},
+		{"line after the end", end, "}", "}\n{}", "line 9: not the header of an export"},
+		{"missing company", header, `"acme"`, `"acme","following":1`, "the export is truncated after line 8: export again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			changed := slices.Clone(lines)
@@ -309,7 +313,7 @@ func TestMemory(t *testing.T) {
 	export, e := newSealer(t, ofExport), &endless{t: t, left: webhooks}
 	out, in := io.Pipe()
 	go func() {
-		_, err := Exporter{Source: e, From: newSealer(t, ofSource), To: export}.Export(t.Context(), company, in)
+		_, err := Exporter{Source: e, From: newSealer(t, ofSource), To: export}.Export(t.Context(), company, 0, in)
 		_ = in.CloseWithError(err)
 	}()
 	reader, err := NewReader(out)
