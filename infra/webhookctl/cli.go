@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -59,7 +60,7 @@ type cli struct {
 }
 
 // parse returns the command that the arguments and the environment select, and the flags that all
-// commands share. Without arguments it prints the help and exits with status 1.
+// commands share. It warns about environment variables that are not settings. Without arguments it prints the help and exits with status 1.
 func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error) {
 	exit := os.Exit
 	if len(args) == 0 {
@@ -71,6 +72,10 @@ func parse(args []string, stdout, stderr io.Writer) (*kong.Context, *cli, error)
 		return nil, nil, fmt.Errorf("command line: %w", err)
 	}
 	command, err := parser.Parse(args)
+	log := newLogger(stderr, cmp.Or(flags.LogFormat, "auto"))
+	for _, warning := range unknownVariables(os.Environ(), settings(parser.Model)) {
+		log.Warn(warning)
+	}
 	if err != nil {
 		return nil, nil, usageError(err)
 	}

@@ -76,6 +76,21 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
+func TestUnknownVariables(t *testing.T) {
+	tool := newTool(t, t.TempDir(), "version")
+	tool.Env = append(tool.Env, "WEBHOOKS_QOUTA=whsec_secret", "WEBHOOKS_FROBNICATE=1", "WEBHOOKS_COMPANY=acme", "NOT_WEBHOOKS_X=1",
+		"WEBHOOKS_SERVICE_HOST=10.0.0.1", "WEBHOOKS_PORT=tcp://10.0.0.1:3000", "WEBHOOKS_PORT_3000_TCP_PROTO=tcp")
+	_, stderr := mustRun(t, tool)
+	got := regexp.MustCompile(`"msg":"(.*)"\}`).FindAllString(stderr, -1)
+	want := []string{
+		`"msg":"WEBHOOKS_FROBNICATE is not a setting: run \"webhookctl serve --help\" for the settings"}`,
+		`"msg":"WEBHOOKS_QOUTA is not a setting: did you mean WEBHOOKS_QUOTA?"}`,
+	}
+	if !slices.Equal(got, want) || strings.Count(stderr, "\n") != len(want) {
+		t.Errorf("got %s, want %s", stderr, want)
+	}
+}
+
 // helpFor returns the end of every error in the command line itself.
 func helpFor(command string) string { return `: run "webhookctl ` + command + `" for help` }
 
@@ -91,11 +106,27 @@ func TestErrors(t *testing.T) {
 	const onlySQLite = `backup and restore are only for SQLite: AWS backs up DynamoDB tables, and "webhookctl export" writes a company to a file`
 	const newKey = "keys create --company a --permissions webhooks:read "
 	for _, tt := range []struct {
-		args string // separated by spaces
+		args string // separated by spaces, after variables
 		want string
 	}{
-		{"keys lst", `unexpected argument lst, did you mean "list"?` + helpFor("keys --help")},
-		{"keys create", `missing flags: --company=C, --permissions=P,...` + helpFor("keys create --help")},
+		{"frobnicate", `unknown command frobnicate` + helpFor("--help")},
+		{"keys", `missing command: use create, list or revoke` + helpFor("keys --help")},
+		{"keys lst", `unknown command lst, did you mean "list"? Or run "webhookctl keys --help" for help`},
+		{"keys create", `missing --company (or WEBHOOKS_COMPANY) and --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
+		{"keys revoke", `missing argument <key-id>` + helpFor("keys revoke --help")},
+		{"serve --dat x", `unknown flag --dat, did you mean one of "--data", "--dev"? Or run "webhookctl serve --help" for help`},
+		{"serve --quota", `--quota needs a value` + helpFor("serve --help")},
+		{"serve --quota -1", `--quota needs a value: if "-1" is the value, write --quota=-1` + helpFor("serve --help")},
+		{"serve --quota 1k", `--quota: "1k" is not a valid whole number` + helpFor("serve --help")},
+		{"serve --allow-network", `--allow-network needs a value` + helpFor("serve --help")},
+		{"serve --dev=on", `--dev: "on" is not valid: use true or false` + helpFor("serve --help")},
+		{"health --wait 3", `--wait: "3" is not a valid duration: use hours, minutes or seconds, for example 30s` + helpFor("health --help")},
+		{newKey + "--expires", `--expires needs a value` + helpFor("keys create --help")},
+		{"types list --store mysql", `--store: "mysql" is not valid: use one of sqlite, dynamodb` + helpFor("types list --help")},
+		{"WEBHOOKS_QUOTA=1k serve", `WEBHOOKS_QUOTA: "1k" is not a valid whole number` + helpFor("serve --help")},
+		{"WEBHOOKS_STORE=mysql types list", `WEBHOOKS_STORE: "mysql" is not valid: use one of sqlite, dynamodb` + helpFor("types list --help")},
+		{"WEBHOOKS_STORE=mysql types list --store mariadb", `--store: "mariadb" is not valid: …`},
+		{"WEBHOOKS_ALLOW_NETWORKS=10.0.0.1 serve", `WEBHOOKS_ALLOW_NETWORKS: "10.0.0.1" is not a network …`},
 		{"serve --data=", `--data is empty: pass the directory to keep data in`},
 		{"keys create --company a.b --permissions webhooks:read", `--company "a.b" is not a valid company ID: use 1 to 64 letters, digits, _ and -`},
 		{"keys create --company a --permissions webhooks:admin", `--permissions: …`},
@@ -151,7 +182,11 @@ func TestErrors(t *testing.T) {
 				mustRun(t, newTool(t, dir, "tables", "create"))
 				want = 1
 			}
-			mustFail(t, newTool(t, dir, strings.Split(tt.args, " ")...), tt.want)
+			args := strings.Split(tt.args, " ")
+			variables := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "WEBHOOKS_") })
+			tool := newTool(t, dir, args[variables:]...)
+			tool.Env = append(tool.Env, args[:variables]...)
+			mustFail(t, tool, tt.want)
 			if files, err := os.ReadDir(dir); err != nil || len(files) != want {
 				t.Errorf("it left %v, %v", files, err)
 			}

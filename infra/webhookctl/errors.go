@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/alecthomas/kong"
-
 	"webhooks/infra/webhookctl/redact"
 	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
@@ -21,15 +19,6 @@ func errorLine(err error) string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n") // errors.Join writes several
 	text := strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
 	return "webhookctl: " + redact.Secrets(text)
-}
-
-// usageError adds to a mistake on the command line how to get help.
-func usageError(err error) error {
-	command := "webhookctl"
-	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil && e.Context.Selected() != nil {
-		command = e.Context.Selected().FullPath()
-	}
-	return fmt.Errorf("%w: run %q for help", err, command+" --help")
 }
 
 // storeError describes an error of the store for an operator: its cause, instead of what the API tells

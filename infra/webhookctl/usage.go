@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// usageError says in plain words what is wrong with the command line or a variable, and how to get help.
+func usageError(err error) error {
+	e, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || e.Context == nil {
+		return err
+	}
+	node := e.Context.Selected()
+	if node == nil {
+		node = e.Context.Model.Node
+	}
+	text, hint := plainUsage(e.Context, node, e.Error()), fmt.Sprintf("run %q for help", node.FullPath()+" --help")
+	if strings.HasSuffix(text, "?") {
+		return fmt.Errorf("%s Or %s", text, hint)
+	}
+	return fmt.Errorf("%s: %s", text, hint)
+}
+
+// plainUsage rewrites an error of kong, which is written for the programmer.
+func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
+	switch {
+	case strings.HasPrefix(text, "missing flags: "):
+		return missingFlags(ctx)
+	case strings.HasPrefix(text, "expected ") && len(node.Children) > 0:
+		return "missing command: use " + alternatives(commands(node))
+	}
+	if len(node.Children) > 0 {
+		text = regexp.MustCompile(`^unexpected argument `).ReplaceAllString(text, "unknown command ")
+	}
+	for _, rule := range []struct{ pattern, plain string }{
+		{`^(--.*) \(from envar \w+=".*"\)$`, `$1`},
+		{`^expected "(<.*>)"$`, `missing argument $1`},
+		{`^(--\S+): expected \w+ value but got "EOL" .*$`, `$1 needs a value`},
+		{`^(--\S+): missing value, .*$`, `$1 needs a value`},
+		{`^(--\S+): expected \w+ value but got "(.*)" \(.*\); perhaps .*$`, `$1 needs a value: if "$2" is the value, write $1=$2`},
+		{`^(--\S+): expected a valid \d+ bit int but got (".*")$`, `$1: $2 is not a valid whole number`},
+		{`^(--\S+): bool value must be .* but got (".*")$`, `$1: $2 is not valid: use true or false`},
+		{`^(--\S+): expected duration but got (".*"): .*$`, `$1: $2 is not a valid duration: use hours, minutes or seconds, for example 30s`},
+		{`^(\S+) must be one of "(.*)" but got (".*")$`, `$1: $3 is not valid: use one of $2`},
+	} {
+		text = regexp.MustCompile("(?s)"+rule.pattern).ReplaceAllString(text, rule.plain)
+	}
+	return nameVariable(ctx, strings.ReplaceAll(text, `","`, ", "))
+}
+
+// missingFlags lists the required flags that are not set.
+func missingFlags(ctx *kong.Context) string {
+	var missing []string
+	for _, flag := range ctx.Flags() {
+		if flag.Required && !flag.Set {
+			missing = append(missing, fmt.Sprintf("--%s (or %s)", flag.Name, strings.Join(flag.Tag.Envs, " or ")))
+		}
+	}
+	return "missing " + strings.Join(missing, " and ")
+}
+
+// nameVariable replaces the flag at the start of an error by its environment variable, if that is where the value came from.
+func nameVariable(ctx *kong.Context, text string) string {
+	for _, flag := range ctx.Flags() {
+		rest, found := strings.CutPrefix(text, "--"+flag.Name+":")
+		if !found || passed(ctx, flag) {
+			continue
+		}
+		for _, variable := range flag.Tag.Envs {
+			if _, set := os.LookupEnv(variable); set {
+				return variable + ":" + rest
+			}
+		}
+	}
+	return text
+}
+
+// passed reports whether a flag is on the command line.
+func passed(ctx *kong.Context, flag *kong.Flag) bool {
+	for _, path := range ctx.Path {
+		if path.Flag == flag {
+			return true
+		}
+	}
+	return false
+}
+
+func commands(node *kong.Node) []string {
+	names := make([]string, len(node.Children))
+	for i, child := range node.Children {
+		names[i] = child.Name
+	}
+	return names
+}
+
+// alternatives returns "a, b or c".
+func alternatives(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
