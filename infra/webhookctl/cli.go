@@ -55,8 +55,9 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Export webhooks, event types and key hashes of one or all companies to a file, for another store."`
 	Import  importCmd  `cmd:"" help:"Import an export file."`
 
-	Health  healthCmd  `cmd:"" help:"Check whether a running service is healthy."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Health     healthCmd     `cmd:"" help:"Check whether a running service is healthy."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // parse returns the command that the arguments and the environment select, and the flags that all
@@ -110,7 +111,7 @@ func unusedFlags(command string) []string {
 	switch command {
 	case "backup", "restore":
 		flags = append(flags, "table-prefix", "dynamodb-endpoint", "region")
-	case "health", "version":
+	case "health", "completion", "version":
 		flags = append(flags, "log-format", "store", "data", "table-prefix", "dynamodb-endpoint", "region")
 	}
 	return flags

@@ -91,6 +91,31 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
+// TestCompletion completes command lines in bash. The scripts for the other shells have the same table.
+func TestCompletion(t *testing.T) {
+	script, _ := mustRun(t, newTool(t, t.TempDir(), "completion", "bash"))
+	for line, want := range map[string]string{
+		"ke":                             "keys",
+		"keys r":                         "revoke",
+		"--data keys types l":            "list",
+		"keys list --store d":            "dynamodb",
+		"serve --tls-check o":            "off",
+		"types list --output j":          "json",
+		"serve --rate":                   "--rate-limit",
+		"export --output /etc/host.con":  "",
+		"health --sto":                   "",
+		"keys list --company x --output": "--output",
+		"completion f":                   "fish",
+	} {
+		words := strings.Fields("webhookctl " + line)
+		call := fmt.Sprintf("COMP_WORDS=(%s) COMP_CWORD=%d; _webhookctl; echo \"${COMPREPLY[*]}\"", strings.Join(words, " "), len(words)-1)
+		got, err := exec.CommandContext(t.Context(), "bash", "-c", script+call).Output()
+		if strings.TrimSpace(string(got)) != want || err != nil {
+			t.Errorf("%s: completed to %q, %v, want %q", line, got, err, want)
+		}
+	}
+}
+
 // helpFor returns the end of every error in the command line itself.
 func helpFor(command string) string { return `: run "webhookctl ` + command + `" for help` }
 
@@ -123,6 +148,7 @@ func TestErrors(t *testing.T) {
 		{"health --wait 3", `--wait: "3" is not a valid duration: use hours, minutes or seconds, for example 30s` + helpFor("health --help")},
 		{newKey + "--expires", `--expires needs a value` + helpFor("keys create --help")},
 		{"types list --store mysql", `--store: "mysql" is not valid: use one of sqlite, dynamodb` + helpFor("types list --help")},
+		{"completion tcsh", `<shell>: "tcsh" is not valid: use one of bash, zsh, fish` + helpFor("completion --help")},
 		{"WEBHOOKS_QUOTA=1k serve", `WEBHOOKS_QUOTA: "1k" is not a valid whole number` + helpFor("serve --help")},
 		{"WEBHOOKS_STORE=mysql types list", `WEBHOOKS_STORE: "mysql" is not valid: use one of sqlite, dynamodb` + helpFor("types list --help")},
 		{"WEBHOOKS_STORE=mysql types list --store mariadb", `--store: "mariadb" is not valid: …`},
