@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,5 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		log:    newLogger(stderr, flags.LogFormat),
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	return command.Run(c, &flags.Storage)
+	if err := command.Run(c, &flags.Storage); err != nil {
+		return errors.New(nameVariable(command, err.Error()))
+	}
+	return nil
 }

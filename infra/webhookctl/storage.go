@@ -90,13 +90,13 @@ func (f *storageFlags) validate() error {
 // validateSQLite rejects DynamoDB settings: a command that has one is meant for DynamoDB, and would
 // otherwise change a different store.
 func (f *storageFlags) validateSQLite() error {
-	for _, setting := range []struct{ flag, variable, value string }{
-		{"--dynamodb-endpoint", "WEBHOOKS_DYNAMODB_ENDPOINT", f.DynamoDBEndpoint},
-		{"--table-prefix", "WEBHOOKS_TABLE_PREFIX", f.TablePrefix},
-		{"--region", "WEBHOOKS_REGION", f.Region},
+	for _, setting := range []struct{ flag, value string }{
+		{"--dynamodb-endpoint", f.DynamoDBEndpoint},
+		{"--table-prefix", f.TablePrefix},
+		{"--region", f.Region},
 	} {
 		if setting.value != "" {
-			return fmt.Errorf("%s (or %s) is set, but the store is sqlite: add --store dynamodb or remove it", setting.flag, setting.variable)
+			return fmt.Errorf("%s is set, but the store is sqlite: add --store dynamodb or remove it", setting.flag)
 		}
 	}
 	return nil

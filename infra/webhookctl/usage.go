@@ -68,13 +68,13 @@ func missingFlags(ctx *kong.Context) string {
 // nameVariable replaces the flag at the start of an error by its environment variable, if that is where the value came from.
 func nameVariable(ctx *kong.Context, text string) string {
 	for _, flag := range ctx.Flags() {
-		rest, found := strings.CutPrefix(text, "--"+flag.Name+":")
-		if !found || passed(ctx, flag) {
+		rest, found := strings.CutPrefix(text, "--"+flag.Name)
+		if !found || strings.IndexAny(rest, ": ") != 0 || passed(ctx, flag) {
 			continue
 		}
 		for _, variable := range flag.Tag.Envs {
 			if _, set := os.LookupEnv(variable); set {
-				return variable + ":" + rest
+				return variable + rest
 			}
 		}
 	}

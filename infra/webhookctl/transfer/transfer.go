@@ -3,8 +3,9 @@
 // day, are not exported.
 //
 // An export is text with one JSON object per line. The first line is a header with the version of the format, and the
-// last one has the number of lines of each kind, so that a truncated export is noticed. Writing and reading it keeps only
-// a page of webhooks in memory. Tokens in it are sealed with a key of its own, which both sides need: the stores' own token
+// last one has the number of lines of each kind, so that a truncated export is noticed. A file can contain the exports of
+// several companies, one after the other, each with the number of those that follow. Writing and reading it keeps only a
+// page of webhooks in memory. Tokens in it are sealed with a key of its own, which both sides need: the stores' own token
 // keys never leave them.
 package transfer
 
