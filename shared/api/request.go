@@ -26,7 +26,7 @@ type request struct {
 // readBody reads the whole body, of at most limit bytes, even on routes that need none. It does not read a body whose
 // declared length exceeds the limit.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.Body == nil || r.Body == http.NoBody {
+	if !hasBody(r) {
 		return nil, nil
 	}
 	if r.ContentLength > limit {
@@ -41,6 +41,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	}
 	return body, nil
 }
+
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
 // unreadable returns the error for a body that did not arrive. Its cause does not contain the text of err, in which
 // net/http quotes what the client sent, such as a malformed trailer.
@@ -64,14 +66,18 @@ const (
 )
 
 // drain sends the response and then reads what is left of the body. If the server closed the connection with unread
-// data, the client's system would discard the response.
+// data, the client's system would discard the response. If not all of the body arrives, drain closes the connection by
+// panicking with [http.ErrAbortHandler], or net/http would read the rest of the body as the next request.
 func drain(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	deadline := time.Now().Add(drainTimeout) //nolint:forbidigo // compared with the system's clock
 	if control.Flush() != nil || control.SetReadDeadline(deadline) != nil {
 		return // not a connection
 	}
-	_, _ = io.CopyN(io.Discard, r.Body, drainLimit)
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, drainLimit))
+	if _, over := errors.AsType[*http.MaxBytesError](err); err != nil && !over { // beyond the limit, the reader closes it
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func tooLarge(limit int64) error {

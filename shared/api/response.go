@@ -72,7 +72,7 @@ func (r encoded) write(w http.ResponseWriter, request *http.Request, requestID s
 
 // Public returns a handler for one path that needs no API key. It serves GET and HEAD, with the
 // headers, request ID and error bodies of all other responses. respond returns a status and a value to
-// encode as JSON. The handler does not read the request body and logs nothing.
+// encode as JSON. The handler ignores the request body and logs nothing.
 func (s Service) Public(respond func(ctx context.Context) (status int, body any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response := noRoute(r.Method, []string{http.MethodGet})
@@ -85,5 +85,8 @@ func (s Service) Public(respond func(ctx context.Context) (status int, body any)
 			encoded = internalError()
 		}
 		_ = encoded.write(w, r, newRequestID(s.Now(), s.Random)) // the client may be gone
+		if hasBody(r) {
+			drain(w, r)
+		}
 	})
 }

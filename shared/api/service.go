@@ -75,7 +75,7 @@ type exchange struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{
 		accessLine: accessLine{started: h.Now(), method: knownMethod(r.Method), route: "none"},
-		bodyUnread: r.Body != nil && r.Body != http.NoBody,
+		bodyUnread: hasBody(r),
 	}
 	id := newRequestID(x.started, h.Random)
 	ctx := WithLogAttrs(r.Context(), slog.String("request_id", id))
@@ -89,12 +89,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := response.write(w, r, id); err != nil {
 		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}
-	if x.bodyUnread {
-		drain(w, r)
-	}
 	refused := x.company == "" || response.status == http.StatusTooManyRequests
 	if !refused || h.Limits.logs(ctx, h.Log, h.Now()) {
 		x.log(ctx, h.Log, response.status, h.Now())
+	}
+	if x.bodyUnread {
+		drain(w, r)
 	}
 }
 

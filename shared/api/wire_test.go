@@ -101,6 +101,9 @@ func TestUnreadBody(t *testing.T) {
 				t.Errorf("got %d after %v, want %d", response.StatusCode, time.Since(start), test.status)
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
+			if test.closes {
+				time.Sleep(1100 * time.Millisecond) // so that the rest of a body would come after the server has stopped waiting for it
+			}
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			if _, err := http.ReadResponse(buffered, nil); (err != nil) != test.closes {
 				t.Errorf("another request on this connection returned the error %v, want one: %t", err, test.closes)
