@@ -124,12 +124,12 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		return box, nil, err
 	}
 	service := api.Service{
-		Keys:          access.NewAuthenticator(s, c.now),
-		Log:           c.log,
-		Now:           c.now,
-		Random:        c.random,
-		Limits:        api.NewLimits(cmd.RateLimit),
-		Authenticated: server.Authenticated,
+		Keys:     access.NewAuthenticator(s, c.now),
+		Log:      c.log,
+		Now:      c.now,
+		Random:   c.random,
+		Limits:   api.NewLimits(cmd.RateLimit),
+		Admitted: server.Admitted,
 	}
 	creator := api.Creator{Store: s, Sealer: sealer, TLS: endpoint.NoCheck{}, Quota: cmd.Quota, Now: c.now, Random: c.random}
 	if cmd.TLSCheck != tlsCheckOff {

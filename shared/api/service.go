@@ -46,8 +46,8 @@ type Service struct {
 	// Limits bounds what one company, and callers without a key, can use of this process; nil for no limits, as
 	// behind API Gateway, which has its own.
 	Limits *Limits
-	// Authenticated is called with the context of every request that has a valid key, if it is not nil.
-	Authenticated func(ctx context.Context)
+	// Admitted is called with the context of every request that has a valid key and is within the limits, if it is not nil.
+	Admitted func(ctx context.Context)
 }
 
 // Handler serves the endpoints, and returns 404 or 405 for all other paths and methods. It is safe for
@@ -137,6 +137,9 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return response{}, err
 	}
 	x.admitted = true
+	if h.Admitted != nil {
+		h.Admitted(ctx)
+	}
 	if !key.Allows(route.Permission) {
 		return response{}, webhook.Errorf(webhook.KindForbidden,
 			"The API key does not have the %q permission.", route.Permission)
@@ -160,9 +163,5 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 func (h *handler) authenticate(ctx context.Context, r *http.Request) (access.Key, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	key, err := h.Keys.Authenticate(ctx, joinedHeader(r.Header, "Authorization"))
-	if err == nil && h.Authenticated != nil {
-		h.Authenticated(ctx)
-	}
-	return key, err
+	return h.Keys.Authenticate(ctx, joinedHeader(r.Header, "Authorization"))
 }

@@ -19,10 +19,11 @@ const (
 	writeBuffer = 128 << 10
 )
 
-// Listener is a TCP listener that limits its open connections. If all are in use, a new connection takes the place of
-// another one, so that clients that only hold connections keep nobody out: first of one that has never sent a valid API
-// key, then of an idle one, the oldest first. If all of them are serving requests with a key, it waits. There is no limit
-// per client, so that a proxy in front can use them all.
+// Listener is a TCP listener that limits its open connections. If all are in use, a new connection replaces another one,
+// so that clients that only hold connections keep nobody out: the oldest one without a key, or the one that has been idle
+// for the longest time. Up to a quarter of the connections can be without a key before one of them is replaced, so that
+// every client has time to send its first request. If all connections are serving requests with a key, a new one waits.
+// There is no limit per client, so that a proxy in front can use them all.
 type Listener struct {
 	net.Listener
 	limit int
@@ -31,15 +32,14 @@ type Listener struct {
 	changed *sync.Cond // the use of a connection, or the listener was closed
 	closed  bool
 	open    int
-	uses    [4]list.List // the connections by use, in the order in which they were last used
+	uses    [3]list.List // the connections by use, in the order in which their use began
 }
 
-// What a connection is used for, in the order in which connections are closed.
+// What a connection is used for.
 const (
-	idleWithoutKey = iota
-	activeWithoutKey
-	idleWithKey
-	activeWithKey
+	withoutKey = iota // none of its requests was admitted yet
+	idle
+	active // serving an admitted request
 )
 
 // Listen listens on addr, a TCP host and port. Its connections use at most half of the process's file
@@ -71,9 +71,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%T is not a TCP connection", accepted), accepted.Close())
 	}
-	if err := tcp.SetWriteBuffer(writeBuffer); err != nil {
-		return nil, errors.Join(err, tcp.Close())
-	}
+	_ = tcp.SetWriteBuffer(writeBuffer) // fails if the client is gone, and an error here would stop the server
 	c := &conn{TCPConn: tcp, listener: l}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,17 +88,19 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// closeLeastUseful closes a connection, unless all are serving requests with a key.
+// closeLeastUseful closes a connection, unless all are active.
 func (l *Listener) closeLeastUseful() bool {
-	for use := range activeWithKey {
-		if oldest := l.uses[use].Front(); oldest != nil {
-			c, _ := oldest.Value.(*conn)
-			l.remove(c)
-			_ = c.TCPConn.Close() // the server reads an error and closes it again
-			return true
-		}
+	victim := l.uses[idle].Front()
+	if keyless := &l.uses[withoutKey]; victim == nil || keyless.Len() > l.limit/4 {
+		victim = keyless.Front()
 	}
-	return false
+	if victim == nil {
+		return false
+	}
+	c, _ := victim.Value.(*conn)
+	l.remove(c)
+	_ = c.TCPConn.Close() // the server reads an error and closes it again
+	return true
 }
 
 // Close stops listening. It does not close connections.
@@ -138,7 +138,7 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// change moves the connection to another use.
+// change moves the connection to another use, or makes it the last one of the same use.
 func (c *conn) change(change func(use int) int) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -153,16 +153,16 @@ func (c *conn) change(change func(use int) int) {
 
 type connKey struct{}
 
-// connContext lets [Authenticated] find the connection of a request.
+// connContext lets [Admitted] find the connection of a request.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// Authenticated keeps the connection of a request, which has a valid API key, from being closed for another one while it
-// is active. ctx is the request's context.
-func Authenticated(ctx context.Context) {
+// Admitted keeps the connection of a request from being replaced while the request is active. The request must have a
+// valid API key and be within its company's limits; ctx is its context.
+func Admitted(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		c.change(func(int) int { return activeWithKey })
+		c.change(func(int) int { return active })
 	}
 }
 
@@ -173,9 +173,9 @@ func connState(nc net.Conn, state http.ConnState) {
 		return
 	}
 	switch state {
-	case http.StateActive:
-		c.change(func(use int) int { return use | 1 })
+	case http.StateActive: // a request has arrived, but is not admitted yet
+		c.change(func(use int) int { return use })
 	case http.StateIdle:
-		c.change(func(use int) int { return use &^ 1 })
+		c.change(func(use int) int { return min(use, idle) })
 	}
 }

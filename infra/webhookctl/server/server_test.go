@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,9 +78,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	const limit = 20
 	release := make(chan struct{})
 	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/anonymous" {
-			Authenticated(r.Context())
-		}
+		Admitted(r.Context())
 		if r.URL.Path != "/fast" {
 			<-release
 		}
@@ -109,14 +108,19 @@ func TestConnectionsAreLimited(t *testing.T) {
 		return !errors.Is(err, os.ErrDeadlineExceeded)
 	}
 
-	silent, anonymous, idle := open("", idleWithoutKey), open("/anonymous", activeWithoutKey), open("/fast", idleWithKey)
-	for range limit - 3 {
-		open("/slow", activeWithKey)
+	var silent []net.Conn // one more than a quarter
+	for range limit/4 + 1 {
+		silent = append(silent, open("", withoutKey))
 	}
-	for i, victim := range []net.Conn{silent, anonymous, idle} {
-		open("/slow", activeWithKey)
+	idler := open("/fast", idle)
+	for range limit - len(silent) - 1 {
+		open("/slow", active)
+	}
+	// A client with a key that holds all other connections cannot keep those without a key from sending their first request.
+	for i, victim := range slices.Concat(silent[:1], []net.Conn{idler}, silent[1:]) {
+		open("/slow", active)
 		if !closed(victim) {
-			t.Errorf("connection %d was not closed for a new one", i)
+			t.Errorf("connection %d was not replaced by a new one", i)
 		}
 	}
 	waiting := dial(t, listener.Addr())
