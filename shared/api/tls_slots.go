@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ const (
 // maxWait is how long to wait for a slot. A check that began later might not end within the time of its request.
 const maxWait = 4 * time.Second
 
-// suspicion is how long a company has one check at a time after one of its checks failed.
+// suspicion is how long a company has one check at a time after one of its checks failed, or its client left during one.
 const suspicion = time.Minute
 
 // tlsSlots limits concurrent TLS checks.
@@ -50,8 +51,9 @@ func newTLSSlots(now func() time.Time) *tlsSlots {
 }
 
 // check runs check in a slot, for which it waits. If the company's own slots stay taken, or too many of its checks are
-// waiting, the error is of kind webhook.KindTooMany; if the shared ones do, it is of kind webhook.KindUnavailable. A company waits for one of its own slots
-// before it takes one of the shared ones, so it never holds more than its share.
+// waiting, the error is of kind webhook.KindTooMany. If the shared slots stay taken, it is of kind
+// webhook.KindUnavailable. A company waits for one of its own slots before it takes one of the shared ones, so it never
+// holds more than its share.
 func (s *tlsSlots) check(ctx context.Context, company string, check func() error) error {
 	own, suspect, err := s.enter(company)
 	if err != nil {
@@ -85,7 +87,7 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 	defer func() { <-shared }()
 
 	err = check()
-	if webhook.KindOf(err) == webhook.KindInvalid {
+	if webhook.KindOf(err) == webhook.KindInvalid || errors.Is(ctx.Err(), context.Canceled) { // a client could leave before its check fails
 		s.suspect(own)
 	}
 	return err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,20 @@ func TestTLSChecksOfOneCompany(t *testing.T) {
 		time.Sleep(suspicion)
 		if check.run(t, slots, "acme", 3); check.running != 3 {
 			t.Errorf("%d checks run at the same time a minute later, want 3", check.running)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A client that leaves before its check fails gains nothing.
+func TestTLSCheckWithoutClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := newTLSSlots(time.Now)
+		ctx, leave := context.WithCancel(t.Context())
+		_ = slots.check(ctx, "acme", func() error { leave(); return webhook.Unavailable(ctx.Err()) })
+		var check slowCheck
+		if check.run(t, slots, "acme", 3); check.running != 1 {
+			t.Errorf("%d checks run at the same time, want 1", check.running)
 		}
 		time.Sleep(time.Minute)
 	})
