@@ -89,14 +89,19 @@ func (d *Dialer) Connect(ctx context.Context, target netip.AddrPort) (net.Conn, 
 func (d *Dialer) isLocal(err error, addr netip.Addr) bool {
 	errno, _ := errors.AsType[syscall.Errno](err)
 	switch errno {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE:
-		return true
 	case syscall.EADDRNOTAVAIL:
 		return d.routes(addr) || d.isOffline()
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EAFNOSUPPORT:
 		return !d.routes(addr) && d.isOffline()
 	}
-	return false
+	return isExhausted(errno)
+}
+
+// isExhausted reports whether this machine has run out of descriptors, memory or ports.
+func isExhausted(errno syscall.Errno) bool {
+	return slices.Contains([]syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE,
+	}, errno)
 }
 
 // isOffline reports whether this machine has no route to public addresses. The two are examples; nothing is sent to them.

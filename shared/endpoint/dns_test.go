@@ -18,7 +18,6 @@ import (
 // The name servers are asked for the absolute name, once per record type. If they respond to a query for the root zone, a
 // name that cannot be looked up is the fault of its domain.
 func TestCheckTLSNameServers(t *testing.T) {
-	const silence = dnsmessage.RCode(1000)
 	both := func(code dnsmessage.RCode) map[dnsmessage.Type]dnsmessage.RCode {
 		return map[dnsmessage.Type]dnsmessage.RCode{dnsmessage.TypeA: code, dnsmessage.TypeAAAA: code}
 	}
@@ -37,6 +36,7 @@ func TestCheckTLSNameServers(t *testing.T) {
 		{name: "unknown name", codes: both(dnsmessage.RCodeNameError), kind: webhook.KindInvalid},
 		{name: "an error for this domain", codes: both(dnsmessage.RCodeServerFailure), kind: webhook.KindInvalid},
 		{name: "no response for this domain", codes: both(silence), kind: webhook.KindInvalid},
+		{name: "a response for this domain that needs TCP, which is closed", codes: both(truncated), kind: webhook.KindInvalid},
 		{name: "errors for every domain", codes: everything(dnsmessage.RCodeServerFailure), kind: webhook.KindUnavailable},
 		{name: "no response for any domain", codes: everything(silence), kind: webhook.KindUnavailable},
 	}
@@ -45,7 +45,7 @@ func TestCheckTLSNameServers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := listen(t, serveTLS(t, with(root.sign(leafTemplate(host)).chain())))
 			names := serveDNS(t, [4]byte{127, 0, 0, 1})
-			names.codes, names.silence = tt.codes, silence
+			names.codes = tt.codes
 			c := newChecker(root)
 			c.Resolver = names.resolver()
 			start := time.Now()
@@ -107,12 +107,14 @@ func TestHostsFile(t *testing.T) {
 	}
 }
 
+// Codes for a [nameServer] that does not respond, or whose response is incomplete over UDP.
+const silence, truncated = dnsmessage.RCode(1000), dnsmessage.RCode(1001)
+
 // nameServer responds to each A query with the next address, and then always with the last.
 type nameServer struct {
 	conn net.PacketConn
 
-	codes   map[dnsmessage.Type]dnsmessage.RCode // errors to respond with
-	silence dnsmessage.RCode                     // the code that means no response
+	codes map[dnsmessage.Type]dnsmessage.RCode // errors to respond with
 
 	mu        sync.Mutex
 	addresses [][4]byte
@@ -156,8 +158,11 @@ func (n *nameServer) serve() {
 		}
 		m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
 		m.Answers, m.RCode = n.answer(m.Questions[0]), n.codes[m.Questions[0].Type]
-		if m.RCode == n.silence && m.RCode != dnsmessage.RCodeSuccess {
+		switch m.RCode {
+		case silence:
 			continue
+		case truncated:
+			m.RCode, m.Truncated = dnsmessage.RCodeSuccess, true
 		}
 		if packed, err := m.Pack(); err == nil {
 			_, _ = n.conn.WriteTo(packed, from)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -97,17 +98,18 @@ type nameServers struct {
 	timeout time.Duration // instead of lookupTimeout, for tests
 }
 
-// LookupNetIP returns [ErrNoNameServer] if the lookup fails, and the name servers do not respond to a query for the root
-// zone either. So a domain whose own servers are broken is told from a broken network.
+// LookupNetIP returns [ErrNoNameServer] if the lookup fails, and this machine has run out of descriptors, or the name
+// servers do not respond to a query for the root zone either. So a domain whose own servers are broken is told from a
+// broken network.
 func (n nameServers) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	var local atomic.Pointer[error] // why this machine could not send a query
+	var exhausted atomic.Pointer[error] // why this machine could not send a query
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		if n.address != "" {
 			address = n.address
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
-		if err != nil && ctx.Err() == nil {
-			local.Store(&err)
+		if errno, _ := errors.AsType[syscall.Errno](err); isExhausted(errno) {
+			exhausted.Store(&err)
 		}
 		return conn, err
 	}}
@@ -117,8 +119,8 @@ func (n nameServers) LookupNetIP(ctx context.Context, network, host string) ([]n
 	switch {
 	case err == nil || isNotFound(err) || ctx.Err() != nil:
 		return addrs, err
-	case local.Load() != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNoNameServer, *local.Load())
+	case exhausted.Load() != nil:
+		return nil, fmt.Errorf("%w: %w", ErrNoNameServer, *exhausted.Load())
 	}
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
