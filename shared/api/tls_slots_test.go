@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 // slowCheck counts checks.
-type slowCheck struct{ running, most int }
+type slowCheck struct{ running atomic.Int32 }
 
 // run starts checks of a company in the background. They take three seconds and then fail.
 func (c *slowCheck) run(t *testing.T, slots *tlsSlots, company string, checks int) (failures chan error) {
@@ -19,9 +20,8 @@ func (c *slowCheck) run(t *testing.T, slots *tlsSlots, company string, checks in
 	for range checks {
 		go func() {
 			failures <- slots.check(t.Context(), company, func() error {
-				c.running++
-				c.most = max(c.most, c.running)
-				defer func() { c.running-- }()
+				c.running.Add(1)
+				defer c.running.Add(-1)
 				time.Sleep(3 * time.Second)
 				return webhook.Errorf(webhook.KindInvalid, "silent")
 			})
@@ -37,8 +37,8 @@ func TestTLSChecksOfOneCompany(t *testing.T) {
 		var check slowCheck
 		slots := newTLSSlots(time.Now)
 		failures := check.run(t, slots, "acme", inUse+maxWaitingPerCompany+1)
-		if err := <-failures; webhook.KindOf(err) != webhook.KindTooMany || check.running != inUse {
-			t.Errorf("got %v and %d checks running, want too many, and %d", err, check.running, inUse)
+		if err := <-failures; webhook.KindOf(err) != webhook.KindTooMany || check.running.Load() != inUse {
+			t.Errorf("got %v and %d checks running, want too many, and %d", err, check.running.Load(), inUse)
 		}
 		kinds := make(map[webhook.Kind]int)
 		for range inUse + maxWaitingPerCompany {
@@ -48,18 +48,17 @@ func TestTLSChecksOfOneCompany(t *testing.T) {
 			t.Errorf("got the kinds %v, want %d failures, and the end of the time for the rest", kinds, 2*inUse)
 		}
 
-		check = slowCheck{}
 		failures = check.run(t, slots, "acme", 3)
-		if check.running != 1 {
-			t.Errorf("%d checks of a company with failures run at the same time, want 1", check.running)
+		if check.running.Load() != 1 {
+			t.Errorf("%d checks of a company with failures run at the same time, want 1", check.running.Load())
 		}
 		if first, second, third := <-failures, <-failures, <-failures; webhook.KindOf(first) != webhook.KindInvalid ||
 			webhook.KindOf(second) != webhook.KindTooMany || webhook.KindOf(third) != webhook.KindInvalid {
 			t.Errorf("got %v, %v, %v, want two failures one after the other, and the end of the time of a third request", first, second, third)
 		}
 		time.Sleep(suspicion)
-		if check.run(t, slots, "acme", 3); check.running != 3 {
-			t.Errorf("%d checks run at the same time a minute later, want 3", check.running)
+		if check.run(t, slots, "acme", 3); check.running.Load() != 3 {
+			t.Errorf("%d checks run at the same time a minute later, want 3", check.running.Load())
 		}
 		time.Sleep(time.Minute)
 	})
@@ -72,8 +71,8 @@ func TestTLSCheckWithoutClient(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		_ = slots.check(ctx, "acme", func() error { leave(); return webhook.Unavailable(ctx.Err()) })
 		var check slowCheck
-		if check.run(t, slots, "acme", 3); check.running != 1 {
-			t.Errorf("%d checks run at the same time, want 1", check.running)
+		if check.run(t, slots, "acme", 3); check.running.Load() != 1 {
+			t.Errorf("%d checks run at the same time, want 1", check.running.Load())
 		}
 		time.Sleep(time.Minute)
 	})
@@ -88,8 +87,8 @@ func TestTLSChecksOfManyCompanies(t *testing.T) {
 		for company := range companies {
 			check.run(t, slots, fmt.Sprint(company), 10)
 		}
-		if check.running != companies+maxFurtherChecks {
-			t.Errorf("%d checks run at the same time, want %d", check.running, companies+maxFurtherChecks)
+		if check.running.Load() != companies+maxFurtherChecks {
+			t.Errorf("%d checks run at the same time, want %d", check.running.Load(), companies+maxFurtherChecks)
 		}
 		start := time.Now()
 		if err := slots.check(t.Context(), "honest", func() error { return nil }); err != nil || time.Since(start) > 0 {
