@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -100,8 +99,9 @@ func (l *Limits) leave(company string) {
 	l.companies[company].inFlight--
 }
 
-// logs reports whether to log a request without a valid key or beyond the limits. Once a second, it logs how many requests were left out.
-func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool {
+// logs reports whether to log a request without a valid key or beyond the limits. Once a second, it logs how many
+// requests were left out.
+func (l *Limits) logs(log *slog.Logger, now time.Time) bool {
 	if l == nil {
 		return true
 	}
@@ -115,15 +115,17 @@ func (l *Limits) logs(ctx context.Context, log *slog.Logger, now time.Time) bool
 		return true
 	}
 	if l.unlogged++; l.unlogged == 1 {
-		ctx = context.WithoutCancel(ctx)
-		time.AfterFunc(time.Second, func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			log.InfoContext(ctx, "refused requests were not logged", "count", l.unlogged)
-			l.unlogged = 0
-		})
+		time.AfterFunc(time.Second, func() { log.Info("refused requests were not logged", "count", l.takeUnlogged()) })
 	}
 	return false
+}
+
+func (l *Limits) takeUnlogged() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	count := l.unlogged
+	l.unlogged = 0
+	return count
 }
 
 func tooMany(wait time.Duration, format string, args ...any) error {

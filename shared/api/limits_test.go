@@ -80,13 +80,13 @@ func TestRefusedLines(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(&written, nil))
 		l, logged := NewLimits(100), 0
 		for range 1000 {
-			if l.logs(t.Context(), log, time.Now()) {
+			if l.logs(log, time.Now()) {
 				logged++
 			}
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !l.logs(t.Context(), log, time.Now()) {
+		if !l.logs(log, time.Now()) {
 			t.Error("nothing is logged a second later")
 		}
 		if logged != maxRefusedLines || strings.Count(written.String(), "\n") != 1 || !strings.Contains(written.String(), "count=990") {

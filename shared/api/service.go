@@ -90,7 +90,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}
 	refused := x.company == "" || response.status == http.StatusTooManyRequests
-	if !refused || h.Limits.logs(ctx, h.Log, h.Now()) {
+	if !refused || h.Limits.logs(h.Log, h.Now()) {
 		x.log(ctx, h.Log, response.status, h.Now())
 	}
 	if x.bodyUnread {
