@@ -117,7 +117,8 @@ func testCreateMissing(t *testing.T, s *suite) {
 	)
 	values := map[string]any{
 		"null": nil, "empty": "", "blank": "   ", "control characters": "\t\r\n\v\f", "ideographic space": "\u3000", "no-break space": "\u00a0",
-		"zero-width space and joiner": "\u200b\u200d", "line separator": "\u2028", "next line": "\u0085", "number": 1, "zero": 0, "true": true, "false": false,
+		"zero-width space and joiner": "\u200b\u200d", "line separator": "\u2028", "next line": "\u0085", "other control characters": "\x00\x1b",
+		"number": 1, "zero": 0, "true": true, "false": false,
 	}
 	for value, v := range values {
 		s.rejects(t,

@@ -92,10 +92,11 @@ func decodeRequired(value json.RawMessage) (text string, ok bool) {
 	return text, ok && strings.ContainsFunc(text, isVisible)
 }
 
-// isVisible reports whether a character is more than white space or a character without a width, such as U+200B.
+// isVisible reports whether a character is more than white space, a control character or a character without a width,
+// such as U+200B.
 func isVisible(r rune) bool {
 	return !unicode.IsSpace(r) &&
-		!unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+		!unicode.In(r, unicode.Cc, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // decodeEvents reads an array of at least one event, or a single event.
