@@ -38,6 +38,7 @@ type Limits struct {
 type usage struct {
 	inFlight int
 	bucket   *rate.Limiter
+	latest   time.Time // of its requests
 }
 
 // NewLimits returns limits of 64 requests at a time for each company, and of the given number per second, with bursts of
@@ -57,7 +58,10 @@ func (l *Limits) enter(company string, now time.Time) error {
 	if u.inFlight >= maxInFlight {
 		return tooMany(time.Second, "The company already has %d requests in progress. Wait for their responses.", maxInFlight)
 	}
-	if wait := reserve(u.bucket, now); l.perSecond > 0 && wait > 0 {
+	if now.After(u.latest) { // the bucket would refill if time went back
+		u.latest = now
+	}
+	if wait := reserve(u.bucket, u.latest); l.perSecond > 0 && wait > 0 {
 		return tooMany(wait, "The company has sent more than %d requests per second.", l.perSecond)
 	}
 	u.inFlight++

@@ -41,7 +41,9 @@ func TestLimits(t *testing.T) {
 	if err := l.enter("acme", now); err != nil {
 		t.Errorf("10 ms later: %v", err)
 	}
-	wantTooMany(t, l.enter("acme", now), rateMessage, 10*time.Millisecond)
+	for _, late := range []time.Duration{0, time.Second, 0} { // requests do not enter in the order in which they began
+		wantTooMany(t, l.enter("acme", now.Add(-late)), rateMessage, 10*time.Millisecond)
+	}
 
 	for _, l := range []*Limits{NewLimits(0), NewLimits(1000)} {
 		for range maxInFlight {
