@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -71,31 +72,38 @@ func (c *Checker) check(ctx context.Context, u URL, now time.Time) error {
 		RootCAs:    c.RootCAs,
 		Time:       func() time.Time { return now },
 	}
-	responded, err := c.handshake(ctx, targets[0], config, cmp.Or(c.Timeout, DefaultTimeout)*3/5)
+	timeout := cmp.Or(c.Timeout, DefaultTimeout)
+	responded, err := c.handshake(ctx, targets[0], config, timeout*3/5)
 	if err == nil || responded || ctx.Err() != nil {
 		return err
 	}
 	config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
-	_, err = c.handshake(ctx, targets[0], config, DefaultTimeout)
+	_, err = c.handshake(ctx, targets[0], config, timeout)
 	return err
 }
 
-// handshake connects and completes a handshake within a timeout. It reports whether a connection failed or the server
-// sent anything, and so whether another ClientHello would make no difference.
-func (c *Checker) handshake(ctx context.Context, target netip.AddrPort, config *tls.Config, timeout time.Duration) (responded bool, err error) {
+// handshake connects and completes a handshake. It gives up early if the server sends nothing for as long as patience. It
+// reports whether a connection failed or the server sent anything, and so whether another ClientHello would make no
+// difference.
+func (c *Checker) handshake(ctx context.Context, target netip.AddrPort, config *tls.Config, patience time.Duration) (responded bool, err error) {
 	conn, err := c.Connect(ctx, target)
 	if err != nil {
 		return true, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	counted := &countingConn{Conn: conn}
+	heard := &listeningConn{Conn: conn}
+	defer time.AfterFunc(patience, func() {
+		if !heard.any.Load() {
+			cancel()
+		}
+	}).Stop()
 	asked := false // whether the server asked for a client certificate
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		asked = true
 		return new(tls.Certificate), nil
 	}
-	session := tls.Client(counted, config)
+	session := tls.Client(heard, config)
 	defer session.Close()
 	err = session.HandshakeContext(ctx)
 	if err == nil && asked && session.ConnectionState().Version == tls.VersionTLS13 {
@@ -104,7 +112,7 @@ func (c *Checker) handshake(ctx context.Context, target netip.AddrPort, config *
 	if _, alert := alertOf(err); alert && asked {
 		err = fmt.Errorf("%w: %w", errClientCertificate, err)
 	}
-	return counted.read > 0, err
+	return heard.any.Load(), err
 }
 
 // awaitAlert returns the alert that a TLS 1.3 server sends if it requires a client certificate, or nil if none arrives
@@ -120,15 +128,17 @@ func awaitAlert(ctx context.Context, session *tls.Conn) error {
 	return nil
 }
 
-// countingConn counts the bytes that the server sent.
-type countingConn struct {
+// listeningConn notices whether the server sends anything.
+type listeningConn struct {
 	net.Conn
-	read int
+	any atomic.Bool
 }
 
-func (c *countingConn) Read(b []byte) (int, error) {
+func (c *listeningConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.read += n
+	if n > 0 {
+		c.any.Store(true)
+	}
 	return n, err
 }
 

@@ -181,6 +181,7 @@ func TestCheckTLSUnreachable(t *testing.T) {
 		{"plain HTTP", func(c net.Conn) { readSome(c); write(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") }, 1, reasonUnreachable},
 		{"SSH", func(c net.Conn) { write(c, "SSH-2.0-OpenSSH_9.6\r\n"); readSome(c) }, 1, reasonUnreachable},
 		{"drops a large ClientHello", smallHello, 2, ""},
+		{"pauses in its first record", func(c net.Conn) { serveTLS(t, with(good))(&pausing{Conn: c}) }, 1, ""},
 		{"alert handshake_failure", alert("\x28"), 1, reasonNothingInCommon},
 		{"alert internal_error", alert("\x50"), 1, `the server ended the TLS handshake with the alert "internal error"`},
 		{"unknown alert", alert("\xc8"), 1, `the server ended the TLS handshake with the alert "alert(200)"`},
@@ -210,6 +211,25 @@ func TestCheckTLSUnreachable(t *testing.T) {
 		s := &server{addr: clientAddr(t)}
 		assertRejected(t, newChecker(root).CheckTLS(t.Context(), urlOf(t, host, s)), reasonUnreachable)
 	})
+}
+
+// pausing sends the first byte immediately and the next ones after a pause.
+type pausing struct {
+	net.Conn
+	paused bool
+}
+
+func (c *pausing) Write(b []byte) (int, error) {
+	if !c.paused {
+		c.paused = true
+		if _, err := c.Conn.Write(b[:1]); err != nil {
+			return 0, err
+		}
+		time.Sleep(350 * time.Millisecond)
+		n, err := c.Conn.Write(b[1:])
+		return n + 1, err
+	}
+	return c.Conn.Write(b)
 }
 
 // An old server chooses its own version without saying that it does not support the offered ones.
