@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// ErrLocal means that a connection failed because of this machine, not the host: it has run out of descriptors, ports or
+// ErrLocal means that a lookup or connection failed because of this machine, not the host: it has run out of descriptors, ports or
 // memory, or it has no route to any public address. The text of the error contains no address.
 var ErrLocal = errors.New("this machine")
 
@@ -32,7 +32,7 @@ type Dialer struct {
 
 // Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them:
 // addresses that this machine has a route to come first, and IPv6 before IPv4. If the policy does not allow all of them,
-// the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer].
+// the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer]; if this machine is to blame, [ErrLocal].
 func (d *Dialer) Resolve(ctx context.Context, u URL) ([]netip.AddrPort, error) {
 	addrs := []netip.Addr{u.addr}
 	if !u.addr.IsValid() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +70,28 @@ func TestCheckTLSNameServers(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no descriptor", func(t *testing.T) {
+		c := newChecker(root)
+		c.Resolver = serveDNS(t, [4]byte{127, 0, 0, 1}).resolver()
+		u := mustParse(t, "https://"+host)
+		var descriptors syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+			t.Fatal(err)
+		}
+		none := descriptors
+		none.Cur = 0
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+			t.Fatal(err)
+		}
+		err := c.CheckTLS(t.Context(), u)
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+			t.Fatal(err)
+		}
+		e, ok := errors.AsType[*webhook.Error](err)
+		if !ok || e.Kind != webhook.KindUnavailable || e.Cause.Error() != "checking TLS: this machine: too many open files" {
+			t.Errorf("got %v, want unavailable because of too many open files", err)
+		}
+	})
 	t.Run("no query can be sent", func(t *testing.T) {
 		c := newChecker(root)
 		c.Resolver = nameServers{address: "127.0.0.1:99999"}

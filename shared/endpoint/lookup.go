@@ -98,18 +98,18 @@ type nameServers struct {
 	timeout time.Duration // instead of lookupTimeout, for tests
 }
 
-// LookupNetIP returns [ErrNoNameServer] if the lookup fails, and this machine has run out of descriptors, or the name
-// servers do not respond to a query for the root zone either. So a domain whose own servers are broken is told from a
-// broken network.
+// LookupNetIP returns [ErrNoNameServer] if the lookup fails, and the name servers do not respond to a query for the root
+// zone either. So a domain whose own servers are broken is told from a broken network. If this machine has run out of
+// descriptors, the error is [ErrLocal].
 func (n nameServers) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	var exhausted atomic.Pointer[error] // why this machine could not send a query
+	var exhausted atomic.Pointer[syscall.Errno] // why this machine could not send a query
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		if n.address != "" {
 			address = n.address
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if errno, _ := errors.AsType[syscall.Errno](err); isExhausted(errno) {
-			exhausted.Store(&err)
+			exhausted.Store(&errno)
 		}
 		return conn, err
 	}}
@@ -120,7 +120,7 @@ func (n nameServers) LookupNetIP(ctx context.Context, network, host string) ([]n
 	case err == nil || isNotFound(err) || ctx.Err() != nil:
 		return addrs, err
 	case exhausted.Load() != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNoNameServer, *exhausted.Load())
+		return nil, fmt.Errorf("%w: %w", ErrLocal, *exhausted.Load())
 	}
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

@@ -50,11 +50,12 @@ func failure(err error, now time.Time) error {
 	if _, ours := errors.AsType[x509.SystemRootsError](err); ours {
 		return fmt.Errorf("checking TLS: %w", err)
 	}
+	if errors.Is(err, ErrLocal) {
+		errno, _ := errors.AsType[syscall.Errno](err)
+		return webhook.Unavailable(&cause{class: fmt.Sprintf("checking TLS: %v: %v", ErrLocal, errno), err: err})
+	}
 	if errors.Is(err, ErrNoNameServer) {
 		return webhook.Unavailable(&cause{class: "checking TLS: " + ErrNoNameServer.Error(), err: err})
-	}
-	if errors.Is(err, ErrLocal) {
-		return webhook.Unavailable(&cause{class: "checking TLS: " + err.Error(), err: err})
 	}
 	shown := reason(err, now)
 	return &webhook.Error{
