@@ -103,11 +103,15 @@ func (s *tlsSlots) enter(company string) (own *companySlots, suspect bool, err e
 		own = &companySlots{first: make(chan struct{}, 1), further: make(chan struct{}, maxFurtherPerCompany)}
 		s.companies[company] = own
 	}
-	if own.users >= 1+maxFurtherPerCompany+maxWaitingPerCompany {
+	running := 1 + maxFurtherPerCompany
+	if suspect = s.now().Sub(own.failed) < suspicion; suspect {
+		running = 1
+	}
+	if own.users >= running+maxWaitingPerCompany {
 		return nil, false, tooMany(time.Second, "The company already has %d webhooks waiting for a TLS check.", maxWaitingPerCompany)
 	}
 	own.users++
-	return own, s.now().Sub(own.failed) < suspicion, nil
+	return own, suspect, nil
 }
 
 // suspect remembers that a check failed.

@@ -71,8 +71,9 @@ func TestTLSCheckWithoutClient(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		_ = slots.check(ctx, "acme", func() error { leave(); return webhook.Unavailable(ctx.Err()) })
 		var check slowCheck
-		if check.run(t, slots, "acme", 3); check.running.Load() != 1 {
-			t.Errorf("%d checks run at the same time, want 1", check.running.Load())
+		failures := check.run(t, slots, "acme", 1+maxWaitingPerCompany+1)
+		if check.running.Load() != 1 || len(failures) != 1 {
+			t.Errorf("%d checks run at the same time and %d do not wait, want 1 and 1", check.running.Load(), len(failures))
 		}
 		time.Sleep(time.Minute)
 	})
