@@ -64,6 +64,7 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 	waiting, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	slots, shared, further := own.first, s.first, own.further
+	var better chan struct{} // the company's first slot, while this check waits with a further one
 	if suspect {
 		further = nil
 	}
@@ -73,16 +74,22 @@ func (s *tlsSlots) check(ctx context.Context, company string, check func() error
 		select {
 		case own.first <- struct{}{}:
 		case further <- struct{}{}:
-			slots, shared = further, s.further
+			slots, shared, better = further, s.further, own.first
 		case <-waiting.Done():
 			return tooMany(maxWait, "The company's webhooks are still waiting for TLS checks. Create fewer at the same time.")
 		}
 	}
 	defer func() { <-slots }()
-	select {
-	case shared <- struct{}{}:
-	case <-waiting.Done():
-		return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", waiting.Err()))
+	for ready := false; !ready; {
+		select {
+		case shared <- struct{}{}:
+			ready = true
+		case better <- struct{}{}:
+			<-slots
+			slots, shared, better = own.first, s.first, nil
+		case <-waiting.Done():
+			return webhook.Unavailable(fmt.Errorf("waiting to check TLS: %w", waiting.Err()))
+		}
 	}
 	defer func() { <-shared }()
 
