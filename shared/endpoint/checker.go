@@ -6,9 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
-	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -59,60 +56,37 @@ func (c *Checker) CheckTLS(ctx context.Context, u URL) error {
 	}
 }
 
-// check completes a handshake. Some middleboxes drop a ClientHello that does not fit into one packet, so a server that
-// sends nothing at all is tried once more without the post-quantum key shares.
 func (c *Checker) check(ctx context.Context, u URL, now time.Time) error {
 	targets, err := c.Resolve(ctx, u)
 	if err != nil {
 		return err
 	}
+	asked := false // whether the server asked for a client certificate
 	config := &tls.Config{
 		ServerName: u.host, // if it is an address, no name is sent, and the certificate must contain the address
 		MinVersion: tls.VersionTLS12,
 		RootCAs:    c.RootCAs,
 		Time:       func() time.Time { return now },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return new(tls.Certificate), nil
+		},
 	}
-	timeout := cmp.Or(c.Timeout, DefaultTimeout)
-	responded, err := c.handshake(ctx, targets[0], config, timeout*3/5)
-	if err == nil || responded || ctx.Err() != nil {
+	conn, err := c.Connect(ctx, targets[0])
+	if err != nil {
 		return err
 	}
-	config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
-	_, err = c.handshake(ctx, targets[0], config, timeout)
-	return err
-}
-
-// handshake connects and completes a handshake. It gives up early if the server sends nothing for as long as patience. It
-// reports whether a connection failed or the server sent anything, and so whether another ClientHello would make no
-// difference.
-func (c *Checker) handshake(ctx context.Context, target netip.AddrPort, config *tls.Config, patience time.Duration) (responded bool, err error) {
-	conn, err := c.Connect(ctx, target)
-	if err != nil {
-		return true, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	heard := &listeningConn{Conn: conn}
-	defer time.AfterFunc(patience, func() {
-		if !heard.any.Load() {
-			cancel()
+	session, err := c.Handshake(ctx, conn, targets[0], config, cmp.Or(c.Timeout, DefaultTimeout)*3/5)
+	if err == nil {
+		defer session.Close()
+		if asked && session.ConnectionState().Version == tls.VersionTLS13 {
+			err = awaitAlert(ctx, session)
 		}
-	}).Stop()
-	asked := false // whether the server asked for a client certificate
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		asked = true
-		return new(tls.Certificate), nil
-	}
-	session := tls.Client(heard, config)
-	defer session.Close()
-	err = session.HandshakeContext(ctx)
-	if err == nil && asked && session.ConnectionState().Version == tls.VersionTLS13 {
-		err = awaitAlert(ctx, session)
 	}
 	if _, alert := alertOf(err); alert && asked {
 		err = fmt.Errorf("%w: %w", errClientCertificate, err)
 	}
-	return heard.any.Load(), err
+	return err
 }
 
 // awaitAlert returns the alert that a TLS 1.3 server sends if it requires a client certificate, or nil if none arrives
@@ -126,20 +100,6 @@ func awaitAlert(ctx context.Context, session *tls.Conn) error {
 		return err
 	}
 	return nil
-}
-
-// listeningConn notices whether the server sends anything.
-type listeningConn struct {
-	net.Conn
-	any atomic.Bool
-}
-
-func (c *listeningConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.any.Store(true)
-	}
-	return n, err
 }
 
 // NoCheck accepts every host without a check. It is only for local development.

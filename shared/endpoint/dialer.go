@@ -2,12 +2,15 @@ package endpoint
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // ErrLocal means that a lookup or connection failed because of this machine, not the host: it has run out of descriptors, ports or
@@ -79,6 +82,55 @@ func (d *Dialer) Connect(ctx context.Context, target netip.AddrPort) (net.Conn, 
 		return nil, fmt.Errorf("%w: %w", ErrLocal, errno)
 	}
 	return conn, err
+}
+
+// Handshake completes a TLS handshake on a connection from [Dialer.Connect], which it closes if it fails. Some middleboxes
+// drop a ClientHello that does not fit into one packet, so if the server sends nothing at all within patience, Handshake
+// connects to it once more and leaves out the post-quantum key shares, until ctx ends.
+func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, target netip.AddrPort, config *tls.Config, patience time.Duration) (*tls.Conn, error) {
+	patient, cancel := context.WithCancel(ctx)
+	defer cancel()
+	heard := &listeningConn{Conn: conn}
+	defer time.AfterFunc(patience, func() {
+		if !heard.any.Load() {
+			cancel()
+		}
+	}).Stop()
+	session, err := handshake(patient, heard, config)
+	if err == nil || heard.any.Load() || ctx.Err() != nil {
+		return session, err
+	}
+	small := config.Clone()
+	small.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+	conn, err = d.Connect(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	return handshake(ctx, conn, small)
+}
+
+// handshake closes the connection if it fails.
+func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
+	session := tls.Client(conn, config)
+	if err := session.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return session, nil
+}
+
+// listeningConn notices whether the server sends anything.
+type listeningConn struct {
+	net.Conn
+	any atomic.Bool
+}
+
+func (c *listeningConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.any.Store(true)
+	}
+	return n, err
 }
 
 // isLocal reports whether this machine is to blame for a failure to connect to an address.

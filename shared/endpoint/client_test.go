@@ -1,0 +1,241 @@
+package endpoint
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// receive serves TLS. respond is called with each request, and its connection for the response. The connection is closed when it
+// returns false.
+func receive(t *testing.T, config *tls.Config, respond func(c net.Conn, r *http.Request) bool) *server {
+	return listen(t, func(c net.Conn) {
+		session := tls.Server(c, config)
+		defer session.Close()
+		in := bufio.NewReader(session)
+		for {
+			r, err := http.ReadRequest(in)
+			if err != nil || !respond(session, r) {
+				return
+			}
+		}
+	})
+}
+
+// newClient returns a client that trusts an authority and resolves every name to addresses, by default the loopback address.
+func newClient(t *testing.T, trusted authority, addresses ...string) *Client {
+	if addresses == nil {
+		addresses = []string{"127.0.0.1"}
+	}
+	dialer := &Dialer{Policy: policy("127.0.0.0/8"), Resolver: &resolver{addrs: addresses}}
+	c := NewClient(dialer, trusted.pool(), now)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func post(t *testing.T, c *Client, u URL) (Response, error) {
+	t.Helper()
+	return c.Post(t.Context(), u, http.Header{"Content-Type": {"application/json"}, "User-Agent": {"Webhooks/1"}}, []byte(`{"a":1}`))
+}
+
+func assertClass(t *testing.T, err error, class webhook.ErrorClass) {
+	t.Helper()
+	if e, ok := errors.AsType[*PostError](err); !ok || e.Class != class || strings.Contains(err.Error(), "receiver") {
+		t.Errorf("got %v, want the class %s", err, class)
+	}
+}
+
+func TestPostSends(t *testing.T) {
+	root := newAuthority(t, "root")
+	type sent struct{ target, host, header, body string }
+	requests := make(chan sent, 1)
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+		body, _ := io.ReadAll(r.Body)
+		var header strings.Builder
+		_ = r.Header.Write(&header)
+		requests <- sent{r.RequestURI, r.Host, header.String(), string(body)}
+		write(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		return true
+	})
+	c := newClient(t, root)
+	for _, tt := range []struct{ url, target, host string }{
+		{"https://receiver.example/a%2Fb/@x/[y]//?q=[1]&r=%2f", "/a%2Fb/@x/[y]//?q=[1]&r=%2f", "receiver.example"},
+		{"https://Receiver.example:443", "/", "receiver.example"},
+		{"https://receiver.example:8443//a?", "//a?", "receiver.example:8443"},
+		{"https://receiver.example/ü", "/%C3%BC", "receiver.example"},
+	} {
+		c.dialer.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.addr.String())
+		}
+		if r, err := post(t, c, mustParse(t, tt.url)); err != nil || r.Status != 204 {
+			t.Fatalf("%s: got %+v, %v", tt.url, r, err)
+		}
+		want := sent{tt.target, tt.host, "Accept-Encoding: identity\r\nContent-Length: 7\r\nContent-Type: application/json\r\nUser-Agent: Webhooks/1\r\n", `{"a":1}`}
+		if got := <-requests; got != want {
+			t.Errorf("%s: sent %+v, want %+v", tt.url, got, want)
+		}
+	}
+}
+
+func TestPostResponses(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	long := strings.Repeat("é", 40_000)
+	tests := []struct {
+		name, response string
+		want           Response // without its header
+		class          webhook.ErrorClass
+	}{
+		{"200", ok, Response{Status: 200, Excerpt: []byte("ok"), Bytes: 2}, ""},
+		{"early hints", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 3) + "HTTP/1.1 100 Continue\r\n\r\n" + ok, Response{Status: 200, Excerpt: []byte("ok"), Bytes: 2}, ""},
+		{"endless 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </"+long[:1000]+">\r\n\r\n", 1000), Response{}, webhook.ErrorHTTP},
+		{"redirect", "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", Response{Status: 302}, ""},
+		{"099", "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", Response{Status: 99}, ""},
+		{"600", "HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", Response{Status: 600}, ""},
+		{"101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nxxx", Response{Status: 101}, ""},
+		{"500 without an end", "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nout\r\n", Response{Status: 500, Excerpt: []byte("out"), Bytes: 3}, ""},
+		{"body of the wrong length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", Response{Status: 200, Excerpt: []byte("ok"), Bytes: 2}, ""},
+		{"long body", "HTTP/1.1 400 Bad Request\r\n\r\n" + long, Response{Status: 400, Excerpt: []byte(long[:1024]), Bytes: maxDrained}, ""},
+		{"gzip although not asked for", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08", Response{Status: 200, Excerpt: []byte("\x1f\x8b\x08"), Bytes: 3}, ""},
+		{"a header that drips", "HTTP/1.1 200 OK\r\nX-A: …", Response{}, webhook.ErrorTimeout},
+		{"nothing", "…", Response{}, webhook.ErrorTimeout},
+		{"a large header", "HTTP/1.1 200 OK\r\nX-A: " + long + "\r\n\r\n", Response{}, webhook.ErrorHTTP},
+		{"garbage", "\x00\x01\r\n\r\n", Response{}, webhook.ErrorHTTP},
+		{"another protocol", "SSH-2.0-OpenSSH_9.6\r\n", Response{}, webhook.ErrorHTTP},
+		{"closed", "", Response{}, webhook.ErrorHTTP},
+	}
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			start, waits := strings.CutSuffix(tt.response, "…")
+			s := receive(t, config, func(c net.Conn, _ *http.Request) bool { // the response comes before the body is read
+				write(c, start)
+				if waits || strings.HasSuffix(start, "out\r\n") {
+					discard(c)
+				}
+				return false
+			})
+			c := newClient(t, root)
+			c.timeout = 500 * time.Millisecond
+			began := time.Now()
+			got, err := post(t, c, urlOf(t, host, s))
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if tt.class != "" {
+				assertClass(t, err, tt.class)
+				return
+			}
+			if err != nil || got.Status != tt.want.Status || !bytes.Equal(got.Excerpt, tt.want.Excerpt) || got.Bytes != tt.want.Bytes {
+				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestPostCannotConnect(t *testing.T) {
+	root := newAuthority(t, "root")
+	good := root.sign(leafTemplate(host)).chain()
+	never := func(net.Conn, *http.Request) bool { t.Error("a request was sent"); return false }
+	stranger := receive(t, with(newAuthority(t, "stranger").sign(leafTemplate(host)).chain()), never)
+	expired := receive(t, with(root.sign(valid(now().Add(-time.Hour), now().Add(-time.Second))).chain()), never)
+	demanding := receive(t, clients(good, tls.RequireAnyClientCert, tls.VersionTLS13), never)
+	old := receive(t, versions(good, tls.VersionTLS11, tls.VersionTLS11), never)
+	refusing := &server{addr: clientAddr(t)}
+	tests := []struct {
+		name   string
+		server *server
+		change func(d *Dialer)
+		class  webhook.ErrorClass
+	}{
+		{"unknown authority", stranger, nil, webhook.ErrorTLS},
+		{"expired", expired, nil, webhook.ErrorTLS},
+		{"client certificate required", demanding, nil, webhook.ErrorTLS},
+		{"TLS 1.1", old, nil, webhook.ErrorTLS},
+		{"refused", refusing, nil, webhook.ErrorConnect},
+		{"not allowed", stranger, func(d *Dialer) { d.Policy = Policy{} }, webhook.ErrorBlocked},
+		{"one of two not allowed", stranger, func(d *Dialer) { d.Resolver = &resolver{addrs: []string{"127.0.0.1", "10.0.0.1"}} }, webhook.ErrorBlocked},
+		{"unknown name", stranger, func(d *Dialer) { d.Resolver = &resolver{} }, webhook.ErrorDNS},
+		{"no name server", stranger, func(d *Dialer) { d.Resolver = &resolver{err: ErrNoNameServer} }, webhook.ErrorDNS},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newClient(t, root)
+			if tt.change != nil {
+				tt.change(c.dialer)
+			}
+			_, err := post(t, c, urlOf(t, host, tt.server))
+			assertClass(t, err, tt.class)
+			if errors.Is(err, ErrLocal) {
+				t.Errorf("this machine is to blame: %v", err)
+			}
+		})
+	}
+}
+
+// If the first address does not work, the next one is tried within the same attempt.
+func TestPostTriesTheNextAddress(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, _ *http.Request) bool {
+		write(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		return true
+	})
+	for name, first := range map[string]func(ctx context.Context) error{
+		"refuses":          func(context.Context) error { return errors.New("connection refused") },
+		"swallows packets": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		c := newClient(t, root, "127.0.0.2", "127.0.0.1")
+		c.dialer.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if netip.MustParseAddrPort(address).Addr().String() == "127.0.0.2" {
+				return nil, first(ctx)
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
+			t.Errorf("the first address %s: got %+v, %v", name, r, err)
+		}
+	}
+}
+
+// Connections are used again, for two minutes, unless the receiver closes them or leaves a body unread.
+func TestPostKeepsConnections(t *testing.T) {
+	root := newAuthority(t, "root")
+	served := 0
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		served++
+		body := ""
+		if served == 3 {
+			body = strings.Repeat("x", maxDrained+1)
+		}
+		write(c, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		return served != 5 // the fifth response is the last on its connection, which it does not say
+	})
+	c := newClient(t, root)
+	clock := now()
+	c.now = func() time.Time { return clock }
+	for i, want := range []int32{1, 1, 1, 2, 2, 3, 3, 4} {
+		if i == 7 {
+			clock = clock.Add(transportLife)
+		}
+		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
+			t.Fatalf("request %d: got %+v, %v", i+1, r, err)
+		}
+		if got := s.accepted.Load(); got != want {
+			t.Errorf("request %d: %d connections so far, want %d", i+1, got, want)
+		}
+	}
+}
