@@ -1,0 +1,134 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"webhooks/shared/endpoint"
+	"webhooks/shared/webhook"
+)
+
+// userAgent is sent with every event.
+const userAgent = "Webhooks/1"
+
+type poster interface {
+	Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error)
+}
+
+type tokenOpener interface {
+	Open(ctx context.Context, company, webhookID string, sealed []byte) (string, error)
+}
+
+// Attempter makes attempts to deliver events. It is safe for concurrent use by multiple goroutines. All fields are required.
+type Attempter struct {
+	// Client posts to receivers: an *endpoint.Client.
+	Client poster
+	// Sealer opens the webhooks' tokens.
+	Sealer   tokenOpener
+	Schedule Schedule
+	// Now is the clock.
+	Now func() time.Time
+	// Random returns a number in [0, 1).
+	Random func() float64
+}
+
+// Attempt posts the event of w to its webhook once and returns what that changes. It changes nothing itself. An error is a
+// fault of this service: the event was perhaps not sent, and nothing is counted.
+func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error) {
+	u, err := endpoint.Parse(w.Webhook.URL)
+	if err != nil {
+		return webhook.Outcome{}, fmt.Errorf("webhook %s: %w", w.WebhookID, err)
+	}
+	token, err := a.Sealer.Open(ctx, w.Company, w.WebhookID, w.Webhook.SealedToken)
+	if err != nil {
+		return webhook.Outcome{}, err
+	}
+	began := a.Now()
+	signature, err := sign(token, w.EventID, began, w.Event.Body)
+	if err != nil {
+		return webhook.Outcome{}, fmt.Errorf("webhook %s: %w", w.WebhookID, err)
+	}
+	response, err := a.Client.Post(ctx, u, http.Header{
+		"Content-Type":      {"application/json"},
+		"User-Agent":        {userAgent},
+		"Webhook-Id":        {w.EventID},
+		"Webhook-Timestamp": {strconv.FormatInt(began.Unix(), 10)},
+		"Webhook-Signature": {signature},
+	}, w.Event.Body)
+	ended := a.Now()
+	failure, noResponse := errors.AsType[*endpoint.PostError](err)
+	switch {
+	case errors.Is(err, endpoint.ErrLocal), ctx.Err() != nil, err != nil && !noResponse:
+		return webhook.Outcome{}, fmt.Errorf("posting: %w", errors.Join(context.Cause(ctx), err))
+	case noResponse:
+		response = endpoint.Response{}
+	}
+	m := meaningOf(response, ended)
+	o := a.outcome(w, m, ended)
+	o.Attempt = webhook.Attempt{
+		Number:     w.Made + 1,
+		At:         began.UTC().Truncate(time.Millisecond),
+		Duration:   ended.Sub(began),
+		URL:        w.Webhook.URL,
+		StatusCode: response.Status,
+		Bytes:      response.Bytes,
+		Response:   validText(response.Excerpt),
+	}
+	switch {
+	case noResponse:
+		o.Attempt.Error = failure.Class
+	case !m.delivered:
+		o.Attempt.Error = webhook.ErrorStatus
+	}
+	return o, nil
+}
+
+// outcome returns what happens next, after an attempt that ended at a time.
+func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.Outcome {
+	o := webhook.Outcome{
+		Ref: w.Ref, Status: w.Status, Step: w.Step,
+		Lane: m.laneOp(w.Lane), PausedUntil: m.pausedUntil, WebhookVersion: w.Webhook.Version,
+	}
+	switch {
+	case m.delivered:
+		o.Status = webhook.StatusDelivered
+	case w.Status != webhook.StatusPending: // a granted attempt of one that is final
+	case m.final || ended.Sub(w.AcceptedAt) >= MaxAge:
+		o.Status = webhook.StatusFailed
+	case w.Lane.IsFailing(): // it was a probe, and waits for its lane again
+	case w.Granted:
+		o.Due = w.Due
+	default:
+		o.Step++
+		due, ok := a.Schedule.next(o.Step, ended, a.Random())
+		if !ok {
+			o.Status = webhook.StatusFailed
+			return o
+		}
+		if m.pausedUntil.After(due) {
+			due = m.pausedUntil
+		}
+		o.Due = due
+	}
+	return o
+}
+
+// validText returns the beginning of a response as valid UTF-8 without NUL, which not every database can store. A character
+// that was cut off at the end is left out.
+func validText(excerpt []byte) string {
+	for i := len(excerpt) - 1; i >= max(0, len(excerpt)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(excerpt[i]) {
+			if !utf8.FullRune(excerpt[i:]) {
+				excerpt = excerpt[:i]
+			}
+			break
+		}
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(string(excerpt), "\uFFFD"), "\x00", "\uFFFD")
+}

@@ -1,0 +1,108 @@
+package webhook
+
+import (
+	"crypto/sha256"
+	"time"
+)
+
+// Status is the state of a delivery.
+type Status string
+
+// All statuses.
+const (
+	// StatusPending is a delivery that waits for a time, or for its lane.
+	StatusPending Status = "pending"
+	// StatusDelivered is a delivery that the receiver has acknowledged.
+	StatusDelivered Status = "delivered"
+	// StatusFailed is a delivery that is not retried automatically.
+	StatusFailed Status = "failed"
+	// StatusHeld is a delivery of a disabled webhook.
+	StatusHeld Status = "held"
+)
+
+// ErrorClass is why an attempt was not successful, as the API shows it.
+type ErrorClass string
+
+// All classes.
+const (
+	ErrorDNS     ErrorClass = "dns"     // the receiver's name could not be looked up
+	ErrorConnect ErrorClass = "connect" // no connection
+	ErrorTLS     ErrorClass = "tls"     // no TLS handshake, or an invalid certificate
+	ErrorTimeout ErrorClass = "timeout" // no response in time
+	ErrorBlocked ErrorClass = "blocked" // the address is not allowed
+	ErrorHTTP    ErrorClass = "http"    // no valid HTTP response
+	ErrorStatus  ErrorClass = "status"  // a response that is not 2xx
+)
+
+// Ref names a delivery, and how many attempts were made. Whoever has an older Ref than the store must not change anything.
+type Ref struct {
+	Company, WebhookID, EventID string
+	// AcceptedAt is when the event was accepted.
+	AcceptedAt time.Time
+	// Made is the number of attempts that have ended.
+	Made int
+}
+
+// DeliveryID returns the delivery's ID: "dlv_" and a ULID of the time at which the event was accepted and a hash of company,
+// webhook and event. So IDs sort by time, and whoever knows event and webhook can compute it.
+func (r Ref) DeliveryID() string {
+	hash := sha256.Sum256([]byte(r.Company + "\x00" + r.WebhookID + "\x00" + r.EventID))
+	var id [16]byte
+	millis := uint64(r.AcceptedAt.UnixMilli())
+	for i := range 6 {
+		id[i] = byte(millis >> (40 - 8*i))
+	}
+	copy(id[6:], hash[:])
+	return deliveryIDPrefix + encodeULID(id)
+}
+
+// Work is all that one attempt needs.
+type Work struct {
+	Ref
+	// Status is pending, unless Granted.
+	Status Status
+	// Step is the step of the schedule that the attempt is for, from 0.
+	Step int
+	// Due is when that attempt is due. It is zero if the delivery waits for its lane.
+	Due time.Time
+	// Granted is whether somebody asked for this attempt. It ignores the schedule and the lane, and does not change the step.
+	Granted bool
+	Webhook Webhook
+	Lane    Lane
+	Event   Event
+}
+
+// Attempt is one POST of an event to a webhook.
+type Attempt struct {
+	// Number counts the attempts of a delivery from 1.
+	Number int
+	// At is when it began, in UTC, in milliseconds.
+	At       time.Time
+	Duration time.Duration
+	// URL is the webhook's URL at that time.
+	URL string
+	// StatusCode is 0 if there was no response.
+	StatusCode int
+	// Error is empty if the receiver acknowledged the event.
+	Error ErrorClass
+	// Bytes is how much of the response's body was read.
+	Bytes int
+	// Response is the beginning of the response's body, at most 1 KiB of valid UTF-8.
+	Response string
+}
+
+// Outcome is what an attempt changes. A store applies all of it or, if the delivery has had another attempt since, nothing.
+type Outcome struct {
+	Ref
+	Attempt Attempt
+	Status  Status
+	// Step is the step of the schedule that the next attempt is for.
+	Step int
+	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane.
+	Due time.Time
+	// Lane is the change of the webhook's lane, and PausedUntil the time for [LanePaused].
+	Lane        LaneOp
+	PausedUntil time.Time
+	// WebhookVersion is the version of the webhook that was attempted. A later version ignores the change of the lane.
+	WebhookVersion int64
+}

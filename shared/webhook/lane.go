@@ -1,0 +1,90 @@
+package webhook
+
+import "time"
+
+// The circuit: when a lane is failing, and how it is probed.
+const (
+	// FailuresToOpen is how many attempts in a row must fail, over at least FailingSpan, before a lane is failing.
+	FailuresToOpen = 5
+	FailingSpan    = 30 * time.Second
+)
+
+// ReasonGone is why a webhook was disabled: its receiver responded with 410 or asked for it.
+const ReasonGone = "gone"
+
+// Lane is what deliveries change about a webhook. A store applies each [LaneOp] to the lane as it is stored, not to one that
+// was read before, because attempts of one webhook run at the same time.
+type Lane struct {
+	// Failures is the number of failed attempts since the last success, FirstFailure when the first of them ended.
+	Failures     int
+	FirstFailure time.Time
+	// FailingSince is zero unless the lane is failing. Then one attempt is made at a time, the next one at ProbeAt.
+	// Probes is how many of them have failed.
+	FailingSince, ProbeAt time.Time
+	Probes                int
+	// PausedUntil is the time until which the receiver asked for a pause.
+	PausedUntil time.Time
+	// DisabledReason is empty if the webhook is enabled.
+	DisabledReason string
+	// LastSuccess and LastFailure are when attempts ended. LastSuccess of a lane without failures is not kept up to date.
+	LastSuccess, LastFailure time.Time
+}
+
+// LaneOp is a change of a lane.
+type LaneOp int
+
+// All changes of a lane.
+const (
+	LaneUnchanged LaneOp = iota
+	LaneSucceeded        // an attempt succeeded although the lane had failures
+	LaneFailed           // an attempt failed
+	LanePaused           // an attempt failed, and the receiver asked for a pause
+	LaneDisabled         // the receiver does not want any more events
+)
+
+// IsFailing reports whether the circuit is open.
+func (l Lane) IsFailing() bool { return !l.FailingSince.IsZero() }
+
+// IsHealthy reports whether a success would not change the lane.
+func (l Lane) IsHealthy() bool { return l.Failures == 0 && !l.IsFailing() }
+
+// Apply returns the lane after a change at a time. until is the end of the pause for [LanePaused].
+func (l Lane) Apply(op LaneOp, at, until time.Time) Lane {
+	switch op {
+	case LaneSucceeded:
+		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, LastFailure: l.LastFailure, LastSuccess: at}
+	case LaneFailed:
+		return l.failed(at)
+	case LanePaused:
+		l = l.failed(at)
+		if until.After(l.PausedUntil) {
+			l.PausedUntil = until
+		}
+	case LaneDisabled:
+		l.DisabledReason = ReasonGone
+	}
+	return l
+}
+
+func (l Lane) failed(at time.Time) Lane {
+	if l.Failures == 0 {
+		l.FirstFailure = at
+	}
+	l.Failures++
+	l.LastFailure = at
+	switch {
+	case l.IsFailing():
+		l.Probes++
+		l.ProbeAt = at.Add(probeDelay(l.Probes))
+	case l.Failures >= FailuresToOpen && at.Sub(l.FirstFailure) >= FailingSpan:
+		l.FailingSince = l.FirstFailure
+		l.ProbeAt = at.Add(probeDelay(0))
+	}
+	return l
+}
+
+// probeDelay returns how long to wait for the next probe after a number of failed ones.
+func probeDelay(failed int) time.Duration {
+	delays := [...]time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute}
+	return delays[min(failed, len(delays)-1)]
+}
