@@ -180,7 +180,7 @@ func TestErrors(t *testing.T) {
 		{"backup b.db --store dynamodb", onlySQLite},
 		{"restore b.db --store dynamodb", onlySQLite},
 		{"restore b.db", `b.db does not exist: check the path of the backup`},
-		{"import a.jsonl --export-key-file no.key", `--export-key-file: stat no.key: no such file or directory: pass the path of a key file`},
+		{"import a.jsonl --export-key-file no.key", `--export-key-file no.key does not exist: check the path of the key file`},
 		{"import a.jsonl --export-key-file " + exportKey, `a.jsonl does not exist: check the path, or use - for stdin`},
 		{"import " + os.DevNull + " --export-key-file " + exportKey, os.DevNull + `: the export is empty`},
 		{"import a.jsonl --export-key-file a.key --kms-key a", `--kms-key requires --store dynamodb`},

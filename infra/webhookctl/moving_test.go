@@ -46,7 +46,7 @@ func exportOf(t *testing.T, p place, flags ...string) (export, decrypted string)
 	t.Helper()
 	command := append([]string{"export", "--company", "acme", "--export-key-file", exportKey}, flags...)
 	export, _ = mustRun(t, newTool(t, p.dir, p.args(command...)...))
-	keys, _, err := seal.LoadOrCreateKeyFile(t.Context(), filepath.Join(p.dir, exportKey), rand.Reader)
+	keys, err := seal.LoadKeyFile(t.Context(), filepath.Join(p.dir, exportKey))
 	must(t, err)
 	for line := range strings.Lines(export) {
 		var w struct {

@@ -113,17 +113,17 @@ func (f *tokenKeyFlags) existingSealer(ctx context.Context, c *console, storage 
 		return seal.Sealer{Keys: seal.KeyRing{}, Random: c.random}, nil
 	}
 	if f.KMSKey == "" {
-		return fileSealer(ctx, c, "--token-key-file", f.file(storage))
+		return fileSealer(ctx, "--token-key-file", f.file(storage))
 	}
 	return f.kmsSealer(ctx, c, s)
 }
 
 // fileSealer returns a sealer with a key file that must exist.
-func fileSealer(ctx context.Context, c *console, flag, path string) (seal.Sealer, error) {
-	if _, err := os.Stat(path); err != nil {
-		return seal.Sealer{}, fmt.Errorf("%s: %w: pass the path of a key file", flag, err)
+func fileSealer(ctx context.Context, flag, path string) (seal.Sealer, error) {
+	keys, err := seal.LoadKeyFile(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return seal.Sealer{}, fmt.Errorf("%s %s does not exist: check the path of the key file", flag, path)
 	}
-	keys, _, err := seal.LoadOrCreateKeyFile(ctx, path, c.random)
 	if err != nil {
 		return seal.Sealer{}, fmt.Errorf("%w (%s)", err, flag)
 	}

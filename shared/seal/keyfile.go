@@ -45,12 +45,11 @@ const keyFileHeader = `# Keys that encrypt webhook tokens. Without this file, no
 # add a new line (head -c 32 /dev/urandom | base64) above the others and restart the service.
 `
 
-// LoadOrCreateKeyFile reads the keys in a file. If the file does not exist, it creates it with one key
-// from random, and reports that as created. The file has mode 0600; it is an error if others can read
-// it. If several processes create the file at the same time, all of them get the same key. An existing
-// file may be a pipe: the wait for its contents stops when ctx ends.
+// LoadOrCreateKeyFile is [LoadKeyFile], except that it creates a file that does not exist, with one key
+// from random and mode 0600, and reports that as created. If several processes create the file at the
+// same time, all of them get the same key.
 func LoadOrCreateKeyFile(ctx context.Context, path string, random io.Reader) (keys KeyRing, created bool, err error) {
-	keys, err = loadKeyFile(ctx, path)
+	keys, err = LoadKeyFile(ctx, path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return keys, false, err
 	}
@@ -58,11 +57,13 @@ func LoadOrCreateKeyFile(ctx context.Context, path string, random io.Reader) (ke
 		return nil, false, fmt.Errorf("creating the token key file: %w", err)
 	}
 	created = err == nil
-	keys, err = loadKeyFile(ctx, path)
+	keys, err = LoadKeyFile(ctx, path)
 	return keys, created, err
 }
 
-func loadKeyFile(ctx context.Context, path string) (KeyRing, error) {
+// LoadKeyFile reads the keys in a file. It is an error if others can read the file, or if it does not
+// exist ([fs.ErrNotExist]). The file may be a pipe: the wait for its contents stops when ctx ends.
+func LoadKeyFile(ctx context.Context, path string) (KeyRing, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("token key file %s can be read by others: run chmod 600 on it", path)
 	}
