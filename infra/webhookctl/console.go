@@ -25,6 +25,9 @@ type console struct {
 	log    *slog.Logger
 }
 
+// stdio is the path that stands for stdin or stdout.
+const stdio = "-"
+
 // timestamp returns the current time as stores keep it: UTC, in milliseconds.
 func (c *console) timestamp() time.Time { return c.now().UTC().Truncate(time.Millisecond) }
 
@@ -59,4 +62,44 @@ func untilSignal(ctx context.Context, do func(ctx context.Context) error) error 
 		return errors.New("interrupted by a signal before it was done: run it again")
 	}
 	return err
+}
+
+// await makes a call that may block until ctx is done. The call then continues in the background.
+func await[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := call()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// ioCall is a Read or Write method.
+type ioCall func(p []byte) (int, error)
+
+// Read makes the call.
+func (call ioCall) Read(p []byte) (int, error) { return call(p) }
+
+// Write makes the call.
+func (call ioCall) Write(p []byte) (int, error) { return call(p) }
+
+// interruptible returns a Read or Write method that returns an error when ctx is done, even while the
+// call blocks, as it does on a pipe or a terminal.
+func interruptible(ctx context.Context, call ioCall) ioCall {
+	return func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		return await(ctx, func() (int, error) { return call(p) })
+	}
 }

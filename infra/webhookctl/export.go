@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ import (
 type exportCmd struct {
 	Company       *string       `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company to export. By default, export all companies."`
 	ExportKeyFile string        `required:"" env:"WEBHOOKS_EXPORT_KEY_FILE" placeholder:"FILE" help:"Key file that seals the tokens in the export. Created if it does not exist. Import needs it, too."`
-	Output        string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Default: stdout."`
+	Output        string        `env:"WEBHOOKS_OUTPUT" placeholder:"FILE" help:"File to write, which must not exist. Default, and -: stdout."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created="`
 }
 
@@ -45,7 +46,16 @@ func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	})
 }
 
-func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened) error {
+// export writes the export and, if it does not exist, the key file. If it fails, it removes the files that it created.
+func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened) (err error) {
+	var created []string
+	defer func() {
+		for _, path := range created {
+			if err != nil {
+				err = errors.Join(err, os.Remove(path))
+			}
+		}
+	}()
 	companies, err := selectCompanies(ctx, s, cmd.Company)
 	if err != nil {
 		return err
@@ -53,28 +63,28 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 	if len(companies) == 0 {
 		return fmt.Errorf("no company has webhooks, API keys or event types in %s: check the store", s.place)
 	}
-	exporter := transfer.Exporter{Source: s}
-	if exporter.From, err = cmd.TokenKeys.existingSealer(ctx, c, storage, s); err != nil {
+	from, err := cmd.TokenKeys.existingSealer(ctx, c, storage, s)
+	if err != nil {
 		return err
 	}
-	keys, created, err := seal.LoadOrCreateKeyFile(ctx, cmd.ExportKeyFile, c.random)
+	var out io.Writer = interruptible(ctx, c.out.Write)
+	finish := func() error { return nil }
+	if cmd.Output != "" && cmd.Output != stdio {
+		file, err := cmd.createOutput()
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		created, out, finish = append(created, cmd.Output), file, file.Sync
+	}
+	keys, isNew, err := seal.LoadOrCreateKeyFile(ctx, cmd.ExportKeyFile, c.random)
 	if err != nil {
 		return fmt.Errorf("%w (--export-key-file)", err)
 	}
-	exporter.To = seal.Sealer{Keys: keys, Random: c.random}
-
-	out := c.out
-	var file *os.File
-	if cmd.Output != "" {
-		file, err = os.OpenFile(cmd.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s already exists: choose the path of a new file with --output", cmd.Output)
-		}
-		if err != nil {
-			return fmt.Errorf("--output: %w", err)
-		}
-		out = file
+	if isNew {
+		created = append(created, cmd.ExportKeyFile)
 	}
+	exporter := transfer.Exporter{Source: s, From: from, To: seal.Sealer{Keys: keys, Random: c.random}}
 	var report strings.Builder
 	var company string
 	for i := 0; err == nil && i < len(companies); i++ {
@@ -83,16 +93,8 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 		written, err = exporter.Export(ctx, company, len(companies)-i-1, out)
 		fmt.Fprintf(&report, "Exported company %s from %s: %s.\n", company, s.place, written)
 	}
-	if file != nil {
-		if err == nil {
-			err = file.Sync()
-		}
-		if err = errors.Join(err, file.Close()); err != nil {
-			err = errors.Join(err, os.Remove(cmd.Output))
-		}
-	}
-	if err != nil && created {
-		err = errors.Join(err, os.Remove(cmd.ExportKeyFile))
+	if err == nil {
+		err = finish()
 	}
 	switch {
 	case errors.Is(err, transfer.ErrNothing):
@@ -104,4 +106,15 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 	}
 	fmt.Fprint(c.err, report.String())
 	return nil
+}
+
+func (cmd *exportCmd) createOutput() (*os.File, error) {
+	file, err := os.OpenFile(cmd.Output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s already exists: choose the path of a new file with --output", cmd.Output)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--output: %w", err)
+	}
+	return file, nil
 }

@@ -29,6 +29,7 @@ Import never changes what exists. If an item exists and is the same, nothing hap
 Examples:
 
     webhookctl import acme.jsonl --export-key-file acme.key
+    gpg --decrypt acme.jsonl.gpg | webhookctl import - --export-key-file acme.key
     webhookctl import acme.jsonl --export-key-file acme.key --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-tokens`
 }
 
@@ -41,35 +42,37 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	if err != nil {
 		return err
 	}
-	file := os.Stdin
-	if cmd.File != "-" {
-		file, err = os.Open(cmd.File)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s does not exist: check the path, or use - for stdin", cmd.File)
-		}
+	return untilSignal(ctx, func(ctx context.Context) error {
+		file, err := cmd.open(ctx)
 		if err != nil {
-			return fmt.Errorf("the export: %w", err)
+			return err
 		}
 		defer file.Close()
-	}
-	// A read of a file cannot be interrupted, but one of this pipe can.
-	piped, pipe := io.Pipe()
-	go func() {
-		_, err := io.Copy(pipe, file)
-		_ = pipe.CloseWithError(err)
-	}()
-	in, err := transfer.NewReader(piped)
-	if err != nil {
-		return fmt.Errorf("%s: %w", cmd.name(), err)
-	}
-	return untilSignal(ctx, func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, func() { _ = pipe.CloseWithError(ctx.Err()) })()
+		in, err := transfer.NewReader(interruptible(ctx, file.Read))
+		if err != nil {
+			return fmt.Errorf("%s: %w", cmd.name(), err)
+		}
 		s, err := storage.open(ctx, c, create)
 		if err != nil {
 			return err
 		}
 		return errors.Join(cmd.load(ctx, c, storage, s, from, in), s.close())
 	})
+}
+
+// open opens the export, which may be a pipe that has no writer yet.
+func (cmd *importCmd) open(ctx context.Context) (*os.File, error) {
+	if cmd.File == stdio {
+		return os.Stdin, nil
+	}
+	file, err := await(ctx, func() (*os.File, error) { return os.Open(cmd.File) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: check the path, or use - for stdin", cmd.File)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the export: %w", err)
+	}
+	return file, nil
 }
 
 func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlags, s *opened, from seal.Sealer, in *transfer.Reader) error {
@@ -114,7 +117,7 @@ func (cmd *importCmd) explain(err error) error {
 
 // name names the file for people.
 func (cmd *importCmd) name() string {
-	if cmd.File == "-" {
+	if cmd.File == stdio {
 		return "stdin"
 	}
 	return cmd.File

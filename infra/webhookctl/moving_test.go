@@ -187,7 +187,11 @@ func TestExportToFile(t *testing.T) {
 	}
 	checkMode(t, filepath.Join(p.dir, "acme.jsonl"), 0o600)
 	checkMode(t, filepath.Join(p.dir, exportKey), 0o600)
+	export[4] = "unused.key"
 	mustFail(t, newTool(t, p.dir, export...), "acme.jsonl already exists: choose the path of a new file with --output")
+	if _, err := os.Stat(filepath.Join(p.dir, "unused.key")); err == nil {
+		t.Error("an export that failed left its new key file")
+	}
 	mustFail(t, newTool(t, p.dir, "restore", "acme.jsonl"), `acme.jsonl is an export and not a backup: use "webhookctl import"`)
 	if stdout, _ := mustRun(t, newTool(t, p.dir, "import", "acme.jsonl", "--export-key-file", exportKey)); !strings.Contains(stdout, " 1 event type ") {
 		t.Errorf("import printed %q", stdout)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,6 +76,31 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 		}
 		if files, err := os.ReadDir(tool.Dir); err != nil || len(files) != 0 {
 			t.Errorf("%s left %v, %v", tt.args, files, err)
+		}
+	}
+}
+
+// TestSignalWhileImportReads checks that one signal stops an import that waits for a pipe.
+func TestSignalWhileImportReads(t *testing.T) {
+	const header = `{"kind":"header","format":"webhooks-export","version":2,"company":"acme"}` + "\n"
+	for _, tt := range []struct{ written, logged string }{
+		{"", ""},
+		{header, "created a new database"},
+	} {
+		dir := t.TempDir()
+		must(t, syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600))
+		tool := newTool(t, dir, "import", "pipe", "--export-key-file", newKeyFile(t))
+		run := start(t, tool)
+		pipe, err := os.OpenFile(filepath.Join(dir, "pipe"), os.O_WRONLY, 0) // waits for the reader
+		must(t, err)
+		defer pipe.Close()
+		_, err = io.WriteString(pipe, tt.written)
+		must(t, err)
+		run.waitFor(t, "the import to start", func() bool { return strings.Contains(run.stderr.String(), tt.logged) })
+		_ = tool.Process.Signal(syscall.SIGINT)
+		const want = "webhookctl: interrupted by a signal before it was done: run it again\n"
+		if got := run.wait(t); got.code != 1 || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("after %q: got exit code %d, stderr %q, want 1 and %q", tt.written, got.code, got.stderr, want)
 		}
 	}
 }
