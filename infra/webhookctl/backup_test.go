@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -28,6 +29,14 @@ $`
 		t.Errorf("backup printed %q", stdout)
 	}
 	checkMode(t, filepath.Join(p.dir, "b.db"), 0o600)
+	t.Setenv("TMPDIR", t.TempDir())
+	if stdout, stderr := mustRun(t, newTool(t, p.dir, "backup", "-")); stdout != string(mustRead(t, p.dir+"/b.db")) ||
+		!strings.HasPrefix(stderr, "Backed up .webhooks/webhooks.db to stdout: 1 webhook") {
+		t.Errorf("backup to stdout printed %d bytes, and %q on stderr, want the same backup", len(stdout), stderr)
+	}
+	if files, err := os.ReadDir(os.TempDir()); err != nil || len(files) != 0 {
+		t.Errorf("backup to stdout left %v, %v", files, err)
+	}
 	mustFail(t, newTool(t, p.dir, "backup", "b.db"), "creating the backup: "+p.dir+"/b.db already exists: choose the path of a new file")
 	mustFail(t, newTool(t, p.dir, "backup", "gone/b.db"),
 		"creating the backup: cannot create "+p.dir+"/gone/b.db: no such file or directory: choose a path in another directory")

@@ -59,9 +59,11 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 func (cmd *restoreCmd) validate() error {
 	info, err := os.Stat(cmd.File)
 	switch {
+	case cmd.File == stdio || err == nil && info.Mode()&fs.ModeNamedPipe != 0:
+		return errors.New("restore cannot read from a pipe: write the backup to a file and pass its path")
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s does not exist: check the path of the backup", cmd.File)
-	case err == nil && !info.Mode().IsRegular(): // opening a pipe would wait for a writer
+	case err == nil && !info.Mode().IsRegular():
 		return nil
 	}
 	file, err := os.Open(cmd.File)
