@@ -87,6 +87,9 @@ func newService(t *testing.T, binary, store string) *service {
 		endpoint := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
 		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+endpoint, "WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
 	}
+	if err := os.MkdirAll(filepath.Join(o.directory, ".webhooks", "dev"), 0o700); err != nil { // so that serve --dev accepts the data
+		t.Fatal(err)
+	}
 	o.run(t, "tables", "create")
 	return o
 }

@@ -81,16 +81,35 @@ func TestDevRestart(t *testing.T) {
 	} {
 		checkMode(t, filepath.Join(p.dir, ".webhooks", name), want)
 	}
-	if !strings.Contains(s.stderr.String(), "BACK IT UP") {
-		t.Errorf("no warning about the new token key\nstderr: %s", &s.stderr)
-	}
 	tokenKey, want := string(mustRead(t, p.keyFile())), strings.ReplaceAll(banner, s.addr, "ADDR")
 	s.stop(t)
 	s = startServer(t, p, "--dev")
 	if got := strings.ReplaceAll(s.shown(t, `(?s)(.*)`), s.addr, "ADDR"); got != want {
 		t.Errorf("after a restart the banner is\n%s\nwant\n%s", got, want)
 	}
-	if strings.Contains(s.stderr.String(), "BACK IT UP") || string(mustRead(t, p.keyFile())) != tokenKey {
-		t.Errorf("a restart created a new token key\nstderr: %s", &s.stderr)
+	if string(mustRead(t, p.keyFile())) != tokenKey {
+		t.Error("a restart created a new token key")
+	}
+	s.stop(t)
+}
+
+// TestDevRejectsOtherData checks that --dev leaves the database or the token key of a production service as it is, and that only
+// the production service asks for a backup of its token key.
+func TestDevRejectsOtherData(t *testing.T) {
+	p := place{dir: t.TempDir()}
+	s := startServer(t, p)
+	s.stop(t)
+	for _, file := range []string{".webhooks/webhooks.db", ".webhooks/token.key"} {
+		mustFail(t, newTool(t, p.dir, "serve", "--dev", "--addr", "127.0.0.1:0"),
+			file+" was not created by serve --dev: …")
+		must(t, os.Remove(filepath.Join(p.dir, file)))
+	}
+	if files, err := os.ReadDir(filepath.Join(p.dir, ".webhooks")); err != nil || len(files) != 0 {
+		t.Errorf("--dev left %v, %v", files, err)
+	}
+	dev := startServer(t, p, "--dev")
+	dev.stop(t)
+	if asked, devAsked := strings.Contains(s.stderr.String(), "BACK IT UP"), strings.Contains(dev.stderr.String(), "BACK IT UP"); !asked || devAsked {
+		t.Errorf("asked for a backup: %v in production, %v with --dev\nstderr: %s%s", asked, devAsked, &s.stderr, &dev.stderr)
 	}
 }

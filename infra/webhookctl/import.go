@@ -38,7 +38,7 @@ func (cmd *importCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	if err := errors.Join(storage.validate(), cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
-	from, err := fileSealer(ctx, "--export-key-file", cmd.ExportKeyFile)
+	from, err := fileSealer(ctx, c, "--export-key-file", cmd.ExportKeyFile)
 	if err != nil {
 		return err
 	}

@@ -189,6 +189,9 @@ type service struct {
 // startServer starts serve on a free port and waits until it is ready.
 func startServer(t *testing.T, p place, flags ...string) *service {
 	t.Helper()
+	if slices.Contains(flags, "--dev") { // accept data that other commands created
+		must(t, os.MkdirAll(filepath.Join(p.dir, ".webhooks", "dev"), 0o700))
+	}
 	return startService(t, newTool(t, p.dir, p.args(append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)...))
 }
 

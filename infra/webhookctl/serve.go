@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"webhooks/infra/webhookctl/sandbox"
@@ -30,7 +29,7 @@ const memoryLimit = 180 << 20
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
 	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Listen address for HTTP. Port 0 picks a free port; an empty host means all addresses of this machine."`
-	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try."`
+	Dev           bool          `env:"WEBHOOKS_DEV" help:"Development mode, loopback only: adds event types, an API key and a sample receiver, and prints curl commands to try. Only with a new --data directory or one that --dev created."`
 	Quota         int           `env:"WEBHOOKS_QUOTA" default:"1000" help:"Maximum number of webhooks per company."`
 	RateLimit     int           `env:"WEBHOOKS_RATE_LIMIT" default:"100" help:"Maximum number of requests per second of each company, with bursts of twice as many; 0 for no limit."`
 	AllowOrigins  []string      `name:"allowed-origins" env:"WEBHOOKS_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins of the web pages that can call the API from a browser (CORS), for example https://console.example.com. By default, none can."`
@@ -66,6 +65,11 @@ func (cmd *serveCmd) Run(ctx context.Context, c *console, storage *storageFlags)
 		return err
 	}
 	defer listener.Close()
+	if cmd.Dev {
+		if err := storage.claimForDev(); err != nil {
+			return err
+		}
+	}
 	s, err := storage.open(ctx, c, create)
 	if err != nil {
 		return interrupted(ctx, c.log, err)
@@ -140,14 +144,11 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 }
 
 func startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, error) {
-	if err := storage.makeDataDir(); err != nil {
-		return nil, err
-	}
 	if err := s.createTables(ctx); err != nil {
 		return nil, err
 	}
 	return sandbox.Start(ctx, sandbox.Config{
-		Dir:    filepath.Join(storage.Data, "dev"),
+		Dir:    storage.devDir(),
 		Store:  s,
 		Now:    c.now,
 		Random: c.random,

@@ -179,6 +179,34 @@ func (f *storageFlags) makeDataDir() error {
 	return nil
 }
 
+// devDir returns the directory for what --dev keeps, which marks a data directory as one of --dev.
+func (f *storageFlags) devDir() string { return filepath.Join(f.Data, "dev") }
+
+func (f *storageFlags) isDev() bool {
+	_, err := os.Stat(f.devDir())
+	return err == nil
+}
+
+// claimForDev makes the data directory one of --dev, unless it has other data, to which --dev would add
+// event types and an API key.
+func (f *storageFlags) claimForDev() error {
+	if f.isDev() {
+		return nil
+	}
+	for _, path := range []string{f.databaseFile(), (&tokenKeyFlags{}).file(f)} {
+		if _, err := os.Stat(path); err == nil {
+			return fmt.Errorf("%s was not created by serve --dev: pass a new directory with --data (make run: DATA=.webhooks-dev), or remove --dev to serve this data", path)
+		}
+	}
+	if err := f.makeDataDir(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(f.devDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("creating the development directory: %w: pass another directory with --data", err)
+	}
+	return nil
+}
+
 // ping checks that the database responds and has its tables.
 func ping(ctx context.Context, s *opened) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)

@@ -82,7 +82,7 @@ func (f *tokenKeyFlags) sealer(ctx context.Context, c *console, storage *storage
 			return seal.Sealer{}, fmt.Errorf("%s is not the token key file of the webhooks in %s: restore the right one from its backup, or pass its path with --token-key-file (%w)", path, s.place, err)
 		}
 	}
-	if created {
+	if created && !storage.isDev() {
 		c.log.Warn("created a new token key: BACK IT UP, because webhook tokens cannot be decrypted without it", "file", path)
 	}
 	if keys.HasZeroKey() {
@@ -113,13 +113,13 @@ func (f *tokenKeyFlags) existingSealer(ctx context.Context, c *console, storage 
 		return seal.Sealer{Keys: seal.KeyRing{}, Random: c.random}, nil
 	}
 	if f.KMSKey == "" {
-		return fileSealer(ctx, "--token-key-file", f.file(storage))
+		return fileSealer(ctx, c, "--token-key-file", f.file(storage))
 	}
 	return f.kmsSealer(ctx, c, s)
 }
 
 // fileSealer returns a sealer with a key file that must exist.
-func fileSealer(ctx context.Context, flag, path string) (seal.Sealer, error) {
+func fileSealer(ctx context.Context, c *console, flag, path string) (seal.Sealer, error) {
 	keys, err := seal.LoadKeyFile(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return seal.Sealer{}, fmt.Errorf("%s %s does not exist: check the path of the key file", flag, path)
