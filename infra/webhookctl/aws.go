@@ -10,20 +10,26 @@ import (
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"webhooks/shared/dynamo"
+	"webhooks/shared/endpoint"
 )
 
-// localRegion is the region of an endpoint that needs none, such as DynamoDB Local's.
+// localRegion is the default region of a local endpoint, such as DynamoDB Local's, which needs none.
 const localRegion = "us-east-1"
 
-// awsConfig finds the region and credentials as every AWS tool does. With --dynamodb-endpoint, which
-// usually is a local one, it makes up credentials if the environment has none.
+// awsConfig finds the region and credentials as every AWS tool does. With a local endpoint, it makes up
+// credentials if the environment has none, and never asks the metadata service of EC2.
 func (f *storageFlags) awsConfig(ctx context.Context) (dynamo.Config, error) {
 	var options []func(*awsconfig.LoadOptions) error
+	local := endpoint.LocalOverride(f.DynamoDBEndpoint)
+	if local {
+		options = append(options, awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	}
 	switch {
-	case f.DynamoDBEndpoint != "" && !credentialsInEnvironment():
+	case local && !credentialsInEnvironment():
 		return dynamo.Config{
 			Endpoint:    f.DynamoDBEndpoint,
 			Region:      cmp.Or(f.Region, localRegion),
@@ -31,7 +37,7 @@ func (f *storageFlags) awsConfig(ctx context.Context) (dynamo.Config, error) {
 		}, nil
 	case f.Region != "":
 		options = append(options, awsconfig.WithRegion(f.Region))
-	case f.DynamoDBEndpoint != "":
+	case local:
 		options = append(options, awsconfig.WithDefaultRegion(localRegion))
 	}
 	loaded, err := awsconfig.LoadDefaultConfig(ctx, options...)
@@ -42,7 +48,11 @@ func (f *storageFlags) awsConfig(ctx context.Context) (dynamo.Config, error) {
 		return dynamo.Config{}, errors.New("no AWS region is set: pass --region or set AWS_REGION")
 	}
 	// The first call would fail as well, but less clearly.
-	if _, err := loaded.Credentials.Retrieve(ctx); err != nil {
+	_, err = loaded.Credentials.Retrieve(ctx)
+	switch {
+	case err != nil && local:
+		return dynamo.Config{}, fmt.Errorf("the AWS credentials in the environment are incomplete: complete them or, because a local endpoint needs none, unset AWS_PROFILE and AWS_ACCESS_KEY_ID: %w", err)
+	case err != nil:
 		return dynamo.Config{}, fmt.Errorf("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role to the machine: %w", err)
 	}
 	return dynamo.Config{Endpoint: f.DynamoDBEndpoint, Region: loaded.Region, Credentials: loaded.Credentials}, nil

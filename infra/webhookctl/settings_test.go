@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"webhooks/shared/endpoint"
@@ -125,5 +128,29 @@ func TestAWSConfig(t *testing.T) {
 				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestMetadataService checks that credentials may come from the metadata service of EC2, but not those for a local endpoint.
+func TestMetadataService(t *testing.T) {
+	var asked atomic.Bool
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(true)
+		http.NotFound(w, r)
+	}))
+	defer service.Close()
+	for _, tt := range []struct {
+		endpoint, key string
+		want          bool
+	}{
+		{"https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com", "", true},
+		{localEndpoint, "without a secret", false},
+	} {
+		asked.Store(false)
+		tool := newTool(t, t.TempDir(), "types", "list", "--store", "dynamodb", "--region", "eu-west-1", "--dynamodb-endpoint", tt.endpoint)
+		tool.Env = append(tool.Env, "AWS_EC2_METADATA_DISABLED=", "AWS_EC2_METADATA_SERVICE_ENDPOINT="+service.URL, "AWS_ACCESS_KEY_ID="+tt.key)
+		if got := start(t, tool).wait(t); got.code != 1 || asked.Load() != tt.want {
+			t.Errorf("%s: asked the metadata service: %v, want %v\nstderr: %s", tt.endpoint, asked.Load(), tt.want, got.stderr)
+		}
 	}
 }

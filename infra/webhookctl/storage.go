@@ -34,7 +34,7 @@ type storageFlags struct {
 	Data             string `env:"WEBHOOKS_DATA" default:".webhooks" help:"Directory for the SQLite file, the token key and --dev data. Created if it does not exist."`
 	TablePrefix      string `env:"WEBHOOKS_TABLE_PREFIX" placeholder:"P" help:"DynamoDB: prefix of the table names, to run several services in one account."`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" env:"WEBHOOKS_DYNAMODB_ENDPOINT" placeholder:"URL" help:"DynamoDB: endpoint to use instead of the region's, for example http://127.0.0.1:8000 for DynamoDB Local."`
-	Region           string `env:"WEBHOOKS_REGION" placeholder:"REGION" help:"DynamoDB: AWS region. By default, as configured for AWS (AWS_REGION, the profile), or us-east-1 with --dynamodb-endpoint."`
+	Region           string `env:"WEBHOOKS_REGION" placeholder:"REGION" help:"DynamoDB: AWS region. By default, as configured for AWS (AWS_REGION, the profile), or us-east-1 with a local --dynamodb-endpoint."`
 }
 
 // store is everything that is stored.
