@@ -102,6 +102,7 @@ build: go $(patsubst functions/%/main.go,build-%,$(wildcard functions/*/main.go)
 # overrides the environment, the go env file and go.work. GOEXPERIMENT is a comma because Go ignores an empty variable.
 build-%:
 	@$(if $(GOARCH_$(ARCH)),,echo 'ARCH is "$(ARCH)": set it to arm64 or x86_64' >&2 && exit 2 &&) mkdir -p '$(ARTIFACTS_DIR)' && \
+	echo 'Building $* for $(ARCH)' >&2 && \
 	env -u GO_EXTLINK_ENABLED GOOS=linux GOARCH=$(GOARCH_$(ARCH)) GOAMD64=v1 GOARM64=v8.0 CGO_ENABLED=0 GOFIPS140=off \
 	  GOEXPERIMENT=, GOFLAGS=-mod=readonly GO111MODULE=on GOWORK=off \
 	  go build -buildvcs=false -trimpath -tags=lambda.norpc -ldflags='-s -w -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' \
@@ -126,6 +127,7 @@ release: go ## build the archives for Linux and macOS into dist/ (VERSION=v1.2.3
 	@export VERSION='$(or $(VERSION),$(shell git describe --tags --always --dirty))'; \
 	if [[ ! $$VERSION =~ ^(v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?|[0-9a-f]{7,}(-dirty)?)$$ ]]; then \
 	  echo "VERSION must look like v1.2.3 or v1.2.3-rc.1, not \"$$VERSION\"" >&2; exit 2; fi; \
+	echo 'Building GoReleaser. The first time, this takes a few minutes.' >&2; \
 	go tool -modfile=infra/release/go.mod goreleaser release --snapshot --clean --config infra/release/goreleaser.yaml
 
 .PHONY: image
