@@ -51,7 +51,7 @@ func (f *storageFlags) awsConfig(ctx context.Context) (dynamo.Config, error) {
 	_, err = loaded.Credentials.Retrieve(ctx)
 	switch {
 	case err != nil && local:
-		return dynamo.Config{}, fmt.Errorf("the AWS credentials in the environment are incomplete: complete them or, because a local endpoint needs none, unset AWS_PROFILE and AWS_ACCESS_KEY_ID: %w", err)
+		return dynamo.Config{}, fmt.Errorf("the AWS credentials in the environment cannot be used: correct them, or unset AWS_PROFILE and AWS_ACCESS_KEY_ID because a local endpoint needs none: %w", err)
 	case err != nil:
 		return dynamo.Config{}, fmt.Errorf("no AWS credentials found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role to the machine: %w", err)
 	}

@@ -21,7 +21,7 @@ type backupCmd struct {
 func (*backupCmd) Help() string {
 	return `The service may be running. The backup is a consistent snapshot: a database file for "webhookctl restore", readable only by this user.
 
-With -, the backup is first written to a temporary file in TMPDIR, because SQLite cannot write to a pipe.
+With -, the backup is first written to a temporary file in TMPDIR (default: /tmp), because SQLite cannot write to a pipe.
 
 The token key file is not included, and webhook tokens cannot be decrypted without it. Back it up as well, to another place.
 

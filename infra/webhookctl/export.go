@@ -68,14 +68,13 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 		return err
 	}
 	var out io.Writer = interruptible(ctx, c.out.Write)
-	finish := func() error { return nil }
+	var file *os.File
 	if cmd.Output != "" && cmd.Output != stdio {
-		file, err := cmd.createOutput()
-		if err != nil {
+		if file, err = cmd.createOutput(); err != nil {
 			return err
 		}
 		defer file.Close()
-		created, out, finish = append(created, cmd.Output), file, file.Sync
+		created, out = append(created, cmd.Output), file
 	}
 	keys, isNew, err := seal.LoadOrCreateKeyFile(ctx, cmd.ExportKeyFile, c.random)
 	if err != nil {
@@ -93,8 +92,8 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 		written, err = exporter.Export(ctx, company, len(companies)-i-1, out)
 		fmt.Fprintf(&report, "Exported company %s from %s: %s.\n", company, s.place, written)
 	}
-	if err == nil {
-		err = finish()
+	if err == nil && file != nil {
+		err = file.Sync()
 	}
 	switch {
 	case errors.Is(err, transfer.ErrNothing):
