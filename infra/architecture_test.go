@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"shared/access/accesstest":   {domain, "shared/access"},
 	"shared/seal":                {domain},
 	"shared/endpoint":            {domain},
+	"shared/delivery":            {domain, "shared/endpoint"},
 	"shared/dynamo/dynamotest":   {},
 	"shared/sqlite/sqlitetest":   {},
 	"shared/dynamo":              {domain, "shared/access"},
