@@ -145,8 +145,9 @@ func newHandler(b *testing.B, s store) http.Handler {
 	if err != nil {
 		b.Fatal(err)
 	}
+	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	service := api.Service{
-		Keys: access.NewAuthenticator(s, time.Now), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Keys: access.NewAuthenticator(s, time.Now, log), Log: log,
 		Now: time.Now, Random: rand.Reader, Timeout: time.Minute,
 	}
 	return service.Handler(

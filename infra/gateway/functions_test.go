@@ -37,8 +37,8 @@ var warmCalls = map[request]string{
 }
 
 // coldStart is what a function calls before the calls of its first request: to check at startup that it can read the
-// table, and to find the caller's key.
-const coldStart = "GetItem GetItem "
+// table, to find the caller's key, and to record the day on which the key was last used.
+const coldStart = "GetItem GetItem UpdateItem "
 
 // TestFunctions runs the functions as they are deployed, on DynamoDB Local and moto's KMS.
 func TestFunctions(t *testing.T) {

@@ -165,6 +165,7 @@ func testRoles(t *testing.T, s *template) {
 func testCompromised(t *testing.T, s *template) {
 	const (
 		webhookKey  = `"Key": {"pk": {"S": "C#acme"}, "sk": {"S": "W#wh_1"}}`
+		apiKey      = `"Key": {"pk": {"S": "K#1"}, "sk": {"S": "K"}}`
 		typeKey     = `"Key": {"pk": {"S": "C#acme#TYPES"}, "sk": {"S": "a"}}`
 		setURL      = webhookKey + `, "UpdateExpression": "SET #u = :u", "ExpressionAttributeNames": {"#u": "url"}`
 		inPartition = `"KeyConditionExpression": "pk = :p AND begins_with(sk, :s)", "ExpressionAttributeValues": {":p": {"S": "C#acme"}}`
@@ -172,7 +173,8 @@ func testCompromised(t *testing.T, s *template) {
 		returnToken = webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`
 		guess       = `"sealed_token < :guess"`
 	)
-	for _, row := range []struct{ name, function, operation, body string }{
+	type row struct{ name, function, operation, body string }
+	rows := []row{
 		{"redirect a webhook", "create-webhook", "UpdateItem", setURL},
 		{"redirect a webhook", "delete-webhook", "UpdateItem", setURL},
 		{"redirect a webhook in a transaction", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Update": {"TableName": "table", ` + setURL + `}}]`},
@@ -206,7 +208,16 @@ func testCompromised(t *testing.T, s *template) {
 		{"delete a data key", "create-webhook", "DeleteItem", `"Key": {"pk": {"S": "DATAKEYS"}, "sk": {"S": "0"}}`},
 		{"hide something in a data key", "create-webhook", "PutItem", `"Item": {"pk": {"S": "DATAKEYS"}, "sk": {"S": "0"}, "url": {}}`},
 		{"decrypt something else", "create-webhook", "Decrypt", `"KeyId": "key", "EncryptionContext": {"purpose": "other"}`},
+	}
+	for _, change := range []string{
+		`"SET permissions = :all"`, `"REMOVE revoked_at"`, `"SET last_used_on = :day, company = :other"`,
+		`"SET #a = last_used_on", "ExpressionAttributeNames": {"#a": "expires_at"}`,
 	} {
+		for _, function := range functions() {
+			rows = append(rows, row{"change an API key", function, "UpdateItem", apiKey + `, "UpdateExpression": ` + change})
+		}
+	}
+	for _, row := range rows {
 		var r request
 		if err := json.Unmarshal([]byte(`{"TableName": "table", `+row.body+`}`), &r); err != nil {
 			t.Fatalf("%s: %v", row.name, err)

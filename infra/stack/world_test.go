@@ -27,7 +27,7 @@ import (
 // enforcer in front of DynamoDB Local and of moto's KMS.
 type world struct {
 	url       string
-	key       string // of the company acme
+	store     *dynamo.Store
 	functions map[string]*gateway.Function
 	enforcers map[string]*enforcer
 }
@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 	}
 	tokenKey, table := *created.KeyMetadata.Arn, dynamo.SubscriptionsTable("test-"+ulid.Make().String()+"-")
 	w := &world{functions: make(map[string]*gateway.Function), enforcers: make(map[string]*enforcer)}
-	w.key = prepare(t, services["DynamoDB_20120810"], table)
+	w.store = prepare(t, services["DynamoDB_20120810"], table)
 	invokers := make(map[string]gateway.Invoker)
 	for _, name := range functions() {
 		e := newEnforcer(t, name, roleOf(t, s, name), services, map[string]string{table: "SubscriptionsTable.Arn", tokenKey: "TokenKey.Arn"})
@@ -78,27 +78,30 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// prepare creates the table with an API key of acme, which it returns, and with the event types a and aacme.
-func prepare(t *testing.T, endpoint, table string) string {
+// prepare creates the table with the event types a and aacme.
+func prepare(t *testing.T, endpoint, table string) *dynamo.Store {
 	t.Helper()
 	store := dynamo.New(dynamo.NewClient(dynamo.Config{Endpoint: endpoint, Region: "eu-west-1", Credentials: anyCredentials}), table)
-	secret, err := keys.NewSecret(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := keys.HashSecret(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	err = errors.Join(
+	err := errors.Join(
 		store.CreateTables(t.Context()),
-		store.CreateKey(t.Context(), keys.Key{
-			ID: keys.NewKeyID("acme", ulid.Make().String()), Company: "acme", Permissions: keys.Permissions(), Hash: hash, CreatedAt: now,
-		}),
 		store.AddEventType(t.Context(), webhook.EventType{Name: "a", AddedAt: now}),
 		store.AddEventType(t.Context(), webhook.EventType{Name: "aacme", Company: "acme", AddedAt: now}),
 	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// newKey stores an API key of acme and returns its secret.
+func (w *world) newKey(t *testing.T) string {
+	t.Helper()
+	secret, err := keys.NewSecret(rand.Reader)
+	hash, hashErr := keys.HashSecret(secret)
+	err = errors.Join(err, hashErr, w.store.CreateKey(t.Context(), keys.Key{
+		ID: keys.NewKeyID("acme", ulid.Make().String()), Company: "acme", Permissions: keys.Permissions(), Hash: hash, CreatedAt: time.Now(),
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +133,14 @@ func (w *world) useEverything(t *testing.T) {
 	create("first")
 }
 
-// call sends a request, and returns the Location in the response.
+// call sends a request with a new API key, whose use the function records, and returns the Location in the response.
 func (w *world) call(t *testing.T, want int, method, path, body, idempotencyKey string) (location string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+w.key)
+	request.Header.Set("Authorization", "Bearer "+w.newKey(t))
 	if idempotencyKey != "" {
 		request.Header.Set("Idempotency-Key", idempotencyKey)
 	}

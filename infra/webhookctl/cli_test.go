@@ -161,6 +161,7 @@ func TestErrors(t *testing.T) {
 		{newKey + "--expires 1w", `--expires: "1w" is not a valid duration: …`},
 		{newKey + "--expires 106752d", `--expires: "106752d" is not a valid duration: …`},
 		{newKey + "--expires=0s", `--expires: it must be positive, for example 30d or 12h` + helpFor("keys create --help")},
+		{newKey + "--label=", `--label must have 1 to 100 visible characters`},
 		{"keys revoke " + unknownID, `key ` + unknownID + ` not found in .webhooks/webhooks.db: run "webhookctl keys list --company acme" to list the keys`},
 		{"keys revoke whk_secret", `the argument is not a key ID: …`},
 		{"keys revoke -", `stdin: not an API key: …`},

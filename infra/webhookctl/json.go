@@ -29,19 +29,25 @@ func writeJSON(out io.Writer, document any) error {
 type keyJSON struct {
 	ID          string              `json:"id"`
 	Company     string              `json:"company"`
+	Label       string              `json:"label"`
 	Permissions []access.Permission `json:"permissions"`
 	CreatedAt   time.Time           `json:"created_at"`
 	ExpiresAt   *time.Time          `json:"expires_at"`
 	RevokedAt   *time.Time          `json:"revoked_at"`
+	LastUsedOn  *string             `json:"last_used_on"` // a day
 	Status      string              `json:"status"`
 	APIKey      string              `json:"api_key,omitempty"` // the secret, only when it is created
 }
 
 func newKeyJSON(k access.Key, now time.Time) keyJSON {
-	return keyJSON{
-		ID: k.ID, Company: k.Company, Permissions: k.Permissions, CreatedAt: k.CreatedAt.UTC(),
+	document := keyJSON{
+		ID: k.ID, Company: k.Company, Label: k.Label, Permissions: k.Permissions, CreatedAt: k.CreatedAt.UTC(),
 		ExpiresAt: orNull(k.ExpiresAt), RevokedAt: orNull(k.RevokedAt), Status: keyStatus(k, now),
 	}
+	if !k.LastUsedOn.IsZero() {
+		document.LastUsedOn = new(lastUse(k))
+	}
+	return document
 }
 
 // orNull returns nil for a zero time.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 type keysCreateCmd struct {
 	Company     string    `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks the key can access: 1 to 64 letters, digits, _ and -."`
 	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key: webhooks:read, webhooks:write or both."`
+	Label       *string   `env:"WEBHOOKS_LABEL" placeholder:"TEXT" help:"What the key is for: 1 to 100 visible characters, which \"keys list\" shows."`
 	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"30d" help:"How long the key is valid, for example 30d, 12h or 1d12h. By default, until it is revoked."`
 	listFormat
 }
@@ -33,7 +35,7 @@ JSON fields: those of "webhookctl keys list", and api_key, the key itself.
 Examples:
 
     webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
-    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --expires 30d)`
+    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --label "Billing dashboard" --expires 30d)`
 }
 
 // Run creates a key and prints it.
@@ -74,6 +76,11 @@ func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err
 	if key.Permissions, err = access.ParsePermissions(cmd.Permissions); err != nil {
 		return key, "", fmt.Errorf("--permissions: %w", err)
 	}
+	if cmd.Label != nil {
+		if key.Label = *cmd.Label; !access.ValidLabel(key.Label) {
+			return key, "", fmt.Errorf("--label must have 1 to %d visible characters", access.MaxLabelLength)
+		}
+	}
 	if secret, err = access.NewSecret(c.random); err != nil {
 		return key, "", err
 	}
@@ -99,9 +106,9 @@ type keysListCmd struct {
 
 // Help is the end of "webhookctl keys list --help".
 func (*keysListCmd) Help() string {
-	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC. On DynamoDB, listing the keys of all companies reads the whole table.
+	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC. LAST USED is a day. On DynamoDB, listing the keys of all companies reads the whole table.
 
-JSON fields: keys, an array of objects with id, company, permissions (an array), created_at, expires_at and revoked_at (null if never) and status (active, expired or revoked).
+JSON fields: keys, an array of objects with id, company, label (empty if there is none), permissions (an array), created_at, expires_at and revoked_at (null if never), last_used_on (a day, null if never) and status (active, expired or revoked).
 
 Examples:
 
@@ -142,10 +149,10 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 
 func writeKeys(out io.Writer, keys []access.Key, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tPERMISSIONS\tCREATED\tEXPIRES\tSTATUS")
+	fmt.Fprintln(table, "ID\tPERMISSIONS\tCREATED\tEXPIRES\tLAST USED\tLABEL\tSTATUS")
 	for _, k := range keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n",
-			k.ID, joinPermissions(k.Permissions), k.CreatedAt.UTC().Format(time.RFC3339), expiry(k), keyStatus(k, now))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, joinPermissions(k.Permissions),
+			k.CreatedAt.UTC().Format(time.RFC3339), expiry(k), lastUse(k), cmp.Or(k.Label, "-"), keyStatus(k, now))
 	}
 	return table.Flush()
 }
@@ -163,6 +170,14 @@ func expiry(k access.Key) string {
 		return "never"
 	}
 	return k.ExpiresAt.UTC().Format(time.RFC3339)
+}
+
+// lastUse returns the day on which a key was last used.
+func lastUse(k access.Key) string {
+	if k.LastUsedOn.IsZero() {
+		return "never"
+	}
+	return k.LastUsedOn.UTC().Format(time.DateOnly)
 }
 
 func keyStatus(k access.Key, now time.Time) string {

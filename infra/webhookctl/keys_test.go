@@ -8,27 +8,27 @@ import (
 
 // TestKeysAndTypes runs commands in this order, with the newest API key on stdin. KEY stands for the ID of acme's key, and NEW for a log line about a new database.
 func TestKeysAndTypes(t *testing.T) {
-	const keys, types = `ID +PERMISSIONS +CREATED +EXPIRES +STATUS\n`, `NAME +FOR +ADDED +DESCRIPTION\n`
+	const keys, types = `ID +PERMISSIONS +CREATED +EXPIRES +LAST USED +LABEL +STATUS\n`, `NAME +FOR +ADDED +DESCRIPTION\n`
 	steps := []struct {
 		args string // separated by spaces
 		want string // a pattern for stdout, "|" and stderr
 	}{
 		{"tables create", `.* is ready\.\n\|NEW`},
 		{"keys list --company acme", keys + `\|Company acme has no keys in .*\n`},
-		{"keys create --company acme --permissions webhooks:read,webhooks:write --expires 720h",
+		{"keys create --company acme --permissions webhooks:read,webhooks:write --expires 720h --label Büro:1",
 			`whk_\S+\n\|Created key KEY for company acme in .*: webhooks:read,webhooks:write; expires: 2\S+Z\.\nThis is the only time the key itself is shown:\n`},
 		{"keys create --company other --permissions webhooks:read", `whk_\S+\n\|.*; expires: never\.\n.*\n`},
 		{"keys create --company late --permissions webhooks:read --expires 1ms", `whk_\S+\n\|[^|]*`},
-		{"keys list --company acme", keys + `KEY +webhooks:read,webhooks:write +\S+Z +2\S+Z +active\n\|`},
+		{"keys list --company acme", keys + `KEY +webhooks:read,webhooks:write +\S+Z +2\S+Z +never +Büro:1 +active\n\|`},
 		{"companies list", `COMPANY +WEBHOOKS +K.YS +TYPES\nacme +0 +1 +0\nlate +0 +1 +0\nother +0 +1 +0\n\|`},
 		{"keys list", keys + `KEY .*\nkey_late_.*\nkey_other_.*\n\|`},
-		{"keys list --company late", keys + `key_late_\S+ +webhooks:read +\S+Z +2\S+Z +expired\n\|`},
+		{"keys list --company late", keys + `key_late_\S+ +webhooks:read +\S+Z +2\S+Z +never +- +expired\n\|`},
 		{"keys revoke KEY", `Revoked key KEY\. Running services reject it within 60 seconds\.\n\|`},
 		{"keys list --company acme", keys + `KEY .* revoked\n\|`},
-		{"keys create --company json --permissions webhooks:read --expires 30d --output json", `\{"id":"key_json_\w+","company":"json",` +
-			`"permissions":\["webhooks:read"\],"created_at":"\S+Z","expires_at":"\S+Z","revoked_at":null,"status":"active","api_key":"whk_\w+"\}\n\|Created key .*\n.*\n`},
+		{"keys create --company json --permissions webhooks:read --expires 30d --label a&b --output json", `\{"id":"key_json_\w+","company":"json","label":"a&b",` +
+			`"permissions":\["webhooks:read"\],"created_at":"\S+Z","expires_at":"\S+Z","revoked_at":null,"last_used_on":null,"status":"active","api_key":"whk_\w+"\}\n\|Created key .*\n.*\n`},
 		{"keys revoke -", `Revoked key key_json_\w+\. Running services reject it within 60 seconds\.\n\|`},
-		{"keys list --company json --output json", `\{"keys":\[\{"id":"key_json_\w+",.*,"revoked_at":"\S+Z","status":"revoked"\}\]\}\n\|`},
+		{"keys list --company json --output json", `\{"keys":\[\{"id":"key_json_\w+",.*,"revoked_at":"\S+Z","last_used_on":null,"status":"revoked"\}\]\}\n\|`},
 		{"keys list --company nobody --output json", `\{"keys":\[\]\}\n\|Company nobody has no keys in .*\n`},
 
 		{"types list", types + `\|No event types for every company in .*: add one with .*\n`},

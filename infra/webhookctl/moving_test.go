@@ -13,8 +13,8 @@ import (
 	"webhooks/shared/seal"
 )
 
-// newMoved returns a service on SQLite. The company acme has three webhooks, whose tokens it returns, an active and a revoked
-// API key, and an event type of its own. One of the other event types is removed. There is another company, too.
+// newMoved returns a service on SQLite. The company acme has three webhooks, whose tokens it returns, an active API key and a
+// revoked one with a label, and an event type of its own. One of the other event types is removed. There is another company, too.
 func newMoved(t *testing.T) (p place, key string, tokens []string) {
 	t.Helper()
 	p = place{dir: t.TempDir()}
@@ -27,7 +27,7 @@ func newMoved(t *testing.T) (p place, key string, tokens []string) {
 		mustRun(t, newTool(t, p.dir, args...))
 	}
 	key = newKey(t, p)
-	_, created := mustRun(t, newTool(t, p.dir, "keys", "create", "--company", "acme", "--permissions", "webhooks:read", "--expires", "720h"))
+	_, created := mustRun(t, newTool(t, p.dir, "keys", "create", "--company", "acme", "--permissions", "webhooks:read", "--label", "CI job"))
 	mustRun(t, newTool(t, p.dir, "keys", "revoke", regexp.MustCompile(`key_acme_\w+`).FindString(created)))
 	s := startServer(t, p, "--dev", "--tls-check", "off") // creates the other company
 	for range 3 {
@@ -125,6 +125,10 @@ func TestMove(t *testing.T) {
 			}
 			if _, again := exportOf(t, p, keyFlags...); again != decrypted {
 				t.Errorf("exported again\n%s\nwant\n%s", again, decrypted)
+			}
+			wantKeys := regexp.MustCompile(` 2\d{3}-\d\d-\d\d +- +active\nkey_acme_.*Z +never +never +CI job +revoked\n$`)
+			if list, _ := mustRun(t, newTool(t, p.dir, p.args("keys", "list", "--company", "acme")...)); !wantKeys.MatchString(list) {
+				t.Errorf("keys list printed\n%s\nwant the first key used, and the second one with its label", list)
 			}
 			s := startServer(t, p, append(keyFlags, "--dev", "--tls-check", "off")...)
 			if status, _, body := s.request(t, "GET", "/webhooks", key, ""); status != 200 || !strings.HasPrefix(body, `{"entities":"Webhook","count":3,`) {

@@ -128,7 +128,7 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		return box, nil, err
 	}
 	service := api.Service{
-		Keys:     access.NewAuthenticator(s, c.now),
+		Keys:     access.NewAuthenticator(s, c.now, c.log),
 		Log:      c.log,
 		Now:      c.now,
 		Random:   c.random,

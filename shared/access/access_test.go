@@ -2,11 +2,13 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,17 @@ func TestKeyCompany(t *testing.T) {
 	}
 }
 
+func TestValidLabel(t *testing.T) {
+	for label, want := range map[string]bool{
+		"x": true, " Dashboard für 東京 🔑 ": true, strings.Repeat("ä", 100): true, strings.Repeat("a", 101): false, "": false, " ": false,
+		"two\nlines": false, "\x1b[2J": false, "bidi \u202e": false, "zero\u200bwidth": false, "\xff": false,
+	} {
+		if got := ValidLabel(label); got != want {
+			t.Errorf("ValidLabel(%q) = %v, want %v", label, got, want)
+		}
+	}
+}
+
 func TestParsePermissions(t *testing.T) {
 	for names, want := range map[string]string{
 		"webhooks:read": "[webhooks:read] <nil>",
@@ -116,14 +129,17 @@ type fixture struct {
 	keys   map[Hash]Key
 	err    error // of reads
 	reads  int
+	uses   []string // the recorded days
+	useErr error
+	log    strings.Builder
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	f.secret, f.hash = newSecret(t)
-	f.keys = map[Hash]Key{f.hash: {ID: NewKeyID("acme", ulid), Company: "acme", Permissions: []Permission{WebhooksRead}}}
-	f.Authenticator = NewAuthenticator(f, func() time.Time { return f.now })
+	f.keys = map[Hash]Key{f.hash: {ID: NewKeyID("acme", ulid), Company: "acme", Hash: f.hash, Permissions: []Permission{WebhooksRead}}}
+	f.Authenticator = NewAuthenticator(f, func() time.Time { return f.now }, slog.New(slog.NewTextHandler(&f.log, nil)))
 	return f
 }
 
@@ -137,6 +153,47 @@ func (f *fixture) KeyByHash(_ context.Context, hash Hash) (Key, error) {
 		return Key{}, webhook.ErrNotFound
 	}
 	return key, nil
+}
+
+func (f *fixture) RecordKeyUse(ctx context.Context, hash Hash, day time.Time) error {
+	if _, ok := f.keys[hash]; ok {
+		f.uses = append(f.uses, day.Format(time.RFC3339))
+	}
+	return cmp.Or(f.useErr, ctx.Err())
+}
+
+// The first use of a valid key on a day is recorded once, even if the client goes away. A failure is only logged.
+func TestRecordUse(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, step := range []struct {
+		wait   time.Duration
+		change func(k *Key) // of the store
+		day    string       // that is recorded; empty if none is
+	}{
+		{0, nil, "2026-01-02T00:00:00Z"},
+		{time.Hour, nil, ""},
+		{20 * time.Hour, func(*Key) { f.useErr = errors.New("the disk is full") }, "2026-01-03T00:00:00Z"},
+		{time.Hour, nil, ""},
+		{-24 * time.Hour, nil, ""},
+		{48 * time.Hour, func(k *Key) { k.LastUsedOn = f.now.Truncate(24 * time.Hour) }, ""}, // by another process
+		{24 * time.Hour, func(k *Key) { k.RevokedAt = f.now }, ""},
+	} {
+		f.now, f.uses = f.now.Add(step.wait), nil
+		if key := f.keys[f.hash]; step.change != nil {
+			step.change(&key)
+			f.keys[f.hash] = key
+		}
+		_, err := f.Authenticate(ctx, "Bearer "+f.secret)
+		if got := strings.Join(f.uses, ", "); got != step.day || (err != nil) != !f.keys[f.hash].RevokedAt.IsZero() {
+			t.Errorf("step %d: recorded %q, error %v, want %q", i, got, err, step.day)
+		}
+	}
+	if log := f.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=WARN") ||
+		!strings.Contains(log, "key_id="+f.keys[f.hash].ID+` cause="the disk is full"`) {
+		t.Errorf("the log is %q, want one warning", log)
+	}
 }
 
 func TestAuthenticate(t *testing.T) {
@@ -212,8 +269,9 @@ func TestCacheIsBounded(t *testing.T) {
 		if _, err := f.find(t.Context(), hash); err != nil {
 			t.Fatal(err)
 		}
+		f.isFirstUse(hash, f.now)
 	}
-	if len(f.cached) > maxCachedKeys {
-		t.Errorf("%d keys are cached, want at most %d", len(f.cached), maxCachedKeys)
+	if max(len(f.cached), len(f.used)) > maxCachedKeys {
+		t.Errorf("%d keys and %d days are cached, want at most %d", len(f.cached), len(f.used), maxCachedKeys)
 	}
 }

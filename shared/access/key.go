@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"webhooks/shared/webhook"
 )
@@ -31,11 +33,25 @@ type Key struct {
 	// ID identifies the key to people: "key_", the company, "_" and a ULID. It is not secret.
 	ID string
 	// Company is the only company whose webhooks the key can access.
-	Company     string
+	Company string
+	// Label says what the key is for: see [ValidLabel]. It may be empty.
+	Label       string
 	Permissions []Permission
 	Hash        Hash
 	// ExpiresAt is zero if the key does not expire, RevokedAt if it is not revoked. Times are in UTC, in milliseconds.
 	CreatedAt, ExpiresAt, RevokedAt time.Time
+	// LastUsedOn is the beginning, in UTC, of the last day on which the key was used. It is zero if the key was never used.
+	LastUsedOn time.Time
+}
+
+// MaxLabelLength is the maximum length of a key's label, in characters.
+const MaxLabelLength = 100
+
+// ValidLabel reports whether label has 1 to [MaxLabelLength] characters, all of them printable and not all of them spaces.
+func ValidLabel(label string) bool {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	return utf8.ValidString(label) && utf8.RuneCountInString(label) <= MaxLabelLength &&
+		!strings.ContainsFunc(label, unprintable) && strings.TrimSpace(label) != ""
 }
 
 // NewKeyID returns the key ID for a company and a ULID.

@@ -20,4 +20,8 @@ type KeyStore interface {
 	// RevokeKey revokes the key with the given ID, which may be any string, or returns webhook.ErrNotFound. If the key is already
 	// revoked, it keeps the time of the first revocation.
 	RevokeKey(ctx context.Context, id string, at time.Time) error
+
+	// RecordKeyUse sets LastUsedOn of the key with the given hash to day, unless it has that day or a later one. It does nothing
+	// if the key does not exist.
+	RecordKeyUse(ctx context.Context, hash Hash, day time.Time) error
 }

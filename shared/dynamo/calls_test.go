@@ -118,6 +118,9 @@ func steps() []step {
 	revoke := func(id string) call {
 		return func(ctx context.Context, s *Store) error { return s.RevokeKey(ctx, id, w.CreatedAt) }
 	}
+	use := func(hash access.Hash) call {
+		return func(ctx context.Context, s *Store) error { return s.RecordKeyUse(ctx, hash, w.CreatedAt) }
+	}
 	importWebhook := func(ctx context.Context, s *Store) error { return s.ImportWebhook(ctx, imported) }
 	importType := func(ctx context.Context, s *Store) error { return s.ImportEventType(ctx, hidden) }
 
@@ -156,7 +159,9 @@ func steps() []step {
 		{"RemoveEventType", func(ctx context.Context, s *Store) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
 		{"CreateKey", func(ctx context.Context, s *Store) error { return s.CreateKey(ctx, key) }, "TransactWriteItems 2", 0},
 		{"KeyByHash", func(ctx context.Context, s *Store) error { return errOf(s.KeyByHash(ctx, key.Hash)) }, "GetItem 1", 0},
-		{"Keys", func(ctx context.Context, s *Store) error { return errOf(s.Keys(ctx, "acme")) }, "Query all", 0},
+		{"RecordKeyUse", use(key.Hash), "UpdateItem 1", 0},
+		{"RecordKeyUse again", use(key.Hash), "UpdateItem 1", 0},
+		{"Keys", func(ctx context.Context, s *Store) error { return errOf(s.Keys(ctx, "acme")) }, "BatchGetItem 1, Query all", 0},
 		{"RevokeKey", revoke(key.ID), "GetItem 1, TransactWriteItems 2", 0},
 		{"RevokeKey again", revoke(key.ID), "GetItem 1", 0},
 		{"RevokeKey with an impossible ID", revoke("key_x"), "", webhook.KindNotFound},

@@ -25,8 +25,10 @@ const (
 	hide          = "SET " + hiddenAttr + " = " + valHidden
 	describe      = "SET " + descriptionAttr + " = " + valDescription
 
-	// API keys: [valTime].
+	// API keys: [valTime], [valDay].
 	revokeOnce = "SET " + revokedAtAttr + " = if_not_exists(" + revokedAtAttr + ", " + valTime + ")"
+	setLastUse = "SET " + lastUsedOnAttr + " = " + valDay
+	isUnusedOn = exists + " AND (attribute_not_exists(" + lastUsedOnAttr + ") OR " + lastUsedOnAttr + " < " + valDay + ")"
 )
 
 // Projections, which list the attributes to read: all, the count, or those of a webhook except its token.
@@ -63,4 +65,5 @@ const (
 	valDescription = ":description"
 	valHidden      = ":hidden"
 	valTime        = ":time"
+	valDay         = ":day"
 )

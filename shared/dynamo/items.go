@@ -33,9 +33,11 @@ const (
 
 	companyAttr     = "company"
 	keyIDAttr       = "key_id"
+	labelAttr       = "label"
 	hashAttr        = "hash"
 	permissionsAttr = "permissions"
 	revokedAtAttr   = "revoked_at"
+	lastUsedOnAttr  = "last_used_on" // only of the item for lookups
 
 	dataKeyAttr = "data_key" // encrypted
 )
@@ -151,17 +153,20 @@ func apiKeyItem(at key, k access.Key) item {
 	it[hashAttr] = binary(k.Hash[:])
 	it[permissionsAttr] = texts(k.Permissions)
 	it[createdAtAttr] = moment(k.CreatedAt)
-	if !k.ExpiresAt.IsZero() {
-		it[expiresAtAttr] = moment(k.ExpiresAt)
+	if k.Label != "" {
+		it[labelAttr] = text(k.Label)
 	}
-	if !k.RevokedAt.IsZero() {
-		it[revokedAtAttr] = moment(k.RevokedAt)
+	for name, t := range map[string]time.Time{expiresAtAttr: k.ExpiresAt, revokedAtAttr: k.RevokedAt, lastUsedOnAttr: k.LastUsedOn} {
+		if !t.IsZero() {
+			it[name] = moment(t)
+		}
 	}
 	return it
 }
 
+// apiKeyOf ignores a damaged day of last use: every function may write it, so it must not make the key unusable.
 func apiKeyOf(it item) (access.Key, error) {
-	r := reader{item: it}
+	r, lastUse := reader{item: it}, reader{item: it}
 	k := access.Key{
 		ID:          r.text(keyIDAttr),
 		Company:     r.text(companyAttr),
@@ -169,6 +174,10 @@ func apiKeyOf(it item) (access.Key, error) {
 		CreatedAt:   r.moment(createdAtAttr),
 		ExpiresAt:   r.momentIfAny(expiresAtAttr),
 		RevokedAt:   r.momentIfAny(revokedAtAttr),
+		LastUsedOn:  lastUse.momentIfAny(lastUsedOnAttr),
+	}
+	if r.has(labelAttr) {
+		k.Label = r.text(labelAttr)
 	}
 	r.fill(k.Hash[:], hashAttr)
 	return k, r.err

@@ -14,7 +14,7 @@ import (
 // TestDamagedItems checks that a missing attribute, or one of the wrong type, is an error that names the attribute.
 func TestDamagedItems(t *testing.T) {
 	w, k, record := testWebhook("acme"), testKey("acme"), testRecord()
-	k.ExpiresAt, k.RevokedAt = k.CreatedAt, k.CreatedAt
+	k.ExpiresAt, k.RevokedAt, k.LastUsedOn, k.Label = k.CreatedAt, k.CreatedAt, k.CreatedAt, "label"
 	for _, row := range []struct {
 		name string
 		item item
@@ -24,7 +24,7 @@ func TestDamagedItems(t *testing.T) {
 	}{
 		{"webhook", webhookItem(w), func(it item) error { return errOf(webhookOf("acme", it, true)) }, "", partitionKey},
 		{"API key", apiKeyItem(apiKeyKey(k.Hash), k), func(it item) error { return errOf(apiKeyOf(it)) },
-			expiresAtAttr + " " + revokedAtAttr, partitionKey + " " + sortKey},
+			expiresAtAttr + " " + revokedAtAttr + " " + labelAttr, partitionKey + " " + sortKey + " " + lastUsedOnAttr},
 		{"event type", typeItem(webhook.EventType{Name: "a.b", AddedAt: w.CreatedAt}), func(it item) error { return errOf(typeOf("", it)) },
 			"", partitionKey},
 		{"idempotency record", idempotencyItem(w, *record), func(it item) error { return errOf(earlierOf(it, w.CreatedAt)) },

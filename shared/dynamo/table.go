@@ -78,8 +78,11 @@ func (t *table) queryInput(partition, prefix string) *dynamodb.QueryInput {
 	return in
 }
 
-// batchGet reads up to 100 items in any order. It asks again for the keys that DynamoDB leaves unprocessed because it is
-// busy.
+// maxBatchGet is the maximum number of items that DynamoDB reads in one batch.
+const maxBatchGet = 100
+
+// batchGet reads up to [maxBatchGet] items in any order. It asks again for the keys that DynamoDB leaves unprocessed because it
+// is busy.
 func (t *table) batchGet(ctx context.Context, keys []item) ([]item, error) {
 	var items []item
 	request := map[string]types.KeysAndAttributes{t.name: {Keys: keys, ConsistentRead: pointer(true)}}

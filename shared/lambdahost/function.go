@@ -25,15 +25,16 @@ import (
 // checkTimeout limits the check at startup. Lambda allows ten seconds for everything before the first request.
 const checkTimeout = 3 * time.Second
 
-// KeyFinder finds API keys. Every access.KeyStore is one.
-type KeyFinder interface {
+// KeyStore finds API keys and records their use. Every access.KeyStore is one.
+type KeyStore interface {
 	KeyByHash(ctx context.Context, hash access.Hash) (access.Key, error)
+	RecordKeyUse(ctx context.Context, hash access.Hash, day time.Time) error
 }
 
 // Function is what a Lambda function serves, and with what.
 type Function struct {
-	// Keys finds the API keys of callers. One read at startup checks that the table exists and can be read.
-	Keys KeyFinder
+	// Keys finds the API keys of callers and records their use. One read at startup checks that the table exists and can be read.
+	Keys KeyStore
 	// Endpoint is the endpoint to serve.
 	Endpoint api.Endpoint
 	// Check checks at startup for anything else that the endpoint requires; nil if there is nothing. Its error is
@@ -77,7 +78,7 @@ func (s starter) start(ctx context.Context, wire Wire) *Host {
 	s.warn(ctx, f.Warnings)
 	s.check(ctx, canFindKeys(f.Keys), f.Check)
 	service := api.Service{
-		Keys:   access.NewAuthenticator(f.Keys, s.now),
+		Keys:   access.NewAuthenticator(f.Keys, s.now, s.log),
 		Log:    s.log,
 		Now:    s.now,
 		Random: s.random,
@@ -124,7 +125,7 @@ func (s starter) check(ctx context.Context, checks ...func(ctx context.Context) 
 }
 
 // canFindKeys returns a check that API keys can be read. It also opens the connection that the first request needs.
-func canFindKeys(keys KeyFinder) func(ctx context.Context) error {
+func canFindKeys(keys KeyStore) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := keys.KeyByHash(ctx, access.Hash{})
 		if webhook.KindOf(err) == webhook.KindNotFound {

@@ -77,6 +77,8 @@ type keys struct{ err error }
 
 func (k keys) KeyByHash(context.Context, access.Hash) (access.Key, error) { return access.Key{}, k.err }
 
+func (k keys) RecordKeyUse(context.Context, access.Hash, time.Time) error { return nil }
+
 func TestStart(t *testing.T) {
 	noTable := &webhook.Error{Message: "Internal error", Cause: errors.New(`no table "Subscriptions"`)}
 	down := webhook.Unavailable(errors.New("connection refused"))

@@ -13,17 +13,22 @@ import (
 
 const (
 	selectKeyByHash = `
-SELECT hash, id, company, permissions, created_at, expires_at, revoked_at FROM api_keys WHERE hash = ?1`
+SELECT hash, id, company, label, permissions, created_at, expires_at, revoked_at, last_used_on FROM api_keys
+WHERE hash = ?1`
 
 	selectKeys = `
-SELECT hash, id, company, permissions, created_at, expires_at, revoked_at FROM api_keys
+SELECT hash, id, company, label, permissions, created_at, expires_at, revoked_at, last_used_on FROM api_keys
 WHERE company = ?1 ORDER BY id`
 
 	insertKey = `
-INSERT INTO api_keys (hash, id, company, permissions, created_at, expires_at, revoked_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
+INSERT INTO api_keys (hash, id, company, label, permissions, created_at, expires_at, revoked_at, last_used_on)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 
 	revokeKey = `UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1`
+
+	recordKeyUse = `
+UPDATE api_keys SET last_used_on = ?2
+WHERE hash = ?1 AND (last_used_on IS NULL OR last_used_on < ?2)`
 )
 
 // CreateKey implements [access.KeyStore].
@@ -33,8 +38,8 @@ func (s *Store) CreateKey(ctx context.Context, key access.Key) error {
 		return translate(fmt.Errorf("storing the permissions of key %s: %w", key.ID, err))
 	}
 	return s.writes.change(ctx, func(ctx context.Context, tx *session) error {
-		return tx.exec(ctx, insertKey, key.Hash[:], key.ID, key.Company, string(permissions),
-			key.CreatedAt.UnixMilli(), optional(key.ExpiresAt), optional(key.RevokedAt))
+		return tx.exec(ctx, insertKey, key.Hash[:], key.ID, key.Company, key.Label, string(permissions),
+			key.CreatedAt.UnixMilli(), optional(key.ExpiresAt), optional(key.RevokedAt), optional(key.LastUsedOn))
 	})
 }
 
@@ -73,13 +78,20 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) error {
 	})
 }
 
+// RecordKeyUse implements [access.KeyStore].
+func (s *Store) RecordKeyUse(ctx context.Context, hash access.Hash, day time.Time) error {
+	return s.writes.change(ctx, func(ctx context.Context, tx *session) error {
+		return tx.exec(ctx, recordKeyUse, hash[:], day.UnixMilli())
+	})
+}
+
 // scanKey reads a row with the columns of selectKeyByHash and selectKeys.
 func scanKey(row scanner) (access.Key, error) {
 	var key access.Key
 	var hash, permissions []byte
 	var createdAt int64
-	var expiresAt, revokedAt sql.NullInt64
-	err := row.Scan(&hash, &key.ID, &key.Company, &permissions, &createdAt, &expiresAt, &revokedAt)
+	var expiresAt, revokedAt, lastUsedOn sql.NullInt64
+	err := row.Scan(&hash, &key.ID, &key.Company, &key.Label, &permissions, &createdAt, &expiresAt, &revokedAt, &lastUsedOn)
 	if err != nil {
 		return access.Key{}, err
 	}
@@ -88,7 +100,7 @@ func scanKey(row scanner) (access.Key, error) {
 	}
 	copy(key.Hash[:], hash)
 	key.CreatedAt = time.UnixMilli(createdAt).UTC()
-	key.ExpiresAt, key.RevokedAt = timeOf(expiresAt), timeOf(revokedAt)
+	key.ExpiresAt, key.RevokedAt, key.LastUsedOn = timeOf(expiresAt), timeOf(revokedAt), timeOf(lastUsedOn)
 	return key, nil
 }
 

@@ -5,29 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"webhooks/shared/access"
 )
 
-// stepsUpTo returns the first migrations: the existing one, and fictional later ones that change tables with rows. None can be
-// applied twice.
-func stepsUpTo(t *testing.T, count int) fstest.MapFS {
+// stepsUpTo returns the migrations of a version. Version 1 has the existing ones, and each of two fictional later versions has
+// another one, which changes tables with rows. None can be applied twice.
+func stepsUpTo(t *testing.T, version int) fstest.MapFS {
 	t.Helper()
-	first, err := fs.ReadFile(migrations, "schema/0001_webhooks.sql")
+	steps := fstest.MapFS{}
+	names, err := stepNames(migrations)
+	for _, name := range names {
+		text, readErr := fs.ReadFile(migrations, name)
+		err = errors.Join(err, readErr)
+		steps[name] = &fstest.MapFile{Data: text}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps := fstest.MapFS{}
 	for i, step := range []string{
-		string(first),
 		`ALTER TABLE webhooks ADD COLUMN state TEXT NOT NULL DEFAULT 'new';
 		 UPDATE webhooks SET state = 'migrated'`,
 		`CREATE TABLE states (company TEXT, state TEXT) STRICT;
 		 INSERT INTO states SELECT company, state FROM webhooks`,
-	}[:count] {
-		steps[fmt.Sprintf("schema/%04d_step.sql", i+1)] = &fstest.MapFile{Data: []byte(step)}
+	}[:version-1] {
+		steps[fmt.Sprintf("schema/9%d_step.sql", i)] = &fstest.MapFile{Data: []byte(step)}
 	}
 	return steps
 }
@@ -66,9 +74,24 @@ func TestMigrate(t *testing.T) {
 				(SELECT company, state, count(*) AS n FROM %s GROUP BY company, state ORDER BY company)`
 			wantValue(t, store, fmt.Sprintf(states, "webhooks"), test.want)
 			wantValue(t, store, fmt.Sprintf(states, "states"), test.wantOld)
-			wantValue(t, store, "PRAGMA user_version", "3")
+			wantValue(t, store, "PRAGMA user_version", strconv.Itoa(len(stepsUpTo(t, 3))))
 			wantConsistent(t, store)
 		})
+	}
+}
+
+// TestMigrateKeys opens a file with an API key that was stored before keys had labels.
+func TestMigrateKeys(t *testing.T) {
+	path, err := prepareFile(newPath(t))
+	steps := stepsUpTo(t, 1)
+	delete(steps, "schema/0002_key_labels.sql")
+	if err := errors.Join(err, migrate(t.Context(), path, steps)); err != nil {
+		t.Fatal(err)
+	}
+	raw(`INSERT INTO api_keys VALUES (zeroblob(32), 'key_a', 'a', '["webhooks:read"]', 0, NULL, NULL)`)(t, path)
+	want := access.Key{ID: "key_a", Company: "a", Permissions: []access.Permission{access.WebhooksRead}, CreatedAt: time.UnixMilli(0).UTC()}
+	if key, err := openStore(t, path).KeyByHash(t.Context(), access.Hash{}); err != nil || !reflect.DeepEqual(key, want) {
+		t.Errorf("KeyByHash = %+v, %v, want %+v", key, err, want)
 	}
 }
 
@@ -79,9 +102,9 @@ func TestMigrateFails(t *testing.T) {
 	w := newWebhook("co_1")
 	create(t, store, w)
 	steps := stepsUpTo(t, 2)
-	steps["schema/0003_wrong.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE more (text TEXT); INSERT INTO nowhere VALUES (1)")}
+	steps["schema/91_wrong.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE more (text TEXT); INSERT INTO nowhere VALUES (1)")}
 	_, err := open(t.Context(), path, time.Now, steps)
-	if err == nil || !strings.Contains(err.Error(), "applying schema/0003_wrong.sql: ") {
+	if err == nil || !strings.Contains(err.Error(), "applying schema/91_wrong.sql: ") {
 		t.Errorf("got error %v, want one that names the migration", err)
 	}
 	wantIDs(t, openStore(t, path), "co_1", w.ID) // as the previous version does
@@ -92,8 +115,8 @@ func TestMigrateFails(t *testing.T) {
 func TestVerifyOlderVersion(t *testing.T) {
 	backup, _ := newBackup(t)
 	summary, err := verify(t.Context(), backup, stepsUpTo(t, 3))
-	if err != nil || summary.Schema != 1 || summary.Webhooks != 1 {
-		t.Errorf("verify = %+v, %v, want a webhook in schema 1", summary, err)
+	if want := len(stepsUpTo(t, 1)); err != nil || summary.Schema != want || summary.Webhooks != 1 {
+		t.Errorf("verify = %+v, %v, want a webhook in schema %d", summary, err, want)
 	}
 }
 

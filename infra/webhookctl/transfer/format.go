@@ -15,8 +15,9 @@ import (
 
 // The format in the header. A change that an older program would not understand raises the version.
 const (
-	formatName    = "webhooks-export"
-	formatVersion = 2
+	formatName       = "webhooks-export"
+	formatVersion    = 3
+	oldestReadFormat = 2 // without the labels and last uses of API keys
 )
 
 // The kinds of lines.
@@ -55,11 +56,13 @@ type eventTypeLine struct {
 type apiKeyLine struct {
 	Kind        string              `json:"kind"`
 	ID          string              `json:"id"`
+	Label       string              `json:"label,omitempty"`
 	Permissions []access.Permission `json:"permissions"`
 	Hash        string              `json:"hash"` // SHA-256 in hexadecimal
 	CreatedAt   time.Time           `json:"created_at"`
 	ExpiresAt   time.Time           `json:"expires_at,omitzero"`
 	RevokedAt   time.Time           `json:"revoked_at,omitzero"`
+	LastUsedOn  time.Time           `json:"last_used_on,omitzero"`
 }
 
 type webhookLine struct {
@@ -112,8 +115,8 @@ func newEventTypeLine(t webhook.EventType) eventTypeLine {
 
 func newAPIKeyLine(k access.Key) apiKeyLine {
 	return apiKeyLine{
-		Kind: kindAPIKey, ID: k.ID, Permissions: k.Permissions, Hash: hex.EncodeToString(k.Hash[:]),
-		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
+		Kind: kindAPIKey, ID: k.ID, Label: k.Label, Permissions: k.Permissions, Hash: hex.EncodeToString(k.Hash[:]),
+		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LastUsedOn: k.LastUsedOn,
 	}
 }
 
@@ -147,6 +150,9 @@ func (l apiKeyLine) key(company string) (access.Key, error) {
 	if owner, ok := access.KeyCompany(l.ID); !ok || owner != company {
 		return access.Key{}, errors.New("id is not the ID of an API key of the company")
 	}
+	if l.Label != "" && !access.ValidLabel(l.Label) {
+		return access.Key{}, fmt.Errorf("label must have 1 to %d visible characters", access.MaxLabelLength)
+	}
 	names := make([]string, len(l.Permissions))
 	for i, p := range l.Permissions {
 		names[i] = string(p)
@@ -160,9 +166,9 @@ func (l apiKeyLine) key(company string) (access.Key, error) {
 		return access.Key{}, errors.New("hash is not a SHA-256 in hexadecimal")
 	}
 	return access.Key{
-		ID: l.ID, Company: company, Permissions: permissions, Hash: access.Hash(hash),
-		CreatedAt: l.CreatedAt.UTC(), ExpiresAt: l.ExpiresAt.UTC(), RevokedAt: l.RevokedAt.UTC(),
-	}, checkTimes("created_at", l.CreatedAt, l.ExpiresAt, l.RevokedAt)
+		ID: l.ID, Company: company, Label: l.Label, Permissions: permissions, Hash: access.Hash(hash),
+		CreatedAt: l.CreatedAt.UTC(), ExpiresAt: l.ExpiresAt.UTC(), RevokedAt: l.RevokedAt.UTC(), LastUsedOn: l.LastUsedOn.UTC(),
+	}, checkTimes("created_at", l.CreatedAt, l.ExpiresAt, l.RevokedAt, l.LastUsedOn)
 }
 
 // webhook validates the line and returns its webhook. It accepts what stores can keep, and not only what the API accepts

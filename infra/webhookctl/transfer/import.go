@@ -62,8 +62,9 @@ func (r *Reader) NextCompany() (bool, error) {
 	switch err := json.Unmarshal(r.lines.Bytes(), &h); {
 	case err != nil || h.Kind != kindHeader || h.Format != formatName:
 		return false, fmt.Errorf("line %d: not the header of an export: check the file", r.line)
-	case h.Version != formatVersion:
-		return false, fmt.Errorf("line %d: the export has version %d of the format, and this program reads version %d: use the version of webhookctl that wrote it", r.line, h.Version, formatVersion)
+	case h.Version < oldestReadFormat || h.Version > formatVersion:
+		return false, fmt.Errorf("line %d: the export has version %d of the format, and this program reads versions %d to %d: use the version of webhookctl that wrote it",
+			r.line, h.Version, oldestReadFormat, formatVersion)
 	case !webhook.ValidCompany(h.Company):
 		return false, fmt.Errorf("line %d: company is not a valid company ID", r.line)
 	}
@@ -240,7 +241,8 @@ func store(ctx context.Context, stored *int, write func(ctx context.Context) err
 	return err
 }
 
-// apiKey also looks for the hash: one secret must not belong to two keys.
+// apiKey also looks for the hash: one secret must not belong to two keys. A last use that differs is no difference, because the
+// key may be in use on both sides.
 func (x *importing) apiKey(ctx context.Context, k access.Key) error {
 	existing, ok := x.keys[k.ID]
 	if !ok {
@@ -257,6 +259,7 @@ func (x *importing) apiKey(ctx context.Context, k access.Key) error {
 		field{"company", k.Company == existing.Company},
 		field{"ID", k.ID == existing.ID},
 		field{"hash", k.Hash == existing.Hash},
+		field{"label", k.Label == existing.Label},
 		field{"permissions", slices.Equal(k.Permissions, existing.Permissions)},
 		field{"time of creation", k.CreatedAt.Equal(existing.CreatedAt)},
 		field{"expiry", k.ExpiresAt.Equal(existing.ExpiresAt)},

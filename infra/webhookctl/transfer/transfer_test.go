@@ -58,7 +58,7 @@ func must(t *testing.T, err error) {
 
 func newKey(company, id string) access.Key {
 	return access.Key{
-		ID: id, Company: company, Permissions: []access.Permission{access.WebhooksWrite, access.WebhooksRead},
+		ID: id, Company: company, Label: "<CI> & co", LastUsedOn: start.Truncate(24 * time.Hour), Permissions: []access.Permission{access.WebhooksWrite, access.WebhooksRead},
 		Hash: sha256.Sum256([]byte(id)), CreatedAt: start, ExpiresAt: start.Add(time.Hour), RevokedAt: start.Add(time.Minute),
 	}
 }
@@ -122,11 +122,11 @@ func withoutTokens(lines []string) string {
 	return regexp.MustCompile(`"sealed_token":"[^"]*"`).ReplaceAllString(strings.Join(lines, ""), `"sealed_token":"SEALED"`)
 }
 
-const wantLines = `{"kind":"header","format":"webhooks-export","version":2,"company":"acme"}
+const wantLines = `{"kind":"header","format":"webhooks-export","version":3,"company":"acme"}
 {"kind":"event_type","level":"platform","name":"z.first","description":"<first> & \"best\"\n","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
 {"kind":"event_type","level":"platform","name":"a:second","description":"","added_at":"2030-01-02T03:04:06.678Z","hidden":true}
 {"kind":"event_type","level":"company","name":"own","description":"","added_at":"2030-01-02T03:04:05.678Z","hidden":false}
-{"kind":"api_key","id":"key_acme_01JZ0000000000000000000000","permissions":["webhooks:write","webhooks:read"],"hash":"80cc710a248e66088a101780be415c4a4ad3e3c073f6919609659e58a3fa6c19","created_at":"2030-01-02T03:04:05.678Z","expires_at":"2030-01-02T04:04:05.678Z","revoked_at":"2030-01-02T03:05:05.678Z"}
+{"kind":"api_key","id":"key_acme_01JZ0000000000000000000000","label":"<CI> & co","permissions":["webhooks:write","webhooks:read"],"hash":"80cc710a248e66088a101780be415c4a4ad3e3c073f6919609659e58a3fa6c19","created_at":"2030-01-02T03:04:05.678Z","expires_at":"2030-01-02T04:04:05.678Z","revoked_at":"2030-01-02T03:05:05.678Z","last_used_on":"2030-01-02T00:00:00Z"}
 {"kind":"webhook","id":"wh_01JZ0000000000000000000001","name":"Billing\u0000Events","description":"\u2028<b>","url":"https://example.com/ä","events":["z.first","a.second"],"sealed_token":"SEALED","version":3,"created_at":"2030-01-02T03:04:05.678Z"}
 {"kind":"webhook","id":"wh_01JZ0000000000000000000002","name":"Billing\u0000Events","description":"\u2028<b>","url":"https://example.com/ä","events":["z.first","a.second"],"sealed_token":"SEALED","version":3,"created_at":"2030-01-02T03:04:05.678Z"}
 {"kind":"end","event_types":3,"api_keys":1,"webhooks":2}
@@ -139,6 +139,7 @@ func TestExportAndImport(t *testing.T) {
 	if got := withoutTokens(lines); got != wantLines {
 		t.Fatalf("export\n%s\nwant\n%s", got, wantLines)
 	}
+	lines[0] = strings.Replace(lines[0], `"version":3`, `"version":2`, 1) // which is still read
 	target := newStore(t)
 	if _, _, err := load(t, target, lines[:6]); err == nil || err.Error() != "the export is truncated after line 6: export again" {
 		t.Errorf("truncated: error %v", err)
@@ -204,6 +205,7 @@ func TestImportDifferences(t *testing.T) {
 	foreign := newWebhook(t, ofSource, company, secondID) // its token is not sealed with the target's key
 	key := newKey("other", "key_other_01JZ0000000000000000000009")
 	key.Hash = newKey(company, keyID).Hash // one secret must not open two companies
+	key.Label, key.LastUsedOn = "other", start.Add(24*time.Hour)
 	must(t, target.ImportEventType(t.Context(), webhook.EventType{Name: "z.first", AddedAt: start, Description: "another", Hidden: true}))
 	must(t, target.CreateKey(t.Context(), key))
 	must(t, target.ImportWebhook(t.Context(), existing))
@@ -211,7 +213,7 @@ func TestImportDifferences(t *testing.T) {
 	result, differences, err := load(t, target, lines)
 	want := []string{
 		"event type z.first already exists with a different description, state (removed) and was left unchanged",
-		"API key key_acme_01JZ0000000000000000000000 already exists with a different company, ID and was left unchanged",
+		"API key key_acme_01JZ0000000000000000000000 already exists with a different company, ID, label and was left unchanged",
 		"webhook wh_01JZ0000000000000000000001 already exists with a different name, URL, version and was left unchanged",
 		"webhook wh_01JZ0000000000000000000002 already exists with a different token and was left unchanged",
 	}
@@ -238,7 +240,8 @@ func TestInvalidExports(t *testing.T) {
 		{"another file", header, "", `{"webhook":{}}`, "line 1: not the header of an export: check the file"},
 		{"another format", header, "webhooks-export", "x", "line 1: not the header of an export: check the file"},
 		{"database", header, "", "SQLite format 3\x00", `this is a SQLite database: use "webhookctl restore"`},
-		{"newer version", header, `"version":2`, `"version":3,"more":[]`, "line 1: the export has version 3 of the format, and this program reads version 2"},
+		{"newer version", header, `"version":3`, `"version":4,"more":[]`, "line 1: the export has version 4 of the format, and this program reads versions 2 to 3"},
+		{"older version", header, `"version":3`, `"version":1`, "line 1: the export has version 1 of the format, and this program reads versions 2 to 3"},
 		{"invalid company", header, "acme", "a b", "line 1: company is not a valid company ID"},
 		{"another company", header, "acme", "acmf", "line 5: id is not the ID of an API key of the company"},
 		{"not JSON", hook, "", "webhook", "line 6: not a JSON object: "},
@@ -260,6 +263,7 @@ func TestInvalidExports(t *testing.T) {
 		{"level", eventType, "platform", "world", `line 2: level must be "platform" or "company"`},
 		{"type name", eventType, "z.first", "z/first", "line 2: name is not a valid event type name"},
 		{"permission", apiKey, "webhooks:read", "webhooks:all", `line 5: unknown permission "webhooks:all"`},
+		{"label", apiKey, "<CI>", "a\\nb", "line 5: label must have 1 to 100 visible characters"},
 		{"hash", apiKey, `"hash":"`, `"hash":"00`, "line 5: hash is not a SHA-256 in hexadecimal"},
 		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export again"},
 		{"missing webhook", 6, "", strings.TrimSpace(strings.Replace(lines[3], "own", "own2", 1)), "line 8: the export should contain 2 webhooks, 3 event types and 1 API key, but contains 1 webhook, 4 event types and 1 API key"},

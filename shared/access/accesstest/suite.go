@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) access.KeyStore) {
 		"the first revocation's time is kept":        testRevoke,
 		"an unknown ID cannot be revoked":            testRevokeUnknown,
 		"concurrent revocations keep one time":       testRevokeRace,
+		"the latest day of use is kept":              testRecordUse,
 		"a canceled context is KindUnavailable":      testCanceled,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,13 +98,14 @@ func (f *fixture) wantStored(company string, want ...access.Key) {
 }
 
 func testKeys(f *fixture) {
-	keys := make([]access.Key, 40)
+	keys := make([]access.Key, 104) // more than DynamoDB reads in one batch
 	for i := range keys {
 		key := f.newKey(f.company)
 		key.CreatedAt = f.now.Add(-time.Duration(i) * time.Hour) // does not affect the order
 		switch i % 4 {
 		case 1:
 			key.Permissions = []access.Permission{access.WebhooksRead}
+			key.Label, key.LastUsedOn = "Abrechnung für 東京 <b>%s 🔑", f.now.Truncate(24*time.Hour)
 		case 2:
 			slices.Reverse(key.Permissions)
 			key.ExpiresAt = f.now.Add(720*time.Hour + time.Millisecond)
@@ -190,6 +192,22 @@ func testRevokeRace(f *fixture) {
 	f.wantStored(f.company, key)
 }
 
+func testRecordUse(f *fixture) {
+	const day = 24 * time.Hour
+	key, other, missing := f.createNew(), f.createNew(), f.newKey(f.company)
+	key.LastUsedOn = f.now.Truncate(day).Add(day)
+	for _, hash := range []access.Hash{key.Hash, missing.Hash} {
+		for _, use := range []time.Time{key.LastUsedOn.Add(-day), key.LastUsedOn, key.LastUsedOn, key.LastUsedOn.Add(-day)} {
+			if err := f.store.RecordKeyUse(f.ctx, hash, use); err != nil {
+				f.t.Fatalf("RecordKeyUse: %v", err)
+			}
+		}
+	}
+	f.wantStored(f.company, key, other)
+	f.create(missing)
+	f.wantStored(f.company, key, other, missing)
+}
+
 func testCanceled(f *fixture) {
 	stored := f.createNew()
 	ctx, cancel := context.WithCancel(f.ctx)
@@ -198,7 +216,7 @@ func testCanceled(f *fixture) {
 	_, list := f.store.Keys(ctx, f.company)
 	for method, err := range map[string]error{
 		"CreateKey": f.store.CreateKey(ctx, f.newKey(f.company)), "KeyByHash": find, "Keys": list,
-		"RevokeKey": f.store.RevokeKey(ctx, stored.ID, f.now),
+		"RevokeKey": f.store.RevokeKey(ctx, stored.ID, f.now), "RecordKeyUse": f.store.RecordKeyUse(ctx, stored.Hash, f.now),
 	} {
 		if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, context.Canceled) {
 			f.t.Errorf("%s: got error %v, want KindUnavailable that wraps %v", method, err, context.Canceled)
