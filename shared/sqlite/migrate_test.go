@@ -80,14 +80,21 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// TestMigrateKeys opens a file with an API key that was stored before keys had labels.
-func TestMigrateKeys(t *testing.T) {
+// newOldFile returns an empty database from before API keys had labels.
+func newOldFile(t *testing.T) (path string) {
+	t.Helper()
 	path, err := prepareFile(newPath(t))
 	steps := stepsUpTo(t, 1)
 	delete(steps, "schema/0002_key_labels.sql")
 	if err := errors.Join(err, migrate(t.Context(), path, steps)); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// TestMigrateKeys opens an old file with an API key.
+func TestMigrateKeys(t *testing.T) {
+	path := newOldFile(t)
 	raw(`INSERT INTO api_keys VALUES (zeroblob(32), 'key_a', 'a', '["webhooks:read"]', 0, NULL, NULL)`)(t, path)
 	want := access.Key{ID: "key_a", Company: "a", Permissions: []access.Permission{access.WebhooksRead}, CreatedAt: time.UnixMilli(0).UTC()}
 	if key, err := openStore(t, path).KeyByHash(t.Context(), access.Hash{}); err != nil || !reflect.DeepEqual(key, want) {

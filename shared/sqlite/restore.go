@@ -25,10 +25,10 @@ type Restored struct {
 	Kept string
 }
 
-// Restore verifies a backup as [Verify] does, writes its contents to the database at path, and then updates the tables as
-// [Open] does. It creates the file if it does not exist. It replaces an existing database only if replace is true, and
+// Restore verifies a backup as [Verify] does, updates the tables of its contents as [Open] does, and writes them to the
+// database at path. It creates the file if it does not exist. It replaces an existing database only if replace is true, and
 // returns [ErrExists] otherwise. The old contents are kept in a safety copy next to the database. Other processes may have the
-// database open: they see either the old contents or the new ones.
+// database open: they see either the old contents or the new ones, with tables of this version.
 //
 // The contents are replaced in one transaction. If the process is killed or the disk is full, the database keeps its old
 // contents. A file that is not a readable database is renamed instead of copied.
@@ -53,12 +53,19 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	if backup, err = filepath.Abs(backup); err != nil {
 		return Restored{}, fmt.Errorf("finding the backup: %w", err)
 	}
+	source, err := withCurrentTables(ctx, backup, summary.Schema, path)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restoring %s: %w", backup, err)
+	}
+	if source != backup {
+		defer func() { _ = os.Remove(source) }()
+	}
 	restored := Restored{Summary: summary}
 	if exists && existing.Size() > 0 {
 		restored.Kept = path + ".replaced-" + now.UTC().Format("20060102T150405Z")
 	}
 	if exists {
-		err = overwrite(ctx, path, backup, restored.Kept)
+		err = overwrite(ctx, path, source, restored.Kept)
 		_, copied := os.Lstat(restored.Kept)
 		switch code(err) & primaryCode {
 		case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
@@ -69,7 +76,7 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 		}
 	}
 	if !exists && err == nil {
-		err = place(ctx, path, backup)
+		err = place(ctx, path, source)
 	}
 	if err == nil {
 		err = migrate(ctx, path, migrations)
@@ -107,6 +114,23 @@ func rename(path, kept string) error {
 		}
 	}
 	return nil
+}
+
+// withCurrentTables returns the path of the backup or, if its schema is older, of a copy next to the database whose tables are
+// updated. Processes that have the database open must not see the older ones.
+func withCurrentTables(ctx context.Context, backup string, schema int, path string) (string, error) {
+	names, err := stepNames(migrations)
+	if err != nil || schema == len(names) {
+		return backup, err
+	}
+	updated := fmt.Sprintf("%s.restoring-%d.db", path, os.Getpid())
+	if err := copyDatabase(ctx, frozenSource(backup), updated); err != nil {
+		return "", err
+	}
+	if err := migrate(ctx, updated, migrations); err != nil {
+		return "", errors.Join(err, os.Remove(updated))
+	}
+	return updated, nil
 }
 
 // overwrite replaces the contents of a database with those of a backup, in one transaction. If kept is not empty, it first

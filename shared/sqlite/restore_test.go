@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"webhooks/shared/access"
 	"webhooks/shared/webhook"
 )
 
@@ -129,6 +131,30 @@ func TestRestoreWhileServing(t *testing.T) {
 		if !found[id] && !seen.deleting[id] {
 			t.Errorf("%s was acknowledged with key %s and is in no copy", id, name)
 		}
+	}
+}
+
+// A process that has the database open never sees the tables of an older version.
+func TestRestoreOldWhileServing(t *testing.T) {
+	path := newPath(t)
+	store := openStore(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	wait := inBackground(2, func(int) {
+		for ctx.Err() == nil {
+			if _, err := store.KeyByHash(t.Context(), access.Hash{}); !errors.Is(err, webhook.ErrNotFound) {
+				t.Errorf("KeyByHash: %v", err)
+			}
+		}
+	})
+	for i := range 5 {
+		if _, err := Restore(t.Context(), newOldFile(t), path, true, restoreTime.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Errorf("Restore: %v", err)
+		}
+	}
+	cancel()
+	wait()
+	if left, err := filepath.Glob(path + ".restoring*"); err != nil || left != nil {
+		t.Errorf("files left in the directory: %v, %v", left, err)
 	}
 }
 
