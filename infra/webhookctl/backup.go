@@ -99,8 +99,8 @@ func sqliteOnly(storage *storageFlags) error {
 
 // contents describes a database file.
 func contents(s sqlite.Summary) string {
-	return fmt.Sprintf("%s of %s, %d bytes, schema %d",
-		plural(s.Webhooks, "webhook", "webhooks"), plural(s.Companies, "company", "companies"), s.Size, s.Schema)
+	return fmt.Sprintf("%s, %s, %d bytes, schema %d",
+		plural(s.Webhooks, "webhook", "webhooks"), plural(s.APIKeys, "API key", "API keys"), s.Size, s.Schema)
 }
 
 func plural(n int, one, many string) string {

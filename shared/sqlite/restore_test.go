@@ -26,7 +26,7 @@ func newBackup(t *testing.T) (path string, w webhook.Webhook) {
 	if err != nil {
 		t.Fatalf("Backup: %v", err)
 	}
-	if summary.Webhooks != 1 || summary.Companies != 1 || summary.Schema == 0 || summary.Size == 0 {
+	if summary.Webhooks != 1 || summary.APIKeys != 0 || summary.Schema == 0 || summary.Size == 0 {
 		t.Errorf("Backup = %+v, want one webhook", summary)
 	}
 	return path, w

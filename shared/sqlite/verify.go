@@ -20,8 +20,8 @@ type Summary struct {
 	Schema int
 	// Size is the size of the file in bytes.
 	Size int64
-	// Webhooks is the number of webhooks in total, Companies the number of companies that have any.
-	Webhooks, Companies int
+	// Webhooks and APIKeys are the numbers of all companies' webhooks and API keys, including expired and revoked keys.
+	Webhooks, APIKeys int
 }
 
 // Reasons why a backup is rejected.
@@ -94,7 +94,7 @@ func frozenSource(path string) string {
 	}).String()
 }
 
-// inspect checks a file and counts its webhooks. If the file is damaged, any of the steps may fail.
+// inspect checks a file and counts its webhooks and API keys. If the file is damaged, any of the steps may fail.
 func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err error) {
 	names, err := stepNames(steps)
 	if err != nil {
@@ -121,8 +121,8 @@ func inspect(ctx context.Context, db *sql.DB, steps fs.FS) (summary Summary, err
 	if err := checkTables(ctx, conn, steps, names[:summary.Schema]); err != nil {
 		return Summary{}, err
 	}
-	const totals = "SELECT coalesce(sum(webhooks), 0), count(*) FROM counters WHERE webhooks > 0"
-	return summary, conn.QueryRowContext(ctx, totals).Scan(&summary.Webhooks, &summary.Companies)
+	const totals = "SELECT (SELECT coalesce(sum(webhooks), 0) FROM counters), (SELECT count(*) FROM api_keys)"
+	return summary, conn.QueryRowContext(ctx, totals).Scan(&summary.Webhooks, &summary.APIKeys)
 }
 
 // checkTables checks that the file has all tables, columns and indexes of its version. It ignores anything else in the file.
