@@ -188,7 +188,7 @@ func TestErrors(t *testing.T) {
 		{"import a.jsonl --export-key-file a.key --kms-key a", `--kms-key requires --store dynamodb`},
 		{"export --company a --export-key-file a.key --store dynamodb --kms-key a --token-key-file b", `--kms-key and --token-key-file exclude each other: …`},
 		{"serve --allowed-origins https://a.example,https://b.example/", `--allowed-origins "https://b.example/" is not an origin: …`},
-		{"serve --allowed-origins *", `--allowed-origins "*" is not an origin: …`},
+		{"serve --allowed-origins https://*.example.com", `--allowed-origins "https://*.example.com" is not an origin: …`},
 		{"serve --kms-key a", `--kms-key requires --store dynamodb`},
 		{"serve --store dynamodb --kms-key a --kms-endpoint localhost", `--kms-endpoint must be a URL with …`},
 		{"backup b.db --region eu-west-1", `--region ` + forDynamoDB},

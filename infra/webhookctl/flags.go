@@ -75,10 +75,10 @@ func validateEndpoint(flag, endpoint string) error {
 	return nil
 }
 
-// validateOrigin checks that origin has the form in which browsers send it.
+// validateOrigin checks that origin has the form in which browsers send it. To the CORS library, a * would be a wildcard.
 func validateOrigin(origin string) error {
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*") {
 		return fmt.Errorf("--allowed-origins %q is not an origin: use only a scheme, a host and, if it is not the default, a port, for example https://console.example.com", origin)
 	}
 	return nil
