@@ -92,7 +92,7 @@ func sqliteOnly(storage *storageFlags) error {
 		return err
 	}
 	if storage.Store != storeSQLite {
-		return errors.New("backup and restore are only for SQLite: AWS backs up DynamoDB tables, and \"webhookctl export\" writes a company to a file")
+		return errors.New("backup and restore are only for SQLite: AWS backs up DynamoDB tables, and \"webhookctl export\" writes their data to a file")
 	}
 	return nil
 }

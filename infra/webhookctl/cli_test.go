@@ -128,7 +128,7 @@ func TestErrors(t *testing.T) {
 	exportKey := newKeyFile(t)
 	const unknownID = "key_acme_01JZ0000000000000000000000"
 	const forDynamoDB = "is set, but the store is sqlite: add --store dynamodb or remove it"
-	const onlySQLite = `backup and restore are only for SQLite: AWS backs up DynamoDB tables, and "webhookctl export" writes a company to a file`
+	const onlySQLite = `backup and restore are only for SQLite: AWS backs up DynamoDB tables, and "webhookctl export" writes their data to a file`
 	const newKey = "keys create --company a --permissions webhooks:read "
 	for _, tt := range []struct {
 		args string // separated by spaces, after variables

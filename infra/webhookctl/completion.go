@@ -15,7 +15,7 @@ type completionCmd struct {
 
 // Help is the end of "webhookctl completion --help".
 func (*completionCmd) Help() string {
-	return `The script completes the commands and flags of this version. Print it again after an upgrade, or load it from your shell's start-up file:
+	return `The script completes the commands and flags of this version. Print it again after an upgrade, or load it from your shell's startup file:
 
     source <(webhookctl completion bash)
     source <(webhookctl completion zsh)

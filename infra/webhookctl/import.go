@@ -96,10 +96,10 @@ func (cmd *importCmd) load(ctx context.Context, c *console, storage *storageFlag
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: what has been imported stays; run the import again once this is resolved: %w", cmd.name(), cmd.explain(err))
+		return fmt.Errorf("%s: %w; what has been imported stays: run the import again once this is resolved", cmd.name(), cmd.explain(err))
 	}
 	if differing > 0 {
-		return fmt.Errorf("%s from %s, which was left unchanged: see above", plural(differing, "item of the export differs", "items of the export differ"), s.place)
+		return fmt.Errorf("did not import %s in %s with different data: see above", plural(differing, "item that exists", "items that exist"), s.place)
 	}
 	return nil
 }

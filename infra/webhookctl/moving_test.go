@@ -211,10 +211,10 @@ func TestImportErrors(t *testing.T) {
 		want        string // a pattern for stderr
 	}{
 		{export, newKeyFile(t),
-			"stdin: what has been imported stays; run the import again once this is resolved: .* is not the key file that the export was written with\n"},
+			"stdin: .* is not the key file that the export was written with; what has been imported stays: run the import again once this is resolved\n"},
 		{strings.Replace(export, `"name":"n"`, `"name":"changed"`, 1), exportKey,
 			"^webhook .* already exists with a different name and was left unchanged.\n" +
-				"webhookctl: 1 item of the export differs from .webhooks/webhooks.db, which was left unchanged: see above\n$"},
+				"webhookctl: did not import 1 item that exists in .webhooks/webhooks.db with different data: see above\n$"},
 	} {
 		tool := newTool(t, p.dir, "import", "-", "--export-key-file", tt.key)
 		tool.Stdin = strings.NewReader(tt.export)

@@ -17,7 +17,7 @@ import (
 // tokenKeyFlags say where the store's token keys are: in a file, or in KMS.
 type tokenKeyFlags struct {
 	TokenKeyFile string `env:"WEBHOOKS_TOKEN_KEY_FILE" placeholder:"FILE" help:"Key that encrypts webhook tokens${token_key_created}. Default: token.key in --data. Back it up."`
-	KMSKey       string `name:"kms-key" env:"WEBHOOKS_KMS_KEY" placeholder:"KEY" help:"DynamoDB: encrypt webhook tokens under this KMS key instead (id, ARN or alias/NAME), as the deployed functions do."`
+	KMSKey       string `name:"kms-key" env:"WEBHOOKS_KMS_KEY" placeholder:"KEY" help:"DynamoDB: encrypt webhook tokens under this KMS key instead (ID, ARN or alias/NAME), as the deployed functions do."`
 	KMSEndpoint  string `name:"kms-endpoint" env:"WEBHOOKS_KMS_ENDPOINT" placeholder:"URL" hidden:"" help:"KMS endpoint to use instead of the region's, for local development."`
 }
 

@@ -228,7 +228,7 @@ func (x *importing) eventType(ctx context.Context, t webhook.EventType) error {
 	}
 	x.compare("event type "+t.Name, &x.result.Same.EventTypes, &x.result.Differs.EventTypes,
 		field{"description", t.Description == existing.Description},
-		field{"time of creation", t.AddedAt.Equal(existing.AddedAt)},
+		field{"creation time", t.AddedAt.Equal(existing.AddedAt)},
 		field{"state (removed)", t.Hidden == existing.Hidden})
 	return nil
 }
@@ -261,7 +261,7 @@ func (x *importing) apiKey(ctx context.Context, k access.Key) error {
 		field{"hash", k.Hash == existing.Hash},
 		field{"label", k.Label == existing.Label},
 		field{"permissions", slices.Equal(k.Permissions, existing.Permissions)},
-		field{"time of creation", k.CreatedAt.Equal(existing.CreatedAt)},
+		field{"creation time", k.CreatedAt.Equal(existing.CreatedAt)},
 		field{"expiry", k.ExpiresAt.Equal(existing.ExpiresAt)},
 		field{"revocation", k.RevokedAt.Equal(existing.RevokedAt)})
 	return nil
@@ -294,7 +294,7 @@ func (x *importing) webhook(ctx context.Context, w webhook.Webhook) error {
 		field{"URL", w.URL == existing.URL},
 		field{"events", slices.Equal(w.Events, existing.Events)},
 		field{"version", w.Version == existing.Version},
-		field{"time of creation", w.CreatedAt.Equal(existing.CreatedAt)},
+		field{"creation time", w.CreatedAt.Equal(existing.CreatedAt)},
 		field{"token", err == nil && token == existingToken})
 	return nil
 }
