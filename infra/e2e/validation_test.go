@@ -11,7 +11,7 @@ import (
 func testBodySyntax(t *testing.T, s *suite) {
 	valid := s.valid().body()
 	extra := func(member string) string { return strings.Replace(valid, "{", "{"+member+",", 1) }
-	const noName, noValue = "invalid character looking for beginning of object key string", "invalid character looking for beginning of value"
+	const noName, noValue = "invalid character where a field name in double quotes is expected", "invalid character where a value is expected"
 	for _, r := range []struct{ name, body, message string }{
 		{"empty", "", notOneObject},
 		{"blank", " \n", notOneObject},

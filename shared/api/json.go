@@ -59,7 +59,10 @@ func checkSyntax(data []byte) error {
 	reason := invalid.Error()
 	if after, ok := strings.CutPrefix(reason, "invalid character "); ok {
 		quoted, _ := strconv.QuotedPrefix(after)
-		reason = "invalid character" + after[len(quoted):]
+		expected := strings.NewReplacer( // the original words need the character
+			"looking for beginning of value", "where a value is expected",
+			"looking for beginning of object key string", "where a field name in double quotes is expected")
+		reason = "invalid character" + expected.Replace(after[len(quoted):])
 	}
 	return webhook.Errorf(webhook.KindInvalid, "The request body is not valid JSON: line %d, column %d: %s.", line, column, reason)
 }
