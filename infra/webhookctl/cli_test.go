@@ -182,6 +182,7 @@ func TestErrors(t *testing.T) {
 		{"restore b.db --store dynamodb", onlySQLite},
 		{"restore -", `restore cannot read from a pipe: write the backup to a file and pass its path`},
 		{"restore b.db", `b.db does not exist: check the path of the backup`},
+		{"import a.jsonl --export-key-file .", `token key file: read .: is a directory (--export-key-file)`},
 		{"import a.jsonl --export-key-file no.key", `--export-key-file no.key does not exist: check the path of the key file`},
 		{"import a.jsonl --export-key-file " + exportKey, `a.jsonl does not exist: check the path, or use - for stdin`},
 		{"import " + os.DevNull + " --export-key-file " + exportKey, os.DevNull + `: the export is empty`},

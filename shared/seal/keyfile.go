@@ -64,7 +64,7 @@ func LoadOrCreateKeyFile(ctx context.Context, path string, random io.Reader) (ke
 // LoadKeyFile reads the keys in a file. It is an error if others can read the file, or if it does not
 // exist ([fs.ErrNotExist]). The file may be a pipe: the wait for its contents stops when ctx ends.
 func LoadKeyFile(ctx context.Context, path string) (KeyRing, error) {
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("token key file %s can be read by others: run chmod 600 on it", path)
 	}
 	text, err := readFile(ctx, path)
