@@ -45,10 +45,10 @@ func (cmd *companiesListCmd) Run(ctx context.Context, c *console, storage *stora
 	})
 }
 
-// selectCompanies returns the company that a flag names or, if it is not set, all companies of the store.
-func selectCompanies(ctx context.Context, s *opened, company *string) ([]string, error) {
-	if company != nil {
-		return []string{*company}, nil
+// companyOrAll returns a company or, if it is empty, all companies of the store.
+func companyOrAll(ctx context.Context, s *opened, company string) ([]string, error) {
+	if company != "" {
+		return []string{company}, nil
 	}
 	companies, err := s.Companies(ctx)
 	if err != nil {
@@ -59,13 +59,4 @@ func selectCompanies(ctx context.Context, s *opened, company *string) ([]string,
 		ids[i] = c.Company
 	}
 	return ids, nil
-}
-
-// validateOptionalCompany accepts a flag that is not set. One that is set to nothing, for example from an empty variable of a
-// script, is an error and does not mean all companies.
-func validateOptionalCompany(company *string) error {
-	if company == nil {
-		return nil
-	}
-	return validateCompany(*company)
 }

@@ -38,16 +38,21 @@ Examples:
 
 // Run writes the export.
 func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := errors.Join(validateOptionalCompany(cmd.Company), cmd.TokenKeys.validate(storage)); err != nil {
+	company, err := optionalCompany(cmd.Company)
+	if err := errors.Join(err, cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
 	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		return cmd.export(ctx, c, storage, s)
+		companies, err := companyOrAll(ctx, s, company)
+		if err != nil {
+			return err
+		}
+		return cmd.export(ctx, c, storage, s, companies)
 	})
 }
 
 // export writes the export and, if it does not exist, the key file. If it fails, it removes the files that it created.
-func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened) (err error) {
+func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFlags, s *opened, companies []string) (err error) {
 	var created []string
 	defer func() {
 		for _, path := range created {
@@ -56,10 +61,6 @@ func (cmd *exportCmd) export(ctx context.Context, c *console, storage *storageFl
 			}
 		}
 	}()
-	companies, err := selectCompanies(ctx, s, cmd.Company)
-	if err != nil {
-		return err
-	}
 	if len(companies) == 0 {
 		return fmt.Errorf("no company has webhooks, API keys or event types in %s: check the store", s.place)
 	}

@@ -55,7 +55,11 @@ func parseLifetime(text string) (time.Duration, error) {
 		return time.Duration(n) * day, nil
 	}
 	d, err := time.ParseDuration(rest)
-	return time.Duration(n)*day + d, err
+	total := time.Duration(n)*day + d
+	if err == nil && (d < 0 || total < d) {
+		err = errors.New("negative or too long")
+	}
+	return total, err
 }
 
 func validateCompany(company string) error {
@@ -63,6 +67,15 @@ func validateCompany(company string) error {
 		return fmt.Errorf("--company %q is not a valid company ID: use 1 to %d letters, digits, _ and -", company, webhook.MaxCompanyLength)
 	}
 	return nil
+}
+
+// optionalCompany returns the company that a flag names, or an empty string, which stands for all companies, if the flag is not
+// set. One that is set to nothing, for example from an empty variable of a script, is an error.
+func optionalCompany(flag *string) (company string, err error) {
+	if flag == nil {
+		return "", nil
+	}
+	return *flag, validateCompany(*flag)
 }
 
 // validateEndpoint checks that endpoint is the base URL of a service.
@@ -78,7 +91,8 @@ func validateEndpoint(flag, endpoint string) error {
 // validateOrigin checks that origin has the form in which browsers send it. To the CORS library, a * would be a wildcard.
 func validateOrigin(origin string) error {
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*") {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || origin != u.Scheme+"://"+u.Host ||
+		strings.Contains(origin, "*") {
 		return fmt.Errorf("--allowed-origins %q is not an origin: use only a scheme, a host and, if it is not the default, a port, for example https://console.example.com", origin)
 	}
 	return nil

@@ -118,11 +118,12 @@ Examples:
 
 // Run prints a table of the keys.
 func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateOptionalCompany(cmd.Company); err != nil {
+	company, err := optionalCompany(cmd.Company)
+	if err != nil {
 		return err
 	}
 	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		companies, err := selectCompanies(ctx, s, cmd.Company)
+		companies, err := companyOrAll(ctx, s, company)
 		if err != nil {
 			return err
 		}
@@ -135,8 +136,8 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 			keys = append(keys, ofCompany...)
 		}
 		switch {
-		case len(keys) == 0 && cmd.Company != nil:
-			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", *cmd.Company, s.place)
+		case len(keys) == 0 && company != "":
+			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", company, s.place)
 		case len(keys) == 0:
 			fmt.Fprintf(c.err, "No keys in %s.\n", s.place)
 		}

@@ -15,9 +15,9 @@ import (
 
 // typesAddCmd is "webhookctl types add".
 type typesAddCmd struct {
-	Name        string `arg:"" help:"Name of the event type, for example RecurringPayments.charge.paid."`
-	Company     string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company that can use the type. By default, every company can."`
-	Description string `env:"WEBHOOKS_DESCRIPTION" placeholder:"TEXT" help:"What the type means, for people."`
+	Name        string  `arg:"" help:"Name of the event type, for example RecurringPayments.charge.paid."`
+	Company     *string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company that can use the type. By default, every company can."`
+	Description string  `env:"WEBHOOKS_DESCRIPTION" placeholder:"TEXT" help:"What the type means, for people."`
 }
 
 // Help is the end of "webhookctl types add --help".
@@ -35,7 +35,8 @@ func (cmd *typesAddCmd) Run(ctx context.Context, c *console, storage *storageFla
 	if !webhook.ValidEventTypeName(cmd.Name) {
 		return fmt.Errorf("%q is not a valid event type name: %s", cmd.Name, webhook.EventTypeNameRule)
 	}
-	if err := validateOwner(cmd.Company); err != nil {
+	company, err := optionalCompany(cmd.Company)
+	if err != nil {
 		return err
 	}
 	if !utf8.ValidString(cmd.Description) || utf8.RuneCountInString(cmd.Description) > webhook.MaxDescriptionLength {
@@ -44,24 +45,16 @@ func (cmd *typesAddCmd) Run(ctx context.Context, c *console, storage *storageFla
 	return storage.withStore(ctx, c, create, func(ctx context.Context, s *opened) error {
 		err := s.AddEventType(ctx, webhook.EventType{
 			Name:        cmd.Name,
-			Company:     cmd.Company,
+			Company:     company,
 			Description: cmd.Description,
 			AddedAt:     c.timestamp(),
 		})
 		if err != nil {
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "%s is available to %s in %s.\n", cmd.Name, companyOrEvery(cmd.Company), s.place)
+		_, err = fmt.Fprintf(c.out, "%s is available to %s in %s.\n", cmd.Name, companyOrEvery(company), s.place)
 		return err
 	})
-}
-
-// validateOwner checks the company of a type. An empty company means every company.
-func validateOwner(company string) error {
-	if company == "" {
-		return nil
-	}
-	return validateCompany(company)
 }
 
 func companyOrEvery(company string) string {
@@ -73,7 +66,7 @@ func companyOrEvery(company string) string {
 
 // typesListCmd is "webhookctl types list".
 type typesListCmd struct {
-	Company string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"List every type that this company can use, its own included. By default, list only the types of every company."`
+	Company *string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"List every type that this company can use, its own included. By default, list only the types of every company."`
 	listFormat
 }
 
@@ -91,17 +84,18 @@ Examples:
 
 // Run prints a table of the types.
 func (cmd *typesListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateOwner(cmd.Company); err != nil {
+	company, err := optionalCompany(cmd.Company)
+	if err != nil {
 		return err
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		types, err := s.EventTypes(ctx, cmd.Company)
+		types, err := s.EventTypes(ctx, company)
 		if err != nil {
 			return storeError(err)
 		}
 		if len(types) == 0 {
 			fmt.Fprintf(c.err, "No event types for %s in %s: add one with \"webhookctl types add NAME\".\n",
-				companyOrEvery(cmd.Company), s.place)
+				companyOrEvery(company), s.place)
 		}
 		if cmd.json() {
 			return writeJSON(c.out, typesJSON(types))
@@ -132,8 +126,8 @@ func onOneLine(text string) string {
 
 // typesRemoveCmd is "webhookctl types remove".
 type typesRemoveCmd struct {
-	Name    string `arg:"" help:"Name of the event type."`
-	Company string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose own type to remove. By default, remove a type of every company."`
+	Name    string  `arg:"" help:"Name of the event type."`
+	Company *string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose own type to remove. By default, remove a type of every company."`
 }
 
 // Help is the end of "webhookctl types remove --help".
@@ -148,19 +142,20 @@ Examples:
 
 // Run removes the type.
 func (cmd *typesRemoveCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	if err := validateOwner(cmd.Company); err != nil {
+	company, err := optionalCompany(cmd.Company)
+	if err != nil {
 		return err
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		err := s.RemoveEventType(ctx, cmd.Company, cmd.Name)
+		err := s.RemoveEventType(ctx, company, cmd.Name)
 		if webhook.KindOf(err) == webhook.KindNotFound {
 			return fmt.Errorf("event type %q for %s not found in %s: check the name and --company with \"webhookctl types list\"",
-				cmd.Name, companyOrEvery(cmd.Company), s.place)
+				cmd.Name, companyOrEvery(company), s.place)
 		}
 		if err != nil {
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "%s is no longer available to %s. Existing webhooks keep it.\n", cmd.Name, companyOrEvery(cmd.Company))
+		_, err = fmt.Fprintf(c.out, "%s is no longer available to %s. Existing webhooks keep it.\n", cmd.Name, companyOrEvery(company))
 		return err
 	})
 }
