@@ -57,6 +57,7 @@ type cli struct {
 
 	Health     healthCmd     `cmd:"" help:"Check whether a running service is healthy."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Complete   completeCmd   `cmd:"" hidden:"" passthrough:""`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

@@ -91,14 +91,18 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// TestCompletion completes command lines in bash. The scripts for the other shells have the same table.
+// TestCompletion completes command lines in bash.
 func TestCompletion(t *testing.T) {
-	script, _ := mustRun(t, newTool(t, t.TempDir(), "completion", "bash"))
+	tool := newTool(t, t.TempDir(), "completion", "bash")
+	script, _ := mustRun(t, tool)
 	for line, want := range map[string]string{
 		"ke":                             "keys",
 		"keys r":                         "revoke",
-		"--data keys types l":            "list",
+		"--data keys types ":             "add list remove",
 		"keys list --store d":            "dynamodb",
+		"keys list --store=d":            "dynamodb",
+		"keys ":                          "create list revoke",
+		"backup ":                        "",
 		"serve --tls-check o":            "off",
 		"types list --output j":          "json",
 		"serve --rate":                   "--rate-limit",
@@ -107,9 +111,11 @@ func TestCompletion(t *testing.T) {
 		"keys list --company x --output": "--output",
 		"completion f":                   "fish",
 	} {
-		words := strings.Fields("webhookctl " + line)
-		call := fmt.Sprintf("COMP_WORDS=(%s) COMP_CWORD=%d; _webhookctl; echo \"${COMPREPLY[*]}\"", strings.Join(words, " "), len(words)-1)
-		got, err := exec.CommandContext(t.Context(), "bash", "-c", script+call).Output()
+		words := strings.Split(tool.Path+" "+line, " ")
+		call := fmt.Sprintf("COMP_WORDS=('%s') COMP_CWORD=%d; _webhookctl; echo \"${COMPREPLY[*]}\"", strings.ReplaceAll(strings.Join(words, "' '"), "=", "' = '"), len(words)-1+2*strings.Count(line, "="))
+		shell := exec.CommandContext(t.Context(), "bash", "-c", script+call)
+		shell.Env = tool.Env
+		got, err := shell.Output()
 		if strings.TrimSpace(string(got)) != want || err != nil {
 			t.Errorf("%s: completed to %q, %v, want %q", line, got, err, want)
 		}
@@ -135,7 +141,7 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{"frobnicate", `unknown command frobnicate` + helpFor("--help")},
-		{"keys", `missing command: use create, list or revoke` + helpFor("keys --help")},
+		{"keys", `missing command: use one of create, list, revoke` + helpFor("keys --help")},
 		{"keys lst", `unknown command lst, did you mean "list"? Or run "webhookctl keys --help" for help`},
 		{"keys create", `missing --company (or WEBHOOKS_COMPANY) and --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
 		{"keys revoke", `missing argument <key-id>` + helpFor("keys revoke --help")},

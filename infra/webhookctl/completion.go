@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -15,94 +16,82 @@ type completionCmd struct {
 
 // Help is the end of "webhookctl completion --help".
 func (*completionCmd) Help() string {
-	return `The script completes the commands and flags of this version. Print it again after an upgrade, or load it from your shell's startup file:
+	return `The script completes commands, flags and their values. Load it from your shell's startup file:
 
     source <(webhookctl completion bash)
     source <(webhookctl completion zsh)
     webhookctl completion fish | source`
 }
 
+// The scripts pass the words up to the cursor to "webhookctl complete". If it prints nothing, the shell completes file names.
+const (
+	bashScript = `_webhookctl() {
+    COMPREPLY=($("${COMP_WORDS[0]}" complete "${COMP_WORDS[@]:1:$COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _webhookctl webhookctl
+`
+	zshScript  = "autoload -U +X compinit bashcompinit && compinit && bashcompinit\n" + bashScript
+	fishScript = `function __webhookctl_complete
+    set -l words (commandline -opc) (commandline -ct)
+    $words[1] complete $words[2..] 2>/dev/null | string match '*'; or __fish_complete_path $words[-1]
+end
+complete -c webhookctl -f -a '(__webhookctl_complete)'
+`
+)
+
 // Run prints the script.
-func (cmd *completionCmd) Run(c *console, command *kong.Context) error {
-	script, entry := bashScript, "    '%s') echo '%s' ;;\n"
-	switch cmd.Shell {
-	case "zsh":
-		script = "autoload -U +X compinit bashcompinit && compinit && bashcompinit\n" + script
-	case "fish":
-		script, entry = fishScript, "        case '%s'\n            echo '%s'\n"
-	}
-	var table strings.Builder
-	write := func(after string, words []string) {
-		if cmd.Shell != "fish" {
-			after = strings.ReplaceAll(after, "*", "'*'")
-		}
-		fmt.Fprintf(&table, entry, after, strings.Join(words, " "))
-	}
-	writeWords(write, command.Model.Node, nil)
-	_, err := fmt.Fprintf(c.out, script, &table)
+func (cmd *completionCmd) Run(c *console) error {
+	_, err := io.WriteString(c.out, map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[cmd.Shell])
 	return err
 }
 
-// writeWords writes what can follow a command and those below it, and each flag that takes a value. A shell completes file names if
-// there are no words.
-func writeWords(write func(after string, words []string), node *kong.Node, inherited []*kong.Flag) {
-	var words []string
-	flags := slices.Concat(inherited, node.Flags)
-	for _, child := range node.Children {
-		words = append(words, child.Name)
-		writeWords(write, child, flags)
+// completeCmd is "webhookctl complete".
+type completeCmd struct {
+	Words []string `arg:""`
+}
+
+// Run prints what the last word can be, one possibility per line.
+func (cmd *completeCmd) Run(c *console, command *kong.Context) error {
+	last := len(cmd.Words) - 1
+	for _, word := range candidates(command.Model.Node, cmd.Words[:last], strings.HasPrefix(cmd.Words[last], "-")) {
+		if strings.HasPrefix(word, cmd.Words[last]) {
+			fmt.Fprintln(c.out, word)
+		}
+	}
+	return nil
+}
+
+// candidates returns what can follow some words: the values of a flag, flags if wanted, or else commands and arguments.
+func candidates(node *kong.Node, typed []string, wantFlags bool) (words []string) {
+	flags := node.Flags
+	var needsValue *kong.Flag
+	for _, word := range typed {
+		flag := slices.IndexFunc(flags, func(f *kong.Flag) bool { return word == "--"+f.Name && !f.IsBool() })
+		child := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return word == n.Name })
+		switch {
+		case word == "=": // bash makes it a word of its own
+		case needsValue != nil:
+			needsValue = nil
+		case flag >= 0:
+			needsValue = flags[flag]
+		case child >= 0:
+			node = node.Children[child]
+			flags = append(slices.Clip(flags), node.Flags...)
+		}
+	}
+	switch {
+	case needsValue != nil:
+		return needsValue.EnumSlice()
+	case wantFlags:
+		for _, flag := range flags {
+			if !flag.Hidden && !slices.Contains(unusedFlags(node.Name), flag.Name) {
+				words = append(words, "--"+flag.Name)
+			}
+		}
+		return words
 	}
 	for _, arg := range node.Positional {
 		words = append(words, arg.EnumSlice()...)
 	}
-	for _, flag := range flags {
-		if !flag.Hidden && !slices.Contains(unusedFlags(node.Name), flag.Name) {
-			words = append(words, "--"+flag.Name)
-		}
-	}
-	for _, flag := range node.Flags {
-		if !flag.IsBool() {
-			write(node.FullPath()+"* --"+flag.Name, flag.EnumSlice())
-		}
-	}
-	write(node.FullPath(), words)
+	return append(words, commands(node)...)
 }
-
-// The scripts walk through the words of the command line to find the command, and then look up what can follow.
-
-const bashScript = `_webhookctl_words() {
-    case "$1" in
-%s    *) return 1 ;;
-    esac
-}
-_webhookctl() {
-    local at=webhookctl word words
-    for word in "${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do
-        [[ $word != -* ]] && _webhookctl_words "$at $word" >/dev/null && at="$at $word"
-    done
-    words=$(_webhookctl_words "$at ${COMP_WORDS[@]:$((COMP_CWORD - 1)):1}" || _webhookctl_words "$at")
-    COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[@]:$COMP_CWORD:1}"))
-}
-complete -o default -F _webhookctl webhookctl
-`
-
-const fishScript = `function __webhookctl_words
-    switch "$argv[1]"
-%s        case '*'
-            return 1
-    end
-end
-function __webhookctl_complete
-    set -l typed (commandline -opc)
-    set -l current (commandline -ct)
-    set -l at webhookctl
-    for word in $typed[2..]
-        if not string match -q -- '-*' $word; and __webhookctl_words "$at $word" >/dev/null
-            set at "$at $word"
-        end
-    end
-    set -l words (__webhookctl_words "$at $typed[-1]"; or __webhookctl_words $at)
-    string match -- "$current*" (string split -n ' ' -- $words); or __fish_complete_path $current
-end
-complete -c webhookctl -f -a '(__webhookctl_complete)'
-`

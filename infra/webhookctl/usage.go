@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -33,7 +34,7 @@ func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
 	case strings.HasPrefix(text, "missing flags: "):
 		return missingFlags(ctx)
 	case strings.HasPrefix(text, "expected ") && len(node.Children) > 0:
-		return "missing command: use " + alternatives(commands(node))
+		return "missing command: use one of " + strings.Join(commands(node), ", ")
 	}
 	if len(node.Children) > 0 {
 		text = regexp.MustCompile(`^unexpected argument `).ReplaceAllString(text, "unknown command ")
@@ -69,7 +70,8 @@ func missingFlags(ctx *kong.Context) string {
 func nameVariable(ctx *kong.Context, text string) string {
 	for _, flag := range ctx.Flags() {
 		rest, found := strings.CutPrefix(text, "--"+flag.Name)
-		if !found || strings.IndexAny(rest, ": ") != 0 || passed(ctx, flag) {
+		passed := slices.ContainsFunc(ctx.Path, func(p *kong.Path) bool { return p.Flag == flag })
+		if !found || passed || strings.IndexAny(rest, ": ") != 0 {
 			continue
 		}
 		for _, variable := range flag.Tag.Envs {
@@ -81,29 +83,12 @@ func nameVariable(ctx *kong.Context, text string) string {
 	return text
 }
 
-// passed reports whether a flag is on the command line.
-func passed(ctx *kong.Context, flag *kong.Flag) bool {
-	for _, path := range ctx.Path {
-		if path.Flag == flag {
-			return true
+// commands returns the names of a command's subcommands.
+func commands(node *kong.Node) (names []string) {
+	for _, child := range node.Children {
+		if !child.Hidden {
+			names = append(names, child.Name)
 		}
 	}
-	return false
-}
-
-func commands(node *kong.Node) []string {
-	names := make([]string, len(node.Children))
-	for i, child := range node.Children {
-		names[i] = child.Name
-	}
 	return names
-}
-
-// alternatives returns "a, b or c".
-func alternatives(names []string) string {
-	last := len(names) - 1
-	if last < 1 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
