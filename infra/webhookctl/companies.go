@@ -34,7 +34,7 @@ func (cmd *companiesListCmd) Run(ctx context.Context, c *console, storage *stora
 			fmt.Fprintf(c.err, "No companies in %s.\n", s.place)
 		}
 		if cmd.json() {
-			return writeJSON(c.out, companiesJSON(companies))
+			return writeJSONList(c.out, "companies", companies, newCompanyJSON)
 		}
 		table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "COMPANY\tWEBHOOKS\tKEYS\tTYPES")

@@ -16,8 +16,8 @@ import (
 // errorLine returns an error as one line for people. It removes whatever looks like a secret, for
 // example an API key that was passed instead of its ID.
 func errorLine(err error) string {
-	lines := strings.Split(strings.TrimSpace(err.Error()), "\n") // errors.Join writes several
-	text := strings.Join(strings.Fields(strings.Join(lines, "; ")), " ")
+	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ") // errors.Join writes several lines
+	text = strings.Join(strings.Fields(text), " ")
 	return "webhookctl: " + redact.Secrets(text)
 }
 

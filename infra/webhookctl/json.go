@@ -24,6 +24,15 @@ func writeJSON(out io.Writer, document any) error {
 	return encoder.Encode(document)
 }
 
+// writeJSONList writes a JSON document with one field, a list of items.
+func writeJSONList[Item, JSON any](out io.Writer, field string, items []Item, toJSON func(Item) JSON) error {
+	list := make([]JSON, len(items)) // not nil, which would be null
+	for i, item := range items {
+		list[i] = toJSON(item)
+	}
+	return writeJSON(out, map[string][]JSON{field: list})
+}
+
 // The fields of JSON documents are documented in the help of each command. Scripts depend on them.
 
 type keyJSON struct {
@@ -42,29 +51,21 @@ type keyJSON struct {
 func newKeyJSON(k access.Key, now time.Time) keyJSON {
 	document := keyJSON{
 		ID: k.ID, Company: k.Company, Label: k.Label, Permissions: k.Permissions, CreatedAt: k.CreatedAt.UTC(),
-		ExpiresAt: orNull(k.ExpiresAt), RevokedAt: orNull(k.RevokedAt), Status: keyStatus(k, now),
+		ExpiresAt: orNull(k.ExpiresAt.UTC()), RevokedAt: orNull(k.RevokedAt.UTC()), Status: keyStatus(k, now),
 	}
 	if !k.LastUsedOn.IsZero() {
-		document.LastUsedOn = new(lastUse(k))
+		document.LastUsedOn = new(k.LastUsedOn.UTC().Format(time.DateOnly))
 	}
 	return document
 }
 
-// orNull returns nil for a zero time.
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
+// orNull returns nil, which JSON shows as null, for a zero value.
+func orNull[T comparable](value T) *T {
+	var zero T
+	if value == zero {
 		return nil
 	}
-	t = t.UTC()
-	return &t
-}
-
-func keysJSON(keys []access.Key, now time.Time) any {
-	list := make([]keyJSON, len(keys))
-	for i, k := range keys {
-		list[i] = newKeyJSON(k, now)
-	}
-	return map[string]any{"keys": list}
+	return &value
 }
 
 type typeJSON struct {
@@ -74,15 +75,8 @@ type typeJSON struct {
 	AddedAt     time.Time `json:"added_at"`
 }
 
-func typesJSON(types []webhook.EventType) any {
-	list := make([]typeJSON, len(types))
-	for i, t := range types {
-		list[i] = typeJSON{Name: t.Name, Description: t.Description, AddedAt: t.AddedAt.UTC()}
-		if t.Company != "" {
-			list[i].Company = &t.Company
-		}
-	}
-	return map[string]any{"types": list}
+func newTypeJSON(t webhook.EventType) typeJSON {
+	return typeJSON{Name: t.Name, Company: orNull(t.Company), Description: t.Description, AddedAt: t.AddedAt.UTC()}
 }
 
 type companyJSON struct {
@@ -92,10 +86,4 @@ type companyJSON struct {
 	EventTypes int    `json:"event_types"`
 }
 
-func companiesJSON(companies []webhook.CompanyItems) any {
-	list := make([]companyJSON, len(companies))
-	for i, c := range companies {
-		list[i] = companyJSON(c)
-	}
-	return map[string]any{"companies": list}
-}
+func newCompanyJSON(c webhook.CompanyItems) companyJSON { return companyJSON(c) }

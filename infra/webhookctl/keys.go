@@ -49,7 +49,7 @@ func (cmd *keysCreateCmd) Run(ctx context.Context, c *console, storage *storageF
 			return storeError(err)
 		}
 		fmt.Fprintf(c.err, "Created key %s for company %s in %s: %s; expires: %s.\nThis is the only time the key itself is shown:\n",
-			key.ID, key.Company, s.place, joinPermissions(key.Permissions), expiry(key))
+			key.ID, key.Company, s.place, joinPermissions(key.Permissions), orNever(key.ExpiresAt, time.RFC3339))
 		if err := cmd.print(c, key, secret); err != nil {
 			return fmt.Errorf("the key was stored but could not be printed, revoke %s: %w", key.ID, err)
 		}
@@ -142,7 +142,7 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 			fmt.Fprintf(c.err, "No keys in %s.\n", s.place)
 		}
 		if cmd.json() {
-			return writeJSON(c.out, keysJSON(keys, c.now()))
+			return writeJSONList(c.out, "keys", keys, func(k access.Key) keyJSON { return newKeyJSON(k, c.now()) })
 		}
 		return writeKeys(c.out, keys, c.now())
 	})
@@ -153,32 +153,21 @@ func writeKeys(out io.Writer, keys []access.Key, now time.Time) error {
 	fmt.Fprintln(table, "ID\tPERMISSIONS\tCREATED\tEXPIRES\tLAST USED\tLABEL\tSTATUS")
 	for _, k := range keys {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, joinPermissions(k.Permissions),
-			k.CreatedAt.UTC().Format(time.RFC3339), expiry(k), lastUse(k), cmp.Or(k.Label, "-"), keyStatus(k, now))
+			k.CreatedAt.UTC().Format(time.RFC3339), orNever(k.ExpiresAt, time.RFC3339), orNever(k.LastUsedOn, time.DateOnly), cmp.Or(k.Label, "-"), keyStatus(k, now))
 	}
 	return table.Flush()
 }
 
 func joinPermissions(permissions []access.Permission) string {
-	names := make([]string, len(permissions))
-	for i, p := range permissions {
-		names[i] = string(p)
-	}
-	return strings.Join(names, ",")
+	return strings.Join(access.PermissionNames(permissions), ",")
 }
 
-func expiry(k access.Key) string {
-	if k.ExpiresAt.IsZero() {
+// orNever formats a time in UTC, or returns "never" for a zero time.
+func orNever(t time.Time, layout string) string {
+	if t.IsZero() {
 		return "never"
 	}
-	return k.ExpiresAt.UTC().Format(time.RFC3339)
-}
-
-// lastUse returns the day on which a key was last used.
-func lastUse(k access.Key) string {
-	if k.LastUsedOn.IsZero() {
-		return "never"
-	}
-	return k.LastUsedOn.UTC().Format(time.DateOnly)
+	return t.UTC().Format(layout)
 }
 
 func keyStatus(k access.Key, now time.Time) string {
@@ -212,7 +201,7 @@ Examples:
 // Run revokes the key.
 func (cmd *keysRevokeCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
 	find := func(context.Context, *opened) (string, error) { return cmd.KeyID, nil }
-	if cmd.KeyID == "-" {
+	if cmd.KeyID == stdio {
 		hash, err := readSecret(os.Stdin)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -176,16 +177,8 @@ func (cmd *serveCmd) checker(c *console, box *sandbox.Sandbox) *endpoint.Checker
 // validate rejects settings that cannot work or are not safe, before anything is created. It reads the
 // certificate authorities.
 func (cmd *serveCmd) validate(storage *storageFlags) error {
-	if err := storage.validate(); err != nil {
-		return err
-	}
-	if err := cmd.TokenKeys.validate(storage); err != nil {
-		return err
-	}
-	if err := validateAddr(cmd.Addr); err != nil {
-		return err
-	}
-	if err := cmd.validateDevelopment(storage); err != nil {
+	err := cmp.Or(storage.validate(), cmd.TokenKeys.validate(storage), validateAddr(cmd.Addr), cmd.validateDevelopment(storage))
+	if err != nil {
 		return err
 	}
 	if cmd.Quota < 1 {
@@ -199,7 +192,6 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 			return err
 		}
 	}
-	var err error
 	cmd.authorities, err = endpoint.Authorities("--ca-file", cmd.CAFile)
 	return err
 }

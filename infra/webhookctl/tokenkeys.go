@@ -109,13 +109,13 @@ func (f *tokenKeyFlags) kmsSealer(ctx context.Context, c *console, s *opened) (s
 // existingSealer returns a sealer for existing tokens. If the default token key file does not exist, it is not created and
 // the sealer cannot open anything.
 func (f *tokenKeyFlags) existingSealer(ctx context.Context, c *console, storage *storageFlags, s *opened) (seal.Sealer, error) {
-	if _, err := os.Stat(f.file(storage)); f.KMSKey == "" && f.TokenKeyFile == "" && errors.Is(err, fs.ErrNotExist) {
+	if f.KMSKey != "" {
+		return f.kmsSealer(ctx, c, s)
+	}
+	if _, err := os.Stat(f.file(storage)); f.TokenKeyFile == "" && errors.Is(err, fs.ErrNotExist) {
 		return seal.Sealer{Keys: seal.KeyRing{}, Random: c.random}, nil
 	}
-	if f.KMSKey == "" {
-		return fileSealer(ctx, c, "--token-key-file", f.file(storage))
-	}
-	return f.kmsSealer(ctx, c, s)
+	return fileSealer(ctx, c, "--token-key-file", f.file(storage))
 }
 
 // fileSealer returns a sealer with a key file that must exist.

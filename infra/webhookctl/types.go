@@ -98,7 +98,7 @@ func (cmd *typesListCmd) Run(ctx context.Context, c *console, storage *storageFl
 				companyOrEvery(company), s.place)
 		}
 		if cmd.json() {
-			return writeJSON(c.out, typesJSON(types))
+			return writeJSONList(c.out, "types", types, newTypeJSON)
 		}
 		return writeTypes(c.out, types)
 	})

@@ -42,14 +42,11 @@ func unknownVariables(environment, known []string) []string {
 	return warnings
 }
 
-// nearestName returns the known name that differs least from another, or an empty string if more than half of each differs.
+// nearestName returns the known name that differs least from another, or an empty string if more than half of it differs.
 func nearestName(name string, known []string) string {
-	nearest, least := "", len(name)
-	for _, candidate := range known {
-		d := distance(name, candidate)
-		if longer := max(len(name), len(candidate)) - len(variablePrefix); d < least && d <= longer/2 {
-			nearest, least = candidate, d
-		}
+	nearest := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	if length := max(len(name), len(nearest)) - len(variablePrefix); distance(name, nearest) > length/2 {
+		return ""
 	}
 	return nearest
 }

@@ -108,7 +108,7 @@ func TestParsePermissions(t *testing.T) {
 	for names, want := range map[string]string{
 		"webhooks:read": "[webhooks:read] <nil>",
 		"webhooks:write, webhooks:read,webhooks:write": "[webhooks:write webhooks:read] <nil>",
-		"webhooks:all": `[] unknown permission "webhooks:all": use webhooks:read or webhooks:write`,
+		"webhooks:all": `[] unknown permission "webhooks:all": use one or more of webhooks:read, webhooks:write`,
 	} {
 		got, err := ParsePermissions(strings.Split(names, ","))
 		if text := fmt.Sprint(got, " ", err); text != want {

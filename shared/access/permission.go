@@ -22,27 +22,27 @@ func Permissions() []Permission { return []Permission{WebhooksRead, WebhooksWrit
 // ParsePermissions parses permission names and removes duplicates. It rejects unknown names and an empty list.
 func ParsePermissions(names []string) ([]Permission, error) {
 	var parsed []Permission
+	choices := strings.Join(PermissionNames(Permissions()), ", ")
 	for _, name := range names {
 		p := Permission(strings.TrimSpace(name))
 		if !slices.Contains(Permissions(), p) {
-			return nil, fmt.Errorf("unknown permission %q: use %s", name, choices())
+			return nil, fmt.Errorf("unknown permission %q: use one or more of %s", name, choices)
 		}
 		if !slices.Contains(parsed, p) {
 			parsed = append(parsed, p)
 		}
 	}
 	if len(parsed) == 0 {
-		return nil, fmt.Errorf("no permission: use %s", choices())
+		return nil, fmt.Errorf("no permission: use one or more of %s", choices)
 	}
 	return parsed, nil
 }
 
-// choices lists all permissions, for messages.
-func choices() string {
-	var names []string
-	for _, p := range Permissions() {
-		names = append(names, string(p))
+// PermissionNames returns the names of permissions.
+func PermissionNames(permissions []Permission) []string {
+	names := make([]string, len(permissions))
+	for i, p := range permissions {
+		names[i] = string(p)
 	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
+	return names
 }

@@ -153,11 +153,7 @@ func (l apiKeyLine) key(company string) (access.Key, error) {
 	if l.Label != "" && !access.ValidLabel(l.Label) {
 		return access.Key{}, fmt.Errorf("label must have 1 to %d visible characters", access.MaxLabelLength)
 	}
-	names := make([]string, len(l.Permissions))
-	for i, p := range l.Permissions {
-		names[i] = string(p)
-	}
-	permissions, err := access.ParsePermissions(names)
+	permissions, err := access.ParsePermissions(access.PermissionNames(l.Permissions))
 	if err != nil {
 		return access.Key{}, err
 	}
