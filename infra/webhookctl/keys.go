@@ -152,8 +152,9 @@ func writeKeys(out io.Writer, keys []access.Key, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tPERMISSIONS\tCREATED\tEXPIRES\tLAST USED\tLABEL\tSTATUS")
 	for _, k := range keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, joinPermissions(k.Permissions),
-			k.CreatedAt.UTC().Format(time.RFC3339), orNever(k.ExpiresAt, time.RFC3339), orNever(k.LastUsedOn, time.DateOnly), cmp.Or(k.Label, "-"), keyStatus(k, now))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			k.ID, joinPermissions(k.Permissions), k.CreatedAt.UTC().Format(time.RFC3339),
+			orNever(k.ExpiresAt, time.RFC3339), orNever(k.LastUsedOn, time.DateOnly), cmp.Or(k.Label, "-"), keyStatus(k, now))
 	}
 	return table.Flush()
 }
@@ -200,40 +201,35 @@ Examples:
 
 // Run revokes the key.
 func (cmd *keysRevokeCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	find := func(context.Context, *opened) (string, error) { return cmd.KeyID, nil }
-	if cmd.KeyID == stdio {
-		hash, err := readSecret(os.Stdin)
-		if err != nil {
+	key := access.Key{ID: cmd.KeyID}
+	company, isID := access.KeyCompany(cmd.KeyID)
+	switch {
+	case cmd.KeyID == stdio:
+		var err error
+		if key.Hash, err = readSecret(os.Stdin); err != nil {
 			return err
 		}
-		find = func(ctx context.Context, s *opened) (string, error) {
-			key, err := s.KeyByHash(ctx, hash)
-			return key.ID, err
-		}
-	} else if _, ok := access.KeyCompany(cmd.KeyID); !ok {
+	case !isID:
 		return errors.New("the argument is not a key ID: pass an ID that \"webhookctl keys list\" shows (key_…), or - and the key itself on stdin")
 	}
-	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		id, err := find(ctx, s)
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) (err error) {
+		if !isID {
+			key, err = s.KeyByHash(ctx, key.Hash)
+		}
 		if err == nil {
-			err = s.RevokeKey(ctx, id, c.timestamp())
+			err = s.RevokeKey(ctx, key.ID, c.timestamp())
 		}
-		if webhook.KindOf(err) == webhook.KindNotFound {
-			return cmd.notFound(s)
-		}
-		if err != nil {
+		switch notFound := webhook.KindOf(err) == webhook.KindNotFound; {
+		case notFound && isID:
+			return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", key.ID, s.place, company)
+		case notFound:
+			return fmt.Errorf("the key on stdin is not in %s: check that this is the store of the service that accepts it", s.place)
+		case err != nil:
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "Revoked key %s. Running services reject it within %.0f seconds.\n", id, access.CacheTTL.Seconds())
+		_, err = fmt.Fprintf(c.out, "Revoked key %s. Running services reject it within %.0f seconds.\n", key.ID, access.CacheTTL.Seconds())
 		return err
 	})
-}
-
-func (cmd *keysRevokeCmd) notFound(s *opened) error {
-	if company, ok := access.KeyCompany(cmd.KeyID); ok {
-		return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", cmd.KeyID, s.place, company)
-	}
-	return fmt.Errorf("the key on stdin is not in %s: check that this is the store of the service that accepts it", s.place)
 }
 
 // maxStdin limits what is read from stdin for an API key, in bytes.

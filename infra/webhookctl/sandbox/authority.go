@@ -43,9 +43,12 @@ type Authority struct {
 func LoadOrCreateAuthority(dir string, now time.Time) (*Authority, error) {
 	a, err := loadAuthority(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && now.After(a.certificate.NotAfter.Add(-authorityReserve)) {
-		return createAuthority(dir, now)
+		a, err = createAuthority(dir, now)
 	}
-	return a, err
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	return a, nil
 }
 
 // Certificate returns the authority's certificate, which clients have to trust.
@@ -56,7 +59,7 @@ func (a *Authority) Certificate() *x509.Certificate { return a.certificate }
 func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("creating a certificate: %w", err)
+		return tls.Certificate{}, err
 	}
 	template, err := newTemplate("webhooks sample receiver", now, leafLifetime)
 	if err != nil {
@@ -68,7 +71,7 @@ func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("creating a certificate: %w", err)
+		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
@@ -76,15 +79,15 @@ func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 func createAuthority(dir string, now time.Time) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("creating a certificate authority: %w", err)
+		return nil, err
 	}
 	der, err := signAuthority(key, now)
 	if err != nil {
-		return nil, fmt.Errorf("creating a certificate authority: %w", err)
+		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("creating a certificate authority: %w", err)
+		return nil, err
 	}
 	a := &Authority{certificate: certificate, key: key}
 	return a, a.save(dir)
@@ -113,7 +116,7 @@ func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("creating a certificate: %w", err)
+		return nil, err
 	}
 	return &x509.Certificate{
 		SerialNumber: serial,
@@ -128,21 +131,18 @@ func newTemplate(name string, now time.Time, lifetime time.Duration) (*x509.Cert
 func (a *Authority) save(dir string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {
-		return fmt.Errorf("saving the certificate authority: %w", err)
+		return err
 	}
 	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	if err := replaceFile(filepath.Join(dir, authorityKeyFile), append(key, a.pem()...), 0o600); err != nil {
-		return fmt.Errorf("saving the certificate authority: %w", err)
+		return err
 	}
 	return a.publish(dir)
 }
 
 // publish writes the certificate for other programs to read.
 func (a *Authority) publish(dir string) error {
-	if err := replaceFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644); err != nil {
-		return fmt.Errorf("saving the certificate authority: %w", err)
-	}
-	return nil
+	return replaceFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644)
 }
 
 func (a *Authority) pem() []byte {
@@ -153,15 +153,15 @@ func loadAuthority(dir string) (*Authority, error) {
 	path := filepath.Join(dir, authorityKeyFile)
 	bundle, err := readPrivate(path)
 	if err != nil {
-		return nil, fmt.Errorf("certificate authority: %w", err)
+		return nil, err
 	}
 	pair, err := tls.X509KeyPair(bundle, bundle)
 	if err != nil {
-		return nil, fmt.Errorf("certificate authority: %s is damaged (%w): remove it and start again", path, err)
+		return nil, fmt.Errorf("%s is damaged (%w): remove it and start again", path, err)
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok || !pair.Leaf.IsCA {
-		return nil, fmt.Errorf("certificate authority: %s is not a certificate authority of this program: remove it and start again", path)
+		return nil, fmt.Errorf("%s is not a certificate authority of this program: remove it and start again", path)
 	}
 	a := &Authority{certificate: pair.Leaf, key: key}
 	return a, a.publish(dir)
