@@ -54,24 +54,10 @@ type opened struct {
 	// kmsKeys returns the token keys that this store keeps, encrypted under a KMS key, in the region's
 	// KMS or at another endpoint. It is nil if the store keeps none.
 	kmsKeys func(kmsKey, endpoint string) seal.Keys
-	// newest returns the webhook of any company that was stored last, or [webhook.ErrNotFound]. It is
-	// nil if finding one would mean reading the whole store.
+	// newest returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none, or if finding
+	// it would mean reading the whole store.
 	newest func(ctx context.Context) (webhook.Webhook, error)
 	close  func() error
-}
-
-// newestWebhook returns the webhook that was stored last, if there is one and the store can find it.
-func (s *opened) newestWebhook(ctx context.Context) (newest webhook.Webhook, found bool, err error) {
-	if s.newest == nil {
-		return webhook.Webhook{}, false, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	newest, err = s.newest(ctx)
-	if webhook.KindOf(err) == webhook.KindNotFound {
-		return webhook.Webhook{}, false, nil
-	}
-	return newest, err == nil, err
 }
 
 // validate rejects flags that contradict each other, before anything is created.
@@ -138,7 +124,8 @@ func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
 		kmsKeys: func(kmsKey, endpoint string) seal.Keys {
 			return seal.NewKMSKeys(newKMSClient(config, endpoint), s, kmsKey)
 		},
-		close: func() error { return nil },
+		newest: func(context.Context) (webhook.Webhook, error) { return webhook.Webhook{}, webhook.ErrNotFound },
+		close:  func() error { return nil },
 	}, nil
 }
 

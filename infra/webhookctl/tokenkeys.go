@@ -58,8 +58,11 @@ func (f *tokenKeyFlags) sealer(ctx context.Context, c *console, storage *storage
 	if f.KMSKey != "" {
 		return f.kmsSealer(ctx, c, s)
 	}
-	newest, found, err := s.newestWebhook(ctx)
-	if err != nil {
+	reading, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	newest, err := s.newest(reading)
+	found := err == nil
+	if !found && webhook.KindOf(err) != webhook.KindNotFound {
 		return seal.Sealer{}, storeError(err)
 	}
 	path := f.file(storage)
