@@ -25,7 +25,7 @@ Examples:
 
 // Run prints a table of the companies.
 func (cmd *companiesListCmd) Run(ctx context.Context, c *console, storage *storageFlags) error {
-	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		companies, err := s.Companies(ctx)
 		if err != nil {
 			return storeError(err)

@@ -42,7 +42,7 @@ func (cmd *exportCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	if err := errors.Join(err, cmd.TokenKeys.validate(storage)); err != nil {
 		return err
 	}
-	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		companies, err := companyOrAll(ctx, s, company)
 		if err != nil {
 			return err

@@ -122,7 +122,7 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 	if err != nil {
 		return err
 	}
-	return storage.withStoreUntilSignal(ctx, c, existing, func(ctx context.Context, s *opened) error {
+	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
 		companies, err := companyOrAll(ctx, s, company)
 		if err != nil {
 			return err

@@ -63,6 +63,7 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 		want string
 	}{
 		{"serve --addr 127.0.0.1:0", 0, `"level":"INFO","msg":"stopped by a signal before the service was ready"`},
+		{"types list", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
 		{"export --company acme --export-key-file acme.key --output acme.jsonl", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
 	} {
 		tool := newTool(t, t.TempDir(), append(strings.Fields(tt.args), "--store", "dynamodb", "--dynamodb-endpoint", "http://"+hanging.Addr().String())...)

@@ -21,12 +21,8 @@ const (
 	storeDynamoDB = "dynamodb"
 )
 
-const (
-	// commandTimeout limits how long a short command uses the database.
-	commandTimeout = 10 * time.Second
-	// startTimeout limits how long the database and KMS may take to respond before a command gives up.
-	startTimeout = 10 * time.Second
-)
+// startTimeout limits how long the database and KMS may take to respond before a command gives up.
+const startTimeout = 10 * time.Second
 
 // storageFlags select the store and its data. All commands share them.
 type storageFlags struct {
@@ -196,29 +192,21 @@ func (f *storageFlags) claimForDev() error {
 
 // ping checks that the database responds and has its tables.
 func ping(ctx context.Context, s *opened) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return s.Ping(ctx)
 }
 
-// withStore opens the store, runs a short command on it, and closes it.
+// withStore opens the store, runs a command on it, and closes it. The command takes as long as it needs once the store has
+// responded, and a signal interrupts it.
 func (f *storageFlags) withStore(ctx context.Context, c *console, mode openMode, do func(ctx context.Context, s *opened) error) error {
-	s, err := f.open(ctx, c, mode)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	return errors.Join(do(ctx, s), s.close())
-}
-
-// withStoreUntilSignal is [storageFlags.withStore] for a command that may have to read much: it takes as long as it needs, and a
-// signal interrupts it.
-func (f *storageFlags) withStoreUntilSignal(ctx context.Context, c *console, mode openMode, do func(ctx context.Context, s *opened) error) error {
 	return untilSignal(ctx, func(ctx context.Context) error {
 		s, err := f.open(ctx, c, mode)
 		if err != nil {
 			return err
+		}
+		if err := ping(ctx, s); err != nil {
+			return errors.Join(storeError(err), s.close())
 		}
 		return errors.Join(do(ctx, s), s.close())
 	})
