@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,24 +23,17 @@ const Company = "dev"
 // keyFile contains the API key itself, so that a restart can print it again.
 const keyFile = "api-key"
 
-// apiKey loads or creates the sandbox's API key.
-type apiKey struct {
-	store  Store
-	now    time.Time // UTC, in milliseconds
-	random io.Reader
-}
-
-// loadOrCreate returns the key kept in dir after checking that it works. If the store does not have the
-// key, it adds it again; if the key was revoked, it creates a new one.
-func (k apiKey) loadOrCreate(ctx context.Context, dir string) (secret string, err error) {
-	path := filepath.Join(dir, keyFile)
+// loadOrCreateKey returns the key kept in the directory after checking that it works. If the store does not
+// have the key, it adds it again; if the key was revoked, it creates a new one.
+func (c Config) loadOrCreateKey(ctx context.Context, now time.Time) (secret string, err error) {
+	path := filepath.Join(c.Dir, keyFile)
 	text, err := readPrivate(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	if err == nil {
 		secret = strings.TrimSpace(string(text))
-		usable, err := k.ensure(ctx, secret)
+		usable, err := c.ensureKey(ctx, secret, now)
 		if errors.Is(err, access.ErrNotASecret) || errors.Is(err, access.ErrTypo) {
 			return "", fmt.Errorf("%s: %w: remove the file and start again", path, err)
 		}
@@ -49,39 +41,39 @@ func (k apiKey) loadOrCreate(ctx context.Context, dir string) (secret string, er
 			return secret, err
 		}
 	}
-	if secret, err = access.NewSecret(k.random); err != nil {
+	if secret, err = access.NewSecret(c.Random); err != nil {
 		return "", err
 	}
 	if err := replaceFile(path, []byte(secret+"\n"), 0o600); err != nil {
 		return "", err
 	}
-	_, err = k.ensure(ctx, secret)
+	_, err = c.ensureKey(ctx, secret, now)
 	return secret, err
 }
 
-// ensure adds the key to the store if it does not exist there, and reports whether the key works.
-func (k apiKey) ensure(ctx context.Context, secret string) (usable bool, err error) {
+// ensureKey adds the key to the store if it does not exist there, and reports whether the key works.
+func (c Config) ensureKey(ctx context.Context, secret string, now time.Time) (usable bool, err error) {
 	hash, err := access.HashSecret(secret)
 	if err != nil {
 		return false, err
 	}
-	key, err := k.store.KeyByHash(ctx, hash)
+	key, err := c.Store.KeyByHash(ctx, hash)
 	if err == nil {
-		return key.Company == Company && key.Usable(k.now), nil
+		return key.Company == Company && key.Usable(now), nil
 	}
 	if webhook.KindOf(err) != webhook.KindNotFound {
 		return false, err
 	}
-	id, err := ulid.New(ulid.Timestamp(k.now), k.random)
+	id, err := ulid.New(ulid.Timestamp(now), c.Random)
 	if err != nil {
 		return false, err
 	}
-	return true, k.store.CreateKey(ctx, access.Key{
+	return true, c.Store.CreateKey(ctx, access.Key{
 		ID:          access.NewKeyID(Company, id.String()),
 		Company:     Company,
 		Permissions: access.Permissions(),
 		Hash:        hash,
-		CreatedAt:   k.now,
+		CreatedAt:   now,
 	})
 }
 

@@ -74,7 +74,7 @@ func Start(ctx context.Context, c Config) (*Sandbox, error) {
 	if err := addEventTypes(ctx, c.Store, now); err != nil {
 		return nil, err
 	}
-	key, err := apiKey{store: c.Store, now: now, random: c.Random}.loadOrCreate(ctx, c.Dir)
+	key, err := c.loadOrCreateKey(ctx, now)
 	if err != nil {
 		return nil, fmt.Errorf("development API key: %w", err)
 	}
