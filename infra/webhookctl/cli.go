@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"webhooks/shared/access"
 )
 
 const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that receive their
@@ -89,7 +92,7 @@ func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*k
 	return kong.New(flags, append(options,
 		kong.Name("webhookctl"),
 		kong.Description(description),
-		kong.Vars{"version": versionLine()},
+		kong.Vars{"version": versionLine(), "permissions": strings.Join(access.PermissionNames(access.Permissions()), ", ")},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
 		kong.Help(printHelp),

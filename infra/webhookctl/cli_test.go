@@ -169,7 +169,7 @@ func TestErrors(t *testing.T) {
 		{newKey + "--expires 106751d100h", `--expires: "106751d100h" is not a valid duration: …`},
 		{newKey + "--expires 1d-12h", `--expires: "1d-12h" is not a valid duration: …`},
 		{newKey + "--expires=0s", `--expires: it must be positive, for example 30d or 12h` + helpFor("keys create --help")},
-		{newKey + "--label=", `--label must have 1 to 100 visible characters`},
+		{newKey + "--label=", `--label must be 1 to 100 visible characters long`},
 		{"keys revoke " + unknownID, `key ` + unknownID + ` not found in .webhooks/webhooks.db: run "webhookctl keys list --company acme" to list the keys`},
 		{"keys revoke whk_secret", `the argument is not a key ID: …`},
 		{"keys revoke -", `stdin: not an API key: …`},

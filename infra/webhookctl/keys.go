@@ -20,7 +20,7 @@ import (
 // keysCreateCmd is "webhookctl keys create".
 type keysCreateCmd struct {
 	Company     string    `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks the key can access: 1 to 64 letters, digits, _ and -."`
-	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key: webhooks:read, webhooks:write or both."`
+	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key, one or more of ${permissions}, separated by commas."`
 	Label       *string   `env:"WEBHOOKS_LABEL" placeholder:"TEXT" help:"What the key is for: 1 to 100 visible characters, which \"keys list\" shows."`
 	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"30d" help:"How long the key is valid, for example 30d, 12h or 1d12h. By default, until it is revoked."`
 	listFormat
@@ -78,7 +78,7 @@ func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err
 	}
 	if cmd.Label != nil {
 		if key.Label = *cmd.Label; !access.ValidLabel(key.Label) {
-			return key, "", fmt.Errorf("--label must have 1 to %d visible characters", access.MaxLabelLength)
+			return key, "", fmt.Errorf("--label must be 1 to %d visible characters long", access.MaxLabelLength)
 		}
 	}
 	if secret, err = access.NewSecret(c.random); err != nil {

@@ -35,7 +35,7 @@ func TestKeysAndTypes(t *testing.T) {
 		{"types add b.second", `b\.second is available to every company in .*\.\n\|`},
 		{"types add a.third --description two\nlines", `a\.third is available to every company in .*\.\n\|`},
 		{"types add own.type --company acme", `own\.type is available to company acme in .*\.\n\|`},
-		{"types remove b.second", `b\.second is no longer available to every company\. Existing webhooks keep it\.\n\|`},
+		{"types remove b.second", `Removed b\.second for every company\. Existing webhooks keep it\.\n\|`},
 		{"types list", types + `a\.third +every company +\S+Z +two lines\n\|`},
 		{"types list --company acme", types + `a\.third .*\nown\.type +company acme +\S+Z *\n\|`},
 		{"types list --company acme --output json", `\{"types":\[\{"name":"a\.third","company":null,"description":"two\\nlines","added_at":"\S+Z"\},` +
@@ -47,7 +47,7 @@ func TestKeysAndTypes(t *testing.T) {
 	eachStore(t, func(t *testing.T, p place) {
 		id, created, secret := "", "", ""
 		if p.flags == nil { // SQLite
-			created = `.*created a new database: if you have one already, check --data.*\n`
+			created = `.*created a new database: if you already have one, check --data.*\n`
 		}
 		for _, step := range steps {
 			args := strings.Split(strings.ReplaceAll(step.args, "KEY", id), " ")

@@ -140,7 +140,7 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 		return nil, fileError(path, err)
 	}
 	if missing {
-		c.log.Info("created a new database: if you have one already, check --data", "file", path)
+		c.log.Info("created a new database: if you already have one, check --data", "file", path)
 	}
 	return &opened{
 		store:        s,

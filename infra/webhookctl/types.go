@@ -155,7 +155,7 @@ func (cmd *typesRemoveCmd) Run(ctx context.Context, c *console, storage *storage
 		if err != nil {
 			return storeError(err)
 		}
-		_, err = fmt.Fprintf(c.out, "%s is no longer available to %s. Existing webhooks keep it.\n", cmd.Name, companyOrEvery(company))
+		_, err = fmt.Fprintf(c.out, "Removed %s for %s. Existing webhooks keep it.\n", cmd.Name, companyOrEvery(company))
 		return err
 	})
 }

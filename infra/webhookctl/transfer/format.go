@@ -151,7 +151,7 @@ func (l apiKeyLine) key(company string) (access.Key, error) {
 		return access.Key{}, errors.New("id is not the ID of an API key of the company")
 	}
 	if l.Label != "" && !access.ValidLabel(l.Label) {
-		return access.Key{}, fmt.Errorf("label must have 1 to %d visible characters", access.MaxLabelLength)
+		return access.Key{}, fmt.Errorf("label must be 1 to %d visible characters long", access.MaxLabelLength)
 	}
 	permissions, err := access.ParsePermissions(access.PermissionNames(l.Permissions))
 	if err != nil {

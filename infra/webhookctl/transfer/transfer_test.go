@@ -263,7 +263,7 @@ func TestInvalidExports(t *testing.T) {
 		{"level", eventType, "platform", "world", `line 2: level must be "platform" or "company"`},
 		{"type name", eventType, "z.first", "z/first", "line 2: name is not a valid event type name"},
 		{"permission", apiKey, "webhooks:read", "webhooks:all", `line 5: unknown permission "webhooks:all"`},
-		{"label", apiKey, "<CI>", "a\\nb", "line 5: label must have 1 to 100 visible characters"},
+		{"label", apiKey, "<CI>", "a\\nb", "line 5: label must be 1 to 100 visible characters long"},
 		{"hash", apiKey, `"hash":"`, `"hash":"00`, "line 5: hash is not a SHA-256 in hexadecimal"},
 		{"no end", end, "", strings.TrimSpace(lines[6]), "the export is truncated after line 8: export again"},
 		{"missing webhook", 6, "", strings.TrimSpace(strings.Replace(lines[3], "own", "own2", 1)), "line 8: the export should contain 2 webhooks, 3 event types and 1 API key, but contains 1 webhook, 4 event types and 1 API key"},
