@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -44,6 +46,8 @@ type Client struct {
 	config  *tls.Config
 	timeout time.Duration // postTimeout, or shorter in tests
 
+	fresh *http.Transport // connects anew for each request
+
 	mu        sync.Mutex
 	transport *http.Transport
 	since     time.Time
@@ -75,7 +79,7 @@ func (e *PostError) Unwrap() error { return e.err }
 // NewClient returns a client that trusts the authorities in roots; nil means the system's. now is the clock for
 // certificates and the age of connections.
 func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Client {
-	return &Client{
+	c := &Client{
 		dialer:  dialer,
 		now:     now,
 		timeout: postTimeout,
@@ -86,12 +90,15 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle),
 		},
 	}
+	c.fresh = c.newTransport()
+	c.fresh.DisableKeepAlives = true
+	return c
 }
 
 // Post sends a body to a URL with the headers given, and "accept-encoding: identity". It returns the response as soon as
 // its header has arrived and its body was read, for at most a second; how the body ends does not matter. The whole takes
-// at most 15 seconds plus that second. If a kept connection turns out to be closed, the body is sent again on a new one, so
-// a receiver may get it twice.
+// at most 15 seconds plus that second. If a kept connection turns out to be closed, the body is sent once more on a new one,
+// so a receiver may get it twice.
 //
 // If no response arrives, the error is a *PostError. If this machine is to blame, it wraps [ErrLocal].
 func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byte) (Response, error) {
@@ -100,16 +107,19 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	timer := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.ASCII(), bytes.NewReader(body))
+	kept := &keptConn{}
+	traced := httptrace.WithClientTrace(context.WithValue(ctx, requestKey{}, ctx), kept.trace())
+	request, err := http.NewRequestWithContext(traced, http.MethodPost, u.ASCII(), bytes.NewReader(body))
 	if err != nil {
 		return Response{}, err
 	}
 	request.Header = header.Clone()
 	request.Header.Set("Accept-Encoding", "identity")
-	// Without a value, the header is not sent. It tells net/http that the request can be sent again if a kept connection
-	// is closed.
-	request.Header["Idempotency-Key"] = nil
 	response, err := c.currentTransport().RoundTrip(request)
+	if err != nil && kept.wasClosed() && ctx.Err() == nil {
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		response, err = c.fresh.RoundTrip(request)
+	}
 	if err != nil {
 		return Response{}, &PostError{Class: classOf(ctx, err), err: err}
 	}
@@ -117,6 +127,22 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	timer.Reset(bodyTimeout)
 	return read(response), nil
 }
+
+// keptConn notices that a request was sent on a kept connection that the receiver has closed. net/http could send it again, but
+// would do so on every kept connection to that receiver, of which all may be closed.
+type keptConn struct {
+	reused    bool
+	responded atomic.Bool
+}
+
+func (k *keptConn) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { k.reused = info.Reused },
+		GotFirstResponseByte: func() { k.responded.Store(true) },
+	}
+}
+
+func (k *keptConn) wasClosed() bool { return k.reused && !k.responded.Load() }
 
 // read reads the beginning of a response's body.
 func read(response *http.Response) Response {
@@ -151,8 +177,13 @@ func (c *Client) currentTransport() *http.Transport {
 		c.transport.CloseIdleConnections()
 	}
 	c.since = now
-	c.transport = &http.Transport{
-		DialTLSContext:         c.dial,
+	c.transport = c.newTransport()
+	return c.transport
+}
+
+func (c *Client) newTransport() *http.Transport {
+	return &http.Transport{
+		DialTLSContext:         c.dialForRequest,
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    maxIdle,
 		IdleConnTimeout:        idleTimeout,
@@ -160,7 +191,6 @@ func (c *Client) currentTransport() *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              http1(),
 	}
-	return c.transport
 }
 
 func http1() *http.Protocols {
@@ -176,6 +206,18 @@ type dialError struct {
 }
 
 func (e dialError) Unwrap() error { return e.error }
+
+// requestKey is the key of the context of a request among the values of that context.
+type requestKey struct{}
+
+// dialForRequest is [Client.dial] until the request ends. net/http passes a context without the request's end, because other
+// requests could use the connection. A receiver that never completes its handshake would keep that dial forever.
+func (c *Client) dialForRequest(ctx context.Context, network, hostPort string) (net.Conn, error) {
+	if request, ok := ctx.Value(requestKey{}).(context.Context); ok {
+		ctx = request
+	}
+	return c.dial(ctx, network, hostPort)
+}
 
 // dial connects to a host and completes a TLS handshake. It tries the next address only if it cannot connect to one.
 func (c *Client) dial(ctx context.Context, _, hostPort string) (net.Conn, error) {

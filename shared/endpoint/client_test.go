@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,7 +212,7 @@ func TestPostTriesTheNextAddress(t *testing.T) {
 	}
 }
 
-// Connections are used again, for two minutes, unless the receiver closes them or leaves a body unread.
+// Connections are used again, for two minutes, unless a long body is left unread.
 func TestPostKeepsConnections(t *testing.T) {
 	root := newAuthority(t, "root")
 	served := 0
@@ -222,13 +224,13 @@ func TestPostKeepsConnections(t *testing.T) {
 			body = strings.Repeat("x", maxDrained+1)
 		}
 		write(c, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
-		return served != 5 // the fifth response is the last on its connection, which it does not say
+		return true
 	})
 	c := newClient(t, root)
 	clock := now()
 	c.now = func() time.Time { return clock }
-	for i, want := range []int32{1, 1, 1, 2, 2, 3, 3, 4} {
-		if i == 7 {
+	for i, want := range []int32{1, 1, 1, 2, 2, 3} {
+		if i == 5 {
 			clock = clock.Add(transportLife)
 		}
 		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
@@ -237,5 +239,55 @@ func TestPostKeepsConnections(t *testing.T) {
 		if got := s.accepted.Load(); got != want {
 			t.Errorf("request %d: %d connections so far, want %d", i+1, got, want)
 		}
+	}
+}
+
+// If a receiver closes every kept connection when a request arrives, the request is sent twice, and not on each of them.
+func TestPostSendsOnceMore(t *testing.T) {
+	const connections = 3
+	root := newAuthority(t, "root")
+	var first sync.WaitGroup
+	first.Add(connections)
+	var received atomic.Int32
+	var s *server
+	s = receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		n := received.Add(1)
+		if n <= connections {
+			first.Done()
+			first.Wait() // for the others, so that each has its own connection
+		}
+		if n > connections && s.accepted.Load() == connections {
+			return false
+		}
+		write(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		return true
+	})
+	c := newClient(t, root)
+	var posts sync.WaitGroup
+	for range connections {
+		posts.Go(func() { _, _ = post(t, c, urlOf(t, host, s)) })
+	}
+	posts.Wait()
+	if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 204 || received.Load() != connections+2 || s.accepted.Load() != connections+1 {
+		t.Errorf("got %+v, %v after %d requests on %d connections", r, err, received.Load(), s.accepted.Load())
+	}
+}
+
+// A receiver that never completes the handshake keeps its connection only until the request has ended.
+func TestPostLeavesNoDial(t *testing.T) {
+	disconnected := make(chan struct{}, 2) // the server connects once more when it stops
+	s := listen(t, func(conn net.Conn) {
+		discard(conn)
+		disconnected <- struct{}{}
+	})
+	c := newClient(t, newAuthority(t, "root"))
+	c.timeout = 100 * time.Millisecond
+	_, err := post(t, c, urlOf(t, host, s))
+	assertClass(t, err, webhook.ErrorTimeout)
+	select {
+	case <-disconnected:
+	case <-time.After(2 * time.Second): // less than helloPatience
+		t.Error("the client is still connected")
 	}
 }
