@@ -63,11 +63,8 @@ func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcom
 	}, w.Event.Body)
 	ended := a.Now()
 	failure, noResponse := errors.AsType[*endpoint.PostError](err)
-	switch {
-	case errors.Is(err, endpoint.ErrLocal), ctx.Err() != nil, err != nil && !noResponse:
+	if err != nil && (!noResponse || errors.Is(err, endpoint.ErrLocal) || ctx.Err() != nil) {
 		return webhook.Outcome{}, fmt.Errorf("posting: %w", errors.Join(context.Cause(ctx), err))
-	case noResponse:
-		response = endpoint.Response{}
 	}
 	m := meaningOf(response, ended)
 	o := a.outcome(w, m, ended)
@@ -93,7 +90,7 @@ func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcom
 func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.Outcome {
 	o := webhook.Outcome{
 		Ref: w.Ref, Status: w.Status, Step: w.Step,
-		Lane: m.laneOp(w.Lane), PausedUntil: m.pausedUntil, WebhookVersion: w.Webhook.Version,
+		Lane: m.laneOp(w), PausedUntil: m.pausedUntil, WebhookVersion: w.Webhook.Version,
 	}
 	switch {
 	case m.delivered:
@@ -101,7 +98,7 @@ func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.
 	case w.Status != webhook.StatusPending: // a granted attempt of one that is final
 	case m.final || ended.Sub(w.AcceptedAt) >= MaxAge:
 		o.Status = webhook.StatusFailed
-	case w.Lane.IsFailing(): // it was a probe, and waits for its lane again
+	case isProbe(w): // it waits for its lane again
 	case w.Granted:
 		o.Due = w.Due
 	default:

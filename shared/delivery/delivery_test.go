@@ -158,16 +158,17 @@ func TestAttemptOutcomes(t *testing.T) {
 		{"410", respond(410), nil, "failed", 0, time.Time{}, webhook.LaneDisabled, "status"},
 		{"500 and no more events", respond(500, "Webhook-Delivery", " DISABLE "), nil, "failed", 0, time.Time{}, webhook.LaneDisabled, "status"},
 		{"500 and no more attempts", respond(500, "Webhook-Delivery", "abort-message"), nil, "failed", 0, time.Time{}, webhook.LaneFailed, "status"},
-		{"429 with Retry-After", respond(429, "Retry-After", "60"), nil, "pending", 1, wait(time.Minute), webhook.LanePaused, "status"},
-		{"503 with a short Retry-After", respond(503, "Retry-After", "1"), nil, "pending", 1, wait(5 * time.Second), webhook.LanePaused, "status"},
+		{"429 with Retry-After", respond(429, "Retry-After", "60"), nil, "pending", 1, wait(time.Minute), webhook.LaneFailed, "status"},
+		{"503 with a short Retry-After", respond(503, "Retry-After", "1"), nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "status"},
 		{"503", respond(503), nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "status"},
-		{"500 with Retry-After", respond(500, "Retry-After", "60"), nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "status"},
+		{"500 cannot ask for a pause", respond(500, "Retry-After", "60"), nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "status"},
 		{"no response", &receiver{err: &endpoint.PostError{Class: webhook.ErrorTimeout}}, nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "timeout"},
 		{"the last step", respond(500), func(w *webhook.Work) { w.Step = 9 }, "failed", 10, time.Time{}, webhook.LaneFailed, "status"},
 		{"too old", respond(500), func(w *webhook.Work) { w.AcceptedAt = now().Add(-MaxAge) }, "failed", 0, time.Time{}, webhook.LaneFailed, "status"},
-		{"a probe", respond(500), func(w *webhook.Work) { w.Lane, w.Step = failing, 2 }, "pending", 2, time.Time{}, webhook.LaneFailed, "status"},
+		{"a probe", respond(500), func(w *webhook.Work) { w.Lane, w.Step = failing, 2 }, "pending", 2, time.Time{}, webhook.LaneProbeFailed, "status"},
 		{"a successful probe", respond(200), func(w *webhook.Work) { w.Lane = failing }, "delivered", 0, time.Time{}, webhook.LaneSucceeded, ""},
 		{"granted", respond(500), func(w *webhook.Work) { w.Granted, w.Step, w.Due = true, 3, wait(time.Hour) }, "pending", 3, wait(time.Hour), webhook.LaneFailed, "status"},
+		{"granted, of a failing lane", respond(500), func(w *webhook.Work) { w.Granted, w.Lane, w.Due = true, failing, wait(time.Hour) }, "pending", 0, wait(time.Hour), webhook.LaneFailed, "status"},
 		{"granted, had failed", respond(200), func(w *webhook.Work) { w.Granted, w.Status = true, "failed" }, "delivered", 0, time.Time{}, webhook.LaneUnchanged, ""},
 		{"granted, stays failed", respond(500), func(w *webhook.Work) { w.Granted, w.Status = true, "failed" }, "failed", 0, time.Time{}, webhook.LaneFailed, "status"},
 		{"granted, stays delivered", respond(410), func(w *webhook.Work) { w.Granted, w.Status = true, "delivered" }, "delivered", 0, time.Time{}, webhook.LaneDisabled, "status"},
@@ -182,7 +183,7 @@ func TestAttemptOutcomes(t *testing.T) {
 			if err != nil || got.Status != tt.status || got.Step != tt.step || !got.Due.Equal(tt.due) || got.Lane != tt.lane || got.Attempt.Error != tt.class {
 				t.Errorf("got %+v, %v, want %s, step %d, due %v, lane %d, %q", got, err, tt.status, tt.step, tt.due, tt.lane, tt.class)
 			}
-			if (got.Lane == webhook.LanePaused) != !got.PausedUntil.IsZero() {
+			if strings.Contains(tt.name, "Retry-After") == got.PausedUntil.IsZero() {
 				t.Errorf("paused until %v", got.PausedUntil)
 			}
 		})
@@ -211,6 +212,11 @@ func TestAttemptFaults(t *testing.T) {
 		if o, err := newAttempter(&receiver{err: tt.err}).Attempt(tt.ctx, w); err == nil || o.Attempt.Number != 0 {
 			t.Errorf("%s: got %+v, %v, want an error and no attempt", name, o, err)
 		}
+	}
+	// A response that has arrived counts: without it, the event would be sent again.
+	o, err := newAttempter(&receiver{response: endpoint.Response{Status: 200}}).Attempt(canceled, work())
+	if err != nil || o.Status != webhook.StatusDelivered {
+		t.Errorf("stopped after a response: got %+v, %v", o, err)
 	}
 }
 

@@ -38,17 +38,20 @@ func meaningOf(r endpoint.Response, now time.Time) meaning {
 }
 
 // laneOp returns the change of the lane.
-func (m meaning) laneOp(lane webhook.Lane) webhook.LaneOp {
+func (m meaning) laneOp(w webhook.Work) webhook.LaneOp {
 	switch {
 	case m.disable:
 		return webhook.LaneDisabled
-	case m.delivered && lane.IsHealthy():
+	case m.delivered && w.Lane.IsHealthy():
 		return webhook.LaneUnchanged
 	case m.delivered:
 		return webhook.LaneSucceeded
-	case !m.pausedUntil.IsZero():
-		return webhook.LanePaused
+	case isProbe(w):
+		return webhook.LaneProbeFailed
 	default:
 		return webhook.LaneFailed
 	}
 }
+
+// isProbe reports whether an attempt is the one that a failing lane is allowed.
+func isProbe(w webhook.Work) bool { return w.Lane.IsFailing() && !w.Granted }

@@ -100,7 +100,7 @@ type Outcome struct {
 	Step int
 	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane.
 	Due time.Time
-	// Lane is the change of the webhook's lane, and PausedUntil the time for [LanePaused].
+	// Lane is the change of the webhook's lane. PausedUntil is the time until which the receiver asked for a pause, or zero.
 	Lane        LaneOp
 	PausedUntil time.Time
 	// WebhookVersion is the version of the webhook that was attempted. A later version ignores the change of the lane.

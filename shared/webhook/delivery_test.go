@@ -40,7 +40,7 @@ func TestLane(t *testing.T) {
 		"many in a short time":    fail(Lane{}, 0, 1, 2, 3, 4, 5, 29),
 		"a success in between":    fail(fail(Lane{}, 0, 10, 20, 30).Apply(LaneSucceeded, at(31), time.Time{}), 40, 80),
 		"an ignored change":       fail(Lane{}, 0, 10, 20, 30).Apply(LaneUnchanged, at(60), time.Time{}),
-		"a pause of a good start": Lane{}.Apply(LanePaused, at(0), at(60)),
+		"a pause of a good start": Lane{}.Apply(LaneFailed, at(0), at(60)),
 	} {
 		if l.IsFailing() || l.IsHealthy() {
 			t.Errorf("%s: failing or healthy: %+v", name, l)
@@ -50,13 +50,16 @@ func TestLane(t *testing.T) {
 	if !l.IsFailing() || !l.FailingSince.Equal(at(0)) || !l.ProbeAt.Equal(at(60)) {
 		t.Errorf("after 5 failures in 30 s: %+v", l)
 	}
+	if l = fail(l, 31, 44); !l.ProbeAt.Equal(at(60)) {
+		t.Errorf("attempts that began before the lane was failing moved the first probe to %v", l.ProbeAt)
+	}
 	for probe, delay := range []int{60, 120, 300, 600, 600} {
-		l = fail(l, 1000*(probe+1))
+		l = l.Apply(LaneProbeFailed, at(1000*(probe+1)), time.Time{})
 		if want := at(1000*(probe+1) + delay); !l.ProbeAt.Equal(want) {
 			t.Errorf("after probe %d: the next one is at %v, want %v", probe+1, l.ProbeAt, want)
 		}
 	}
-	l = l.Apply(LanePaused, at(7000), at(9000)).Apply(LanePaused, at(7001), at(8000)).Apply(LaneDisabled, at(7002), time.Time{})
+	l = l.Apply(LaneFailed, at(7000), at(9000)).Apply(LaneFailed, at(7001), at(8000)).Apply(LaneDisabled, at(7002), time.Time{})
 	if !l.PausedUntil.Equal(at(9000)) || l.DisabledReason != ReasonGone || !l.LastFailure.Equal(at(7001)) {
 		t.Errorf("after two pauses and 410: %+v", l)
 	}

@@ -35,11 +35,11 @@ type LaneOp int
 
 // All changes of a lane.
 const (
-	LaneUnchanged LaneOp = iota
-	LaneSucceeded        // an attempt succeeded although the lane had failures
-	LaneFailed           // an attempt failed
-	LanePaused           // an attempt failed, and the receiver asked for a pause
-	LaneDisabled         // the receiver does not want any more events
+	LaneUnchanged   LaneOp = iota
+	LaneSucceeded          // an attempt succeeded although the lane had failures
+	LaneFailed             // an attempt failed that was not a probe, perhaps of a lane that is failing by now
+	LaneProbeFailed        // a probe of a failing lane failed
+	LaneDisabled           // the receiver does not want any more events
 )
 
 // IsFailing reports whether the circuit is open.
@@ -48,17 +48,16 @@ func (l Lane) IsFailing() bool { return !l.FailingSince.IsZero() }
 // IsHealthy reports whether a success would not change the lane.
 func (l Lane) IsHealthy() bool { return l.Failures == 0 && !l.IsFailing() }
 
-// Apply returns the lane after a change at a time. until is the end of the pause for [LanePaused].
-func (l Lane) Apply(op LaneOp, at, until time.Time) Lane {
+// Apply returns the lane after a change at a time. If an attempt failed, pausedUntil is the time until which the receiver asked
+// for a pause, or zero.
+func (l Lane) Apply(op LaneOp, at, pausedUntil time.Time) Lane {
 	switch op {
 	case LaneSucceeded:
 		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, LastFailure: l.LastFailure, LastSuccess: at}
-	case LaneFailed:
-		return l.failed(at)
-	case LanePaused:
-		l = l.failed(at)
-		if until.After(l.PausedUntil) {
-			l.PausedUntil = until
+	case LaneFailed, LaneProbeFailed:
+		l = l.failed(at, op == LaneProbeFailed)
+		if pausedUntil.After(l.PausedUntil) {
+			l.PausedUntil = pausedUntil
 		}
 	case LaneDisabled:
 		l.DisabledReason = ReasonGone
@@ -66,17 +65,17 @@ func (l Lane) Apply(op LaneOp, at, until time.Time) Lane {
 	return l
 }
 
-func (l Lane) failed(at time.Time) Lane {
+func (l Lane) failed(at time.Time, probe bool) Lane {
 	if l.Failures == 0 {
 		l.FirstFailure = at
 	}
 	l.Failures++
 	l.LastFailure = at
 	switch {
-	case l.IsFailing():
+	case l.IsFailing() && probe:
 		l.Probes++
 		l.ProbeAt = at.Add(probeDelay(l.Probes))
-	case l.Failures >= FailuresToOpen && at.Sub(l.FirstFailure) >= FailingSpan:
+	case !l.IsFailing() && l.Failures >= FailuresToOpen && at.Sub(l.FirstFailure) >= FailingSpan:
 		l.FailingSince = l.FirstFailure
 		l.ProbeAt = at.Add(probeDelay(0))
 	}
