@@ -92,12 +92,12 @@ type request struct {
 	Key, Item item
 	Keys      []item
 
-	KeyConditionExpression, ProjectionExpression      string
-	FilterExpression, ConditionExpression             string
-	UpdateExpression, Select                          string
-	ReturnValues, ReturnValuesOnConditionCheckFailure string
-	ExpressionAttributeNames                          map[string]string
-	ExpressionAttributeValues                         item
+	KeyConditionExpression, ProjectionExpression string
+	FilterExpression, ConditionExpression        string
+	UpdateExpression, Select                     string
+	ReturnValues                                 string
+	ExpressionAttributeNames                     map[string]string
+	ExpressionAttributeValues                    item
 
 	RequestItems  map[string]request   // by table
 	TransactItems []map[string]request // by the kind of write
@@ -138,7 +138,7 @@ func (r request) accesses(operation string, arns map[string]string) []access {
 }
 
 // context returns the values of DynamoDB's condition keys: the partition keys, every attribute that the request
-// names, and what it asks DynamoDB to return.
+// names, and what it asks DynamoDB to return. No key is documented for ReturnValuesOnConditionCheckFailure.
 func (r request) context() map[string][]string {
 	var keys, attributes []string
 	for _, named := range append(r.Keys, r.Key, r.Item) {
@@ -160,7 +160,7 @@ func (r request) context() map[string][]string {
 			attributes = append(attributes, word)
 		}
 	}
-	selected, returned := cmp.Or(r.Select, "ALL_ATTRIBUTES"), cmp.Or(r.ReturnValuesOnConditionCheckFailure, r.ReturnValues, "NONE")
+	selected, returned := cmp.Or(r.Select, "ALL_ATTRIBUTES"), cmp.Or(r.ReturnValues, "NONE")
 	if r.Select == "" && r.ProjectionExpression != "" {
 		selected = "SPECIFIC_ATTRIBUTES"
 	}
