@@ -53,12 +53,14 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	if backup, err = filepath.Abs(backup); err != nil {
 		return Restored{}, fmt.Errorf("finding the backup: %w", err)
 	}
-	source, err := withCurrentTables(ctx, backup, summary.Schema, path)
+	temporary, err := os.MkdirTemp(filepath.Dir(path), filepath.Base(path)+".restoring-*")
+	if err != nil {
+		return Restored{}, fmt.Errorf("cannot create a directory next to the database: %w", err)
+	}
+	defer os.RemoveAll(temporary)
+	source, err := withCurrentTables(ctx, backup, summary.Schema, temporary)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restoring %s: %w", backup, err)
-	}
-	if source != backup {
-		defer func() { _ = os.Remove(source) }()
 	}
 	restored := Restored{Summary: summary}
 	if exists && existing.Size() > 0 {
@@ -76,7 +78,7 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 		}
 	}
 	if !exists && err == nil {
-		err = place(ctx, path, source)
+		err = place(ctx, path, source, temporary)
 	}
 	if err == nil {
 		err = migrate(ctx, path, migrations)
@@ -88,22 +90,22 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 }
 
 // place copies a backup to path, where no file may exist. The file appears there complete, or not at all.
-func place(ctx context.Context, path, backup string) error {
-	temporary := fmt.Sprintf("%s.restoring-%d", path, os.Getpid())
-	if err := copyDatabase(ctx, frozenSource(backup), temporary); err != nil {
+func place(ctx context.Context, path, backup, temporary string) error {
+	copied := filepath.Join(temporary, "new.db")
+	if err := copyDatabase(ctx, frozenSource(backup), copied); err != nil {
 		return err
 	}
 	// SQLite would apply the log of a lost database to the new one.
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(err, os.Remove(temporary))
+			return err
 		}
 	}
-	err := os.Link(temporary, path)
+	err := os.Link(copied, path)
 	if errors.Is(err, fs.ErrExist) {
 		err = ErrExists
 	}
-	return errors.Join(err, os.Remove(temporary), syncPath(filepath.Dir(path)))
+	return errors.Join(err, syncPath(filepath.Dir(path)))
 }
 
 // rename moves a damaged database and the files next to it out of the way.
@@ -116,21 +118,18 @@ func rename(path, kept string) error {
 	return nil
 }
 
-// withCurrentTables returns the path of the backup or, if its schema is older, of a copy next to the database whose tables are
+// withCurrentTables returns the path of the backup or, if its schema is older, of a copy in a temporary directory whose tables are
 // updated. Processes that have the database open must not see the older ones.
-func withCurrentTables(ctx context.Context, backup string, schema int, path string) (string, error) {
+func withCurrentTables(ctx context.Context, backup string, schema int, temporary string) (string, error) {
 	names, err := stepNames(migrations)
 	if err != nil || schema == len(names) {
 		return backup, err
 	}
-	updated := fmt.Sprintf("%s.restoring-%d.db", path, os.Getpid())
+	updated := filepath.Join(temporary, "updated.db")
 	if err := copyDatabase(ctx, frozenSource(backup), updated); err != nil {
 		return "", err
 	}
-	if err := migrate(ctx, updated, migrations); err != nil {
-		return "", errors.Join(err, os.Remove(updated))
-	}
-	return updated, nil
+	return updated, migrate(ctx, updated, migrations)
 }
 
 // overwrite replaces the contents of a database with those of a backup, in one transaction. If kept is not empty, it first

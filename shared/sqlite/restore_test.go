@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -155,6 +156,17 @@ func TestRestoreOldWhileServing(t *testing.T) {
 	wait()
 	if left, err := filepath.Glob(path + ".restoring*"); err != nil || left != nil {
 		t.Errorf("files left in the directory: %v, %v", left, err)
+	}
+}
+
+// What a killed restore left is not in the way of the next one, which has the same process ID in a container.
+func TestRestoreAfterKilledRestore(t *testing.T) {
+	path := newPath(t)
+	for _, suffix := range []string{"", ".db"} {
+		writeFile(t, fmt.Sprintf("%s.restoring-%d%s", path, os.Getpid(), suffix), "incomplete", 0o600)
+	}
+	if _, err := Restore(t.Context(), newOldFile(t), path, false, restoreTime); err != nil {
+		t.Errorf("Restore: %v", err)
 	}
 }
 
