@@ -50,8 +50,8 @@ func NewAuthenticator(keys keyStore, now func() time.Time, log *slog.Logger) *Au
 // or the key is unknown, expired or revoked, the error is of kind webhook.KindUnauthenticated with the same message for the
 // client; its cause, which is for the log, says what is wrong. If the store fails, its error is returned.
 //
-// The first use of a key on a day is recorded in the store before Authenticate returns, because a Lambda function that has
-// responded does not run. If that fails, it is logged and not an error.
+// The first use of a key on a day is recorded in the store before Authenticate returns, because a Lambda function is frozen once
+// it has responded. A failure to record it is logged and is not an error.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (Key, error) {
 	scheme, secret, _ := strings.Cut(authorization, " ")
 	if !strings.EqualFold(scheme, "Bearer") {

@@ -39,7 +39,7 @@ type Attempter struct {
 }
 
 // Attempt posts the event of w to its webhook once and returns what that changes. It changes nothing itself. An error is a
-// fault of this service: the event was perhaps not sent, and nothing is counted.
+// fault of this service: the event may not have been sent, and nothing is counted.
 func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error) {
 	u, err := endpoint.Parse(w.Webhook.URL)
 	if err != nil {

@@ -21,14 +21,14 @@ type meaning struct {
 }
 
 // meaningOf returns the meaning of a response. Only the status and two headers count: Retry-After with 429 and 503, and
-// webhook-delivery, with which a receiver can give up a message or the webhook (proposed for Standard Webhooks, PR 291).
+// webhook-delivery, with which a receiver can decline a message or all further events (proposed for Standard Webhooks, PR 291).
 func meaningOf(r endpoint.Response, now time.Time) meaning {
-	wish := strings.ToLower(strings.TrimSpace(r.Header.Get("Webhook-Delivery")))
+	request := strings.ToLower(strings.TrimSpace(r.Header.Get("Webhook-Delivery")))
 	m := meaning{
 		delivered: r.Status >= 200 && r.Status < 300,
-		disable:   r.Status == http.StatusGone || wish == "disable",
+		disable:   r.Status == http.StatusGone || request == "disable",
 	}
-	m.final = !m.delivered && (m.disable || wish == "abort-message")
+	m.final = !m.delivered && (m.disable || request == "abort-message")
 	if r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable {
 		if until, ok := retryAfter(r.Header, now); ok {
 			m.pausedUntil = until

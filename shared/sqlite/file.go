@@ -20,7 +20,8 @@ const driverName = "sqlite"
 const fileMode = 0o600
 
 // prepareFile creates the database file if it does not exist, makes it private if other users can open it, checks that it can be
-// written, and returns its absolute path. It must not open an existing file: closing it would release the locks that SQLite holds on it in this process.
+// written, and returns its absolute path. It must not open an existing file: closing it would release the locks that SQLite holds
+// on it in this process.
 func prepareFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -37,8 +37,8 @@ var (
 )
 
 // Open opens the file at path and updates its tables. It creates the file with mode 0600 if it does not exist, but not the
-// directory. It rejects a file that belongs to another program or to a newer version of this one, or that cannot be written. The clock now decides which
-// idempotency records can be deleted. The caller must call [Store.Close].
+// directory. It rejects a file that belongs to another program or to a newer version of this one, or that cannot be written. The
+// clock now decides which idempotency records can be deleted. The caller must call [Store.Close].
 func Open(ctx context.Context, path string, now func() time.Time) (*Store, error) {
 	return open(ctx, path, now, migrations)
 }
@@ -75,7 +75,8 @@ func (s *Store) Close() error {
 const ping = `SELECT EXISTS (SELECT 1 FROM counters)`
 
 // Ping implements [webhook.Store]. It also fails if the open file is no longer the one at its path, because the next process
-// would not find the data in it, or can no longer be written, for example because the file system has become read-only.
+// would not find the data in it. And it fails if the file can no longer be written, for example because the file system has
+// become read-only.
 func (s *Store) Ping(ctx context.Context) error {
 	var any bool
 	if err := s.reads.row(ctx, ping).Scan(&any); err != nil {

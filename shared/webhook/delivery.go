@@ -34,7 +34,7 @@ const (
 	ErrorStatus  ErrorClass = "status"  // a response that is not 2xx
 )
 
-// Ref names a delivery, and how many attempts were made. Whoever has an older Ref than the store must not change anything.
+// Ref identifies a delivery and says how many attempts were made. A store ignores a change with an older Ref than its own.
 type Ref struct {
 	Company, WebhookID, EventID string
 	// AcceptedAt is when the event was accepted.
@@ -44,7 +44,7 @@ type Ref struct {
 }
 
 // DeliveryID returns the delivery's ID: "dlv_" and a ULID of the time at which the event was accepted and a hash of company,
-// webhook and event. So IDs sort by time, and whoever knows event and webhook can compute it.
+// webhook and event. IDs sort by time, and anyone who knows the event and the webhook can compute the ID.
 func (r Ref) DeliveryID() string {
 	hash := sha256.Sum256([]byte(r.Company + "\x00" + r.WebhookID + "\x00" + r.EventID))
 	var id [16]byte
@@ -65,7 +65,7 @@ type Work struct {
 	Step int
 	// Due is when that attempt is due. It is zero if the delivery waits for its lane.
 	Due time.Time
-	// Granted is whether somebody asked for this attempt. It ignores the schedule and the lane, and does not change the step.
+	// Granted is whether a client requested this attempt. It ignores the schedule and the lane, and does not change the step.
 	Granted bool
 	Webhook Webhook
 	Lane    Lane
