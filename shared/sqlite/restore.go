@@ -57,7 +57,7 @@ func Restore(ctx context.Context, backup, path string, replace bool, now time.Ti
 	if err != nil {
 		return Restored{}, fmt.Errorf("cannot create a directory next to the database: %w", err)
 	}
-	defer os.RemoveAll(temporary)
+	defer func() { _ = os.RemoveAll(temporary) }()
 	source, err := withCurrentTables(ctx, backup, summary.Schema, temporary)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restoring %s: %w", backup, err)
