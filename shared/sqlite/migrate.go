@@ -21,10 +21,11 @@ var migrations embed.FS
 // applicationID in SQLite's header marks a file as ours: "whks" in ASCII.
 const applicationID = 0x77686b73
 
-// openAttempts and openPause limit how long Open waits for other processes that open the same file.
 const (
-	openAttempts = 100
-	openPause    = 50 * time.Millisecond
+	// openTimeout is how long [Open] and [Restore] wait for other processes' locks on the file, give or take [busyTimeout].
+	openTimeout = 30 * time.Second
+	// openPause is the time between two attempts.
+	openPause = 50 * time.Millisecond
 )
 
 // Reasons why an existing file is rejected.
@@ -56,10 +57,12 @@ func migrate(ctx context.Context, path string, steps fs.FS) error {
 // retryBusy repeats an operation while other processes have the lock. If ctx ends meanwhile, the error also names the lock. SQLite
 // itself does not wait for the lock when it changes the journal mode.
 func retryBusy(ctx context.Context, do func() error) error {
+	waiting, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	pause := time.NewTicker(openPause)
 	defer pause.Stop()
 	var busy error // of the last attempt that found the file locked
-	for range openAttempts {
+	for {
 		err := do()
 		if isBusy(err) {
 			busy = fmt.Errorf("%w: %w", errLocked, err)
@@ -68,11 +71,12 @@ func retryBusy(ctx context.Context, do func() error) error {
 		}
 		select {
 		case <-pause.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), busy)
+		case <-waiting.Done():
+		}
+		if err := waiting.Err(); err != nil {
+			return fmt.Errorf("%w: %w", err, busy)
 		}
 	}
-	return busy
 }
 
 // applyMigrations applies the missing steps in one transaction. It locks the file first, so that only one of several processes

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"webhooks/shared/access"
@@ -143,4 +144,23 @@ func TestRetryBusy(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !IsLocked(err) {
 		t.Errorf("got error %v after %d attempts, want both causes", err, attempts)
 	}
+}
+
+// An attempt itself waits for the lock as well, up to the busy timeout.
+func TestRetryBusyGivesUp(t *testing.T) {
+	path := newPath(t)
+	openStore(t, path)
+	unlock := lockFile(t, path)
+	_, busy := openRaw(t, path).Exec("PRAGMA busy_timeout = 0; UPDATE counters SET webhooks = 0")
+	unlock()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		err := retryBusy(t.Context(), func() error {
+			time.Sleep(busyTimeout)
+			return busy
+		})
+		if took := time.Since(start); !IsLocked(err) || took > openTimeout+busyTimeout {
+			t.Errorf("got error %v after %v", err, took)
+		}
+	})
 }
