@@ -291,3 +291,22 @@ func TestPostLeavesNoDial(t *testing.T) {
 		t.Error("the client is still connected")
 	}
 }
+
+// A response counts even if the receiver closes the connection without reading the whole body.
+func TestPostEarlyResponse(t *testing.T) {
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	s := listen(t, func(conn net.Conn) {
+		session := tls.Server(conn, config)
+		if _, err := http.ReadRequest(bufio.NewReader(session)); err == nil {
+			write(session, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	c := newClient(t, root)
+	for range 20 { // without the rule of listeningConn, about half of them fail
+		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, 256<<10))
+		if err != nil || r.Status != http.StatusGone {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+	}
+}

@@ -106,23 +106,35 @@ func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, target netip.Addr
 	if err != nil {
 		return nil, err
 	}
-	return handshake(ctx, conn, small)
+	return handshake(ctx, &listeningConn{Conn: conn}, small)
 }
 
 // handshake closes the connection if it fails.
-func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
+func handshake(ctx context.Context, conn *listeningConn, config *tls.Config) (*tls.Conn, error) {
 	session := tls.Client(conn, config)
 	if err := session.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
+	conn.established.Store(true)
 	return session, nil
 }
 
-// listeningConn notices whether the server sends anything.
+// listeningConn notices whether the server sends anything. After the handshake, it reports no errors of writes: a server may
+// respond and close the connection before it has read everything, and the response can still be read. Reads report what is wrong
+// with the connection.
 type listeningConn struct {
 	net.Conn
-	any atomic.Bool
+	any         atomic.Bool
+	established atomic.Bool
+}
+
+func (c *listeningConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.established.Load() {
+		return len(b), nil
+	}
+	return n, err
 }
 
 func (c *listeningConn) Read(b []byte) (int, error) {
