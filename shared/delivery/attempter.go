@@ -90,7 +90,7 @@ func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcom
 func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.Outcome {
 	o := webhook.Outcome{
 		Ref: w.Ref, Status: w.Status, Step: w.Step,
-		Lane: m.laneOp(w), PausedUntil: m.pausedUntil, WebhookVersion: w.Webhook.Version,
+		Lane: m.laneOp(w), PausedUntil: millisUp(m.pausedUntil), WebhookVersion: w.Webhook.Version,
 	}
 	switch {
 	case m.delivered:
@@ -111,9 +111,17 @@ func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.
 		if m.pausedUntil.After(due) {
 			due = m.pausedUntil
 		}
-		o.Due = due
+		o.Due = millisUp(due)
 	}
 	return o
+}
+
+// millisUp returns a time in UTC, rounded up to milliseconds, which is what stores keep: no attempt may begin too early.
+func millisUp(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(time.Millisecond - 1).UTC().Truncate(time.Millisecond)
 }
 
 // validText returns the beginning of a response as valid UTF-8 without NUL, which not every database can store. A character

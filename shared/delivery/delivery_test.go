@@ -231,3 +231,11 @@ func TestBody(t *testing.T) {
 		t.Error("data that is not JSON was accepted")
 	}
 }
+
+func TestMillisUp(t *testing.T) {
+	for nanos, want := range map[int64]int64{0: 0, 1: 1, 999_999: 1, 1_000_000: 1, 1_000_001: 2} {
+		if got := millisUp(now().Add(time.Duration(nanos))); !got.Equal(now().Add(time.Duration(want) * time.Millisecond)) {
+			t.Errorf("%d ns: got %v", nanos, got)
+		}
+	}
+}

@@ -98,7 +98,8 @@ type Outcome struct {
 	Status  Status
 	// Step is the step of the schedule that the next attempt is for.
 	Step int
-	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane.
+	// Due is when the next attempt is due, in UTC, in milliseconds. It is zero if there is none, or if the delivery waits for
+	// its lane.
 	Due time.Time
 	// Lane is the change of the webhook's lane. PausedUntil is the time until which the receiver asked for a pause, or zero.
 	Lane        LaneOp

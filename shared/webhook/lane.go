@@ -26,8 +26,8 @@ type Lane struct {
 	PausedUntil time.Time
 	// DisabledReason is empty if the webhook is enabled.
 	DisabledReason string
-	// LastSuccess and LastFailure are when attempts ended. LastSuccess of a lane without failures is not kept up to date.
-	LastSuccess, LastFailure time.Time
+	// HeldBefore is when the webhook was last enabled again: unfinished deliveries of events accepted earlier are held.
+	HeldBefore time.Time
 }
 
 // LaneOp is a change of a lane.
@@ -53,7 +53,7 @@ func (l Lane) IsHealthy() bool { return l.Failures == 0 && !l.IsFailing() }
 func (l Lane) Apply(op LaneOp, at, pausedUntil time.Time) Lane {
 	switch op {
 	case LaneSucceeded:
-		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, LastFailure: l.LastFailure, LastSuccess: at}
+		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, HeldBefore: l.HeldBefore}
 	case LaneFailed, LaneProbeFailed:
 		l = l.failed(at, op == LaneProbeFailed)
 		if pausedUntil.After(l.PausedUntil) {
@@ -70,7 +70,6 @@ func (l Lane) failed(at time.Time, probe bool) Lane {
 		l.FirstFailure = at
 	}
 	l.Failures++
-	l.LastFailure = at
 	switch {
 	case l.IsFailing() && probe:
 		l.Probes++
