@@ -127,8 +127,12 @@ func (o *service) createKey(t *testing.T, company, permissions string, more ...s
 // addTypes adds event types for a company, or for all companies if it is empty.
 func (o *service) addTypes(t *testing.T, company string, names ...string) {
 	t.Helper()
+	var owner []string
+	if company != "" {
+		owner = []string{"--company", company}
+	}
 	for _, name := range names {
-		o.run(t, "types", "add", name, "--company="+company)
+		o.run(t, append([]string{"types", "add", name}, owner...)...)
 	}
 }
 
