@@ -1,20 +1,12 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"errors"
-	"io"
 	"net"
-	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -318,135 +310,4 @@ func TestSystemRootsError(t *testing.T) {
 	if webhook.KindOf(err) != webhook.KindInternal || !errors.As(err, &x509.SystemRootsError{}) {
 		t.Errorf("got %v, want an internal error with the same cause", err)
 	}
-}
-
-func with(chain tls.Certificate) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{chain}}
-}
-
-func versions(chain tls.Certificate, lowest, highest uint16) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{chain}, MinVersion: lowest, MaxVersion: highest}
-}
-
-// rejectName returns a configuration without any certificate; the server sends an alert that says so.
-func rejectName(highest uint16) *tls.Config {
-	none := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
-	return &tls.Config{GetCertificate: none, MaxVersion: highest}
-}
-
-func valid(from, until time.Time) *x509.Certificate {
-	cert := leafTemplate(host)
-	cert.NotBefore, cert.NotAfter = from, until
-	return cert
-}
-
-func commonName(name string) *x509.Certificate {
-	cert := leafTemplate()
-	cert.Subject.CommonName = name
-	return cert
-}
-
-func textAsName(address string) *x509.Certificate {
-	cert := leafTemplate()
-	cert.DNSNames = []string{address}
-	return cert
-}
-
-func forClients() *x509.Certificate {
-	cert := leafTemplate(host)
-	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	return cert
-}
-
-// patched returns a chain whose first certificate has other bytes in one place, and so an invalid signature.
-func patched(chain tls.Certificate, old, new string) tls.Certificate {
-	leaf := bytes.Replace(chain.Certificate[0], []byte(old), []byte(new), 1)
-	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: chain.PrivateKey}
-}
-
-func sha1() *x509.Certificate {
-	cert := leafTemplate(host)
-	cert.SignatureAlgorithm = x509.ECDSAWithSHA1
-	return cert
-}
-
-func critical(cert *x509.Certificate, oid, value string) *x509.Certificate {
-	var id asn1.ObjectIdentifier
-	for part := range strings.SplitSeq(oid, ".") {
-		number, _ := strconv.Atoi(part)
-		id = append(id, number)
-	}
-	cert.ExtraExtensions = []pkix.Extension{{Id: id, Critical: true, Value: []byte(value)}}
-	return cert
-}
-
-func clients(chain tls.Certificate, auth tls.ClientAuthType, version uint16) *tls.Config {
-	config := versions(chain, version, version)
-	config.ClientAuth = auth
-	return config
-}
-
-// replayed is a connection of which some bytes have been read already.
-type replayed struct {
-	net.Conn
-	pending []byte
-}
-
-func (r *replayed) Read(b []byte) (int, error) {
-	if len(r.pending) == 0 {
-		return r.Conn.Read(b)
-	}
-	n := copy(b, r.pending)
-	r.pending = r.pending[n:]
-	return n, nil
-}
-
-func discard(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
-
-func readSome(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
-
-func write(c net.Conn, data string) { _, _ = io.WriteString(c, data) }
-
-// drip sends a byte of a handshake every 20 ms until the client disconnects.
-func drip(c net.Conn) {
-	write(c, "\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
-	for {
-		if _, err := c.Write([]byte{3}); err != nil {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// resolver returns the same result for every lookup, less the addresses of the other family, and records what it was asked.
-type resolver struct {
-	addrs  []string
-	err    error
-	hangs  bool
-	silent string // the network, "ip4" or "ip6", for which it hangs
-
-	mu    sync.Mutex
-	asked []string
-	left  time.Duration // until the deadline, at the last lookup
-}
-
-func (r *resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	r.mu.Lock()
-	r.asked = append(r.asked, network+" "+host)
-	slices.Sort(r.asked)
-	if deadline, ok := ctx.Deadline(); ok {
-		r.left = time.Until(deadline)
-	}
-	r.mu.Unlock()
-	if r.hangs || r.silent == network {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	var addrs []netip.Addr
-	for _, text := range r.addrs {
-		if addr := netip.MustParseAddr(text); network == "ip" || addr.Unmap().Is4() == (network == "ip4") {
-			addrs = append(addrs, addr)
-		}
-	}
-	return addrs, r.err
 }

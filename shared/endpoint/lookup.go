@@ -99,7 +99,7 @@ type nameServers struct {
 }
 
 // LookupNetIP returns [ErrNoNameServer] if the lookup fails, and the name servers do not respond to a query for the root
-// zone either. So a domain whose own servers are broken is told from a broken network. If this machine has run out of
+// zone either: a domain with broken name servers must not look like a broken network. If this machine has run out of
 // descriptors, the error is [ErrLocal].
 func (n nameServers) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	var exhausted atomic.Pointer[syscall.Errno] // why this machine could not send a query

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -263,4 +264,37 @@ func assertDialed(t *testing.T, d *dialer, want ...string) {
 	if !slices.Equal(d.calls, want) {
 		t.Errorf("dialed %q, want %q", d.calls, want)
 	}
+}
+
+// resolver returns the same result for every lookup, less the addresses of the other family, and records what it was asked.
+type resolver struct {
+	addrs  []string
+	err    error
+	hangs  bool
+	silent string // the network, "ip4" or "ip6", for which it hangs
+
+	mu    sync.Mutex
+	asked []string
+	left  time.Duration // until the deadline, at the last lookup
+}
+
+func (r *resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	r.mu.Lock()
+	r.asked = append(r.asked, network+" "+host)
+	slices.Sort(r.asked)
+	if deadline, ok := ctx.Deadline(); ok {
+		r.left = time.Until(deadline)
+	}
+	r.mu.Unlock()
+	if r.hangs || r.silent == network {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	var addrs []netip.Addr
+	for _, text := range r.addrs {
+		if addr := netip.MustParseAddr(text); network == "ip" || addr.Unmap().Is4() == (network == "ip4") {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs, r.err
 }

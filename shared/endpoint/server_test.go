@@ -1,16 +1,20 @@
 package endpoint
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"io"
 	"math/big"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -174,4 +178,102 @@ func (a authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
+}
+
+func with(chain tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{chain}}
+}
+
+func versions(chain tls.Certificate, lowest, highest uint16) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{chain}, MinVersion: lowest, MaxVersion: highest}
+}
+
+// rejectName returns a configuration without any certificate; the server sends an alert that says so.
+func rejectName(highest uint16) *tls.Config {
+	none := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+	return &tls.Config{GetCertificate: none, MaxVersion: highest}
+}
+
+func valid(from, until time.Time) *x509.Certificate {
+	cert := leafTemplate(host)
+	cert.NotBefore, cert.NotAfter = from, until
+	return cert
+}
+
+func commonName(name string) *x509.Certificate {
+	cert := leafTemplate()
+	cert.Subject.CommonName = name
+	return cert
+}
+
+func textAsName(address string) *x509.Certificate {
+	cert := leafTemplate()
+	cert.DNSNames = []string{address}
+	return cert
+}
+
+func forClients() *x509.Certificate {
+	cert := leafTemplate(host)
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return cert
+}
+
+// patched returns a chain whose first certificate has other bytes in one place, and so an invalid signature.
+func patched(chain tls.Certificate, old, new string) tls.Certificate {
+	leaf := bytes.Replace(chain.Certificate[0], []byte(old), []byte(new), 1)
+	return tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: chain.PrivateKey}
+}
+
+func sha1() *x509.Certificate {
+	cert := leafTemplate(host)
+	cert.SignatureAlgorithm = x509.ECDSAWithSHA1
+	return cert
+}
+
+func critical(cert *x509.Certificate, oid, value string) *x509.Certificate {
+	var id asn1.ObjectIdentifier
+	for part := range strings.SplitSeq(oid, ".") {
+		number, _ := strconv.Atoi(part)
+		id = append(id, number)
+	}
+	cert.ExtraExtensions = []pkix.Extension{{Id: id, Critical: true, Value: []byte(value)}}
+	return cert
+}
+
+func clients(chain tls.Certificate, auth tls.ClientAuthType, version uint16) *tls.Config {
+	config := versions(chain, version, version)
+	config.ClientAuth = auth
+	return config
+}
+
+// replayed is a connection of which some bytes have been read already.
+type replayed struct {
+	net.Conn
+	pending []byte
+}
+
+func (r *replayed) Read(b []byte) (int, error) {
+	if len(r.pending) == 0 {
+		return r.Conn.Read(b)
+	}
+	n := copy(b, r.pending)
+	r.pending = r.pending[n:]
+	return n, nil
+}
+
+func discard(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+
+func readSome(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
+
+func write(c net.Conn, data string) { _, _ = io.WriteString(c, data) }
+
+// drip sends a byte of a handshake every 20 ms until the client disconnects.
+func drip(c net.Conn) {
+	write(c, "\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+	for {
+		if _, err := c.Write([]byte{3}); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
