@@ -96,7 +96,7 @@ func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.
 	case m.delivered:
 		o.Status = webhook.StatusDelivered
 	case w.Status != webhook.StatusPending: // a granted attempt of one that is final
-	case m.final || ended.Sub(w.AcceptedAt) >= MaxAge:
+	case m.final || ended.Sub(w.AcceptedAt) >= webhook.MaxAge:
 		o.Status = webhook.StatusFailed
 	case isProbe(w): // it waits for its lane again
 	case w.Granted:

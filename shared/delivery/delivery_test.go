@@ -59,8 +59,8 @@ func TestSchedule(t *testing.T) {
 		}
 		total += wait
 	}
-	if _, ok := s.next(len(s), now(), 0); ok || len(s) != 10 || total > MaxAge {
-		t.Errorf("%d steps in %v, want 10 in at most %v, and none after", len(s), total, MaxAge)
+	if _, ok := s.next(len(s), now(), 0); ok || len(s) != 10 || total > webhook.MaxAge {
+		t.Errorf("%d steps in %v, want 10 in at most %v, and none after", len(s), total, webhook.MaxAge)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestAttemptOutcomes(t *testing.T) {
 		{"500 cannot ask for a pause", respond(500, "Retry-After", "60"), nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "status"},
 		{"no response", &receiver{err: &endpoint.PostError{Class: webhook.ErrorTimeout}}, nil, "pending", 1, wait(5 * time.Second), webhook.LaneFailed, "timeout"},
 		{"the last step", respond(500), func(w *webhook.Work) { w.Step = 9 }, "failed", 10, time.Time{}, webhook.LaneFailed, "status"},
-		{"too old", respond(500), func(w *webhook.Work) { w.AcceptedAt = now().Add(-MaxAge) }, "failed", 0, time.Time{}, webhook.LaneFailed, "status"},
+		{"too old", respond(500), func(w *webhook.Work) { w.AcceptedAt = now().Add(-webhook.MaxAge) }, "failed", 0, time.Time{}, webhook.LaneFailed, "status"},
 		{"a probe", respond(500), func(w *webhook.Work) { w.Lane, w.Step = failing, 2 }, "pending", 2, time.Time{}, webhook.LaneProbeFailed, "status"},
 		{"a successful probe", respond(200), func(w *webhook.Work) { w.Lane = failing }, "delivered", 0, time.Time{}, webhook.LaneSucceeded, ""},
 		{"granted", respond(500), func(w *webhook.Work) { w.Granted, w.Step, w.Due = true, 3, wait(time.Hour) }, "pending", 3, wait(time.Hour), webhook.LaneFailed, "status"},

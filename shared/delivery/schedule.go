@@ -2,9 +2,6 @@ package delivery
 
 import "time"
 
-// MaxAge is how long after its event was accepted a delivery fails, whatever the schedule.
-const MaxAge = 84 * time.Hour
-
 // Schedule has the time before each attempt, counted from the one before. The first is 0.
 type Schedule []time.Duration
 

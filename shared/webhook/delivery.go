@@ -34,6 +34,9 @@ const (
 	ErrorStatus  ErrorClass = "status"  // a response that is not 2xx
 )
 
+// MaxAge is how long after its event was accepted an unfinished delivery fails, whatever the schedule.
+const MaxAge = 84 * time.Hour
+
 // Ref identifies a delivery and says how many attempts were made. A store ignores a change with an older Ref than its own.
 type Ref struct {
 	Company, WebhookID, EventID string
@@ -41,6 +44,9 @@ type Ref struct {
 	AcceptedAt time.Time
 	// Made is the number of attempts that have ended.
 	Made int
+	// Number is what a store on one host calls the delivery, see [Backlog]. It is 0 if it is not known, or if the store has no
+	// numbers.
+	Number int64
 }
 
 // DeliveryID returns the delivery's ID: "dlv_" and a ULID of the time at which the event was accepted and a hash of company,
@@ -89,6 +95,40 @@ type Attempt struct {
 	Bytes int
 	// Response is the beginning of the response's body, at most 1 KiB of valid UTF-8.
 	Response string
+}
+
+// Ended returns when the attempt ended.
+func (a Attempt) Ended() time.Time { return a.At.Add(a.Duration) }
+
+// MaxAttempts is how many attempts of a delivery are kept, the latest ones.
+const MaxAttempts = 20
+
+// Delivery is a delivery as the API shows it.
+type Delivery struct {
+	Ref
+	EventType string
+	// Status is derived from what is stored, the lane, and the time of reading; see [StatusOf].
+	Status Status
+	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane: because it is
+	// stored so, or because the lane opens later than it is due.
+	Due time.Time
+	// Attempts are the latest [MaxAttempts], oldest first. Only the latest one has a Response.
+	Attempts []Attempt
+}
+
+// StatusOf returns the status of a delivery that is stored with the given status, at a time: one that has not finished is held
+// if its webhook is disabled, or was when the event was accepted, and fails at the age of [MaxAge].
+func StatusOf(stored Status, l Lane, acceptedAt, now time.Time) Status {
+	switch {
+	case stored != StatusPending:
+		return stored
+	case l.Holds(acceptedAt):
+		return StatusHeld
+	case now.Sub(acceptedAt) >= MaxAge:
+		return StatusFailed
+	default:
+		return StatusPending
+	}
 }
 
 // Outcome is what an attempt changes. A store applies all of it or, if the delivery has had another attempt since, nothing.

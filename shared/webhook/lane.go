@@ -48,6 +48,20 @@ func (l Lane) IsFailing() bool { return !l.FailingSince.IsZero() }
 // IsHealthy reports whether a success would not change the lane.
 func (l Lane) IsHealthy() bool { return l.Failures == 0 && !l.IsFailing() }
 
+// Holds reports whether unfinished deliveries of an event that was accepted at a time are held.
+func (l Lane) Holds(acceptedAt time.Time) bool {
+	return l.DisabledReason != "" || acceptedAt.Before(l.HeldBefore)
+}
+
+// OpensAt returns the time from which on the lane allows an attempt, or the zero time if it always does: the end of a pause, or
+// the time of the next probe.
+func (l Lane) OpensAt() time.Time {
+	if l.IsFailing() && l.ProbeAt.After(l.PausedUntil) {
+		return l.ProbeAt
+	}
+	return l.PausedUntil
+}
+
 // Apply returns the lane after a change at a time. If an attempt failed, pausedUntil is the time until which the receiver asked
 // for a pause, or zero.
 func (l Lane) Apply(op LaneOp, at, pausedUntil time.Time) Lane {

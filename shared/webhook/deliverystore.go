@@ -1,0 +1,165 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// DeliveryStore is the contract of storage for events and their deliveries. The conformance suite in webhooktest checks it for
+// every implementation. What [Store] says about all methods also applies here. Times are in UTC, in milliseconds, and "now" is
+// the caller's clock.
+//
+// A delivery exists from when its event has been fanned out to its webhook until the webhook is deleted or the event's retention
+// ends. An attempt of it can be repeated after a crash, but only one outcome of each attempt number is ever recorded.
+type DeliveryStore interface {
+	// AcceptEvents stores events, up to 100, each with a delivery for every webhook of its company that subscribes to its type
+	// at this moment. It may complete the fan-out of an event later, but then the event is already durable, and so is where to
+	// continue. It returns, for each event, whether it was already stored: with the same ID and the same Sent. Those it
+	// leaves unchanged.
+	//
+	// If an event cannot be accepted, it stores none of them and returns an [*EventError] for the first one: of
+	// [KindUnprocessable] if the type is neither visible to the company nor subscribed to by any of its webhooks, or else of
+	// [KindConflict] if the ID is stored with another Sent. If it returns [KindUnavailable], it may have stored some of
+	// them; repeating the call is safe if the IDs are the same.
+	AcceptEvents(ctx context.Context, events []NewEvent) (replayed []bool, err error)
+
+	// Event returns one event, or [ErrNotFound]. id may be any string.
+	Event(ctx context.Context, company, id string) (Event, error)
+
+	// EventDeliveries returns up to limit (1 to 100) deliveries of an event, ascending by webhook ID: those after a cursor
+	// that was returned before, or the first ones if it is empty. The page is empty if the event does not exist. Any other
+	// cursor is [KindInvalid] or ignored.
+	EventDeliveries(ctx context.Context, company, eventID, cursor string, limit int, now time.Time) (DeliveryPage, error)
+
+	// Deliveries returns one page of a webhook's deliveries, newest first, or [ErrNotFound] if the webhook does not exist.
+	// It examines at most [MaxExamined] deliveries, so that a page may be short, or empty, although there are more.
+	Deliveries(ctx context.Context, q DeliveryQuery) (DeliveryPage, error)
+
+	// Delivery returns one delivery, or [ErrNotFound]. The IDs may be any strings.
+	Delivery(ctx context.Context, company, webhookID, deliveryID string, now time.Time) (Delivery, error)
+
+	// RetryDelivery grants one attempt now, in addition to the schedule, and returns the delivery. The grant names the next
+	// attempt number: any outcome recorded for that number uses it up, so that repeating the call before then changes
+	// nothing. It returns [ErrNotFound], or [KindConflict] if the webhook is disabled.
+	RetryDelivery(ctx context.Context, company, webhookID, deliveryID string, now time.Time) (Delivery, error)
+
+	// Lane returns a webhook, without its token, with its lane, or [ErrNotFound]. id may be any string.
+	Lane(ctx context.Context, company, id string) (Webhook, Lane, error)
+
+	// Work returns what is needed to attempt deliveries, up to 100, in any order. It leaves out the deliveries that are not to
+	// be attempted: they, their webhook or their event do not exist, they have had another number of attempts than the Ref
+	// says, they have finished, or they are held; a grant makes an attempt possible after a delivery has finished. It does not
+	// consider when they are due, or whether the lane is paused or failing. If a Ref has a Number, its other fields are
+	// ignored, and whatever number of attempts were made is right.
+	//
+	// The Webhook has its ID, Company, URL, SealedToken and Version; its other fields may be empty. Works of one event may
+	// share its body, which nobody may change.
+	Work(ctx context.Context, refs []Ref, now time.Time) ([]Work, error)
+
+	// Record applies an outcome: the attempt, the delivery's status, step and due time, and the change of the lane, by
+	// [Lane.Apply] to the lane as it is stored, at the end of the attempt. It reports whether it did: if the delivery or its
+	// webhook does not exist, or another outcome was recorded for that attempt number, it changes nothing. It does not change
+	// the lane of a webhook that has another version than the outcome's.
+	Record(ctx context.Context, o Outcome) (applied bool, err error)
+}
+
+// Backlog is the part of a store on one host that finds due work for the one process that delivers. It names lanes and
+// deliveries by numbers, which are positive and never used again. The suite in webhooktest checks it too.
+type Backlog interface {
+	// Arrived returns up to limit deliveries with numbers after a number, ascending. Deliveries get higher numbers than all that
+	// were visible before. Deliveries that were deleted are left out, and finished ones may be.
+	Arrived(ctx context.Context, after int64, limit int) ([]Pending, error)
+
+	// LastNumber returns the number after which the next delivery will arrive.
+	LastNumber(ctx context.Context) (int64, error)
+
+	// Lanes returns up to limit lanes that have unfinished deliveries, ascending by number: those after a number.
+	Lanes(ctx context.Context, after int64, limit int) (lanes []int64, err error)
+
+	// Due returns up to limit unfinished deliveries of a lane, those that wait for the lane first and then by due time, with
+	// ties by number. It leaves out those that are held or older than [MaxAge]. A lane that does not exist has none.
+	Due(ctx context.Context, lane int64, limit int, now time.Time) ([]Pending, error)
+
+	// Granted returns up to limit deliveries with a grant that was not used up, ascending by number, without those of disabled
+	// or deleted webhooks.
+	Granted(ctx context.Context, limit int) ([]Pending, error)
+
+	// FanOut continues with the fan-out of events for which AcceptEvents did not complete it, by one limited transaction,
+	// and reports whether there is more to do.
+	FanOut(ctx context.Context) (more bool, err error)
+
+	// Upkeep does one small step of what can wait, and reports whether there is more to do: it marks deliveries older than
+	// [MaxAge] as failed, deletes those of deleted webhooks, and deletes events accepted before a time with their deliveries.
+	Upkeep(ctx context.Context, now, keepFrom time.Time) (more bool, err error)
+}
+
+// Pending is an unfinished delivery.
+type Pending struct {
+	// Lane is the number of its webhook, Number its own.
+	Lane, Number int64
+	// Due is when its next attempt is due: zero if it waits for its lane.
+	Due time.Time
+}
+
+// NewEvent is an event to accept.
+type NewEvent struct {
+	Event
+	// Sent is a hash of what the publisher sent, which a repetition under the same key must have, too.
+	Sent [sha256.Size]byte
+}
+
+// EventError says why one of several events cannot be accepted.
+type EventError struct {
+	// Index is the event's position, from 0.
+	Index int
+	// Err is an [*Error] for the client.
+	Err error
+}
+
+// Error returns the text of Err.
+func (e *EventError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *EventError) Unwrap() error { return e.Err }
+
+// TypeUnavailable returns the error for an event of a type that the company does not have.
+func TypeUnavailable() *Error { return Errorf(KindUnprocessable, "Some events are not available") }
+
+// KeyUsed returns the error for an event whose key was used for another event.
+func KeyUsed() *Error {
+	return Errorf(KindConflict, "This key was already used for a different event.")
+}
+
+// WebhookDisabled returns the error for retrying a delivery of a disabled webhook.
+func WebhookDisabled() *Error {
+	return Errorf(KindConflict, "The webhook is disabled, so the delivery cannot be retried.")
+}
+
+// InvalidCursor returns the error for a cursor that was not returned before.
+func InvalidCursor() *Error { return Errorf(KindInvalid, "A valid \"cursor\" must be specified.") }
+
+// MaxExamined is how many deliveries are examined for one page.
+const MaxExamined = 1000
+
+// DeliveryQuery selects deliveries of one webhook.
+type DeliveryQuery struct {
+	Company, WebhookID string
+	// Status and Type are empty if they do not matter.
+	Status Status
+	Type   string
+	// From and To limit when the event was accepted: From is included, To is not. They are zero for no limit.
+	From, To time.Time
+	// Limit is the size of a page, 1 to 100.
+	Limit int
+	// Cursor is the Next of the page before, or empty. Any other text is [KindInvalid].
+	Cursor string
+	Now    time.Time
+}
+
+// DeliveryPage is one page of deliveries.
+type DeliveryPage struct {
+	Deliveries []Delivery
+	// Next is the cursor of the next page, or empty if there is none.
+	Next string
+}
