@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,14 +48,14 @@ type post struct {
 type faultyStore struct {
 	*webhooktest.Memory
 	recordErr, workErr error
-	records            int
+	records            atomic.Int64
 }
 
 func (s *faultyStore) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
 	if s.recordErr != nil {
 		return false, s.recordErr
 	}
-	s.records++
+	s.records.Add(1)
 	return s.Memory.Record(ctx, o)
 }
 
@@ -411,8 +412,8 @@ func TestStop(t *testing.T) {
 		running := len(f.want(31, 0))
 		began := time.Now()
 		f.stop()
-		if took := time.Since(began); took != 15*time.Second || f.store.records != running {
-			t.Errorf("stopped after %v with %d outcomes, want 15 s and %d", took, f.store.records, running)
+		if took := time.Since(began); took != 15*time.Second || f.store.records.Load() != int64(running) {
+			t.Errorf("stopped after %v with %d outcomes, want 15 s and %d", took, f.store.records.Load(), running)
 		}
 		f.setReceiver(nil)
 		f.start()
@@ -450,7 +451,7 @@ func TestMemory(t *testing.T) {
 			}
 		})
 		f.received(time.Hour)
-		if n := f.store.records; n != lanes*events {
+		if n := f.store.records.Load(); n != lanes*events {
 			t.Errorf("%d outcomes, want %d", n, lanes*events)
 		}
 	})
