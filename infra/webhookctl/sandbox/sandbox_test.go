@@ -34,7 +34,7 @@ func newStore(t *testing.T) *sqlite.Store {
 }
 
 func config(dir string, store Store, log io.Writer) Config {
-	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))}
+	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Receiver: &Receiver{Now: time.Now}, Log: slog.New(slog.NewTextHandler(log, nil))}
 }
 
 // start starts a sandbox. It stops when the test ends, if it has not been closed.
