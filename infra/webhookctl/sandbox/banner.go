@@ -36,7 +36,7 @@ ID=$(%[7]s "$API/webhooks" -d '{"webhook":{"name":"Billing Events","description"
 %[7]s "$API/webhooks/$ID"
 %[8]s%[7]s -X DELETE "$API/webhooks/$ID"
 
-`, api, s.Key, Company, filepath.Join(s.dir, keyFile), s.ReceiverURL, filepath.Join(s.dir, portFile), curl, publish, receives,
+`, api, s.Key, Company, filepath.Join(s.dir, KeyFile), s.ReceiverURL, filepath.Join(s.dir, portFile), curl, publish, receives,
 		map[bool]string{true: ", publish an event, list its deliveries"}[delivers])
 	return err
 }
