@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"shared/seal":                {domain},
 	"shared/endpoint":            {domain},
 	"shared/delivery":            {domain, "shared/endpoint"},
+	"shared/dispatch":            {domain},
 	"shared/dynamo/dynamotest":   {},
 	"shared/sqlite/sqlitetest":   {},
 	"shared/dynamo":              {domain, "shared/access"},

@@ -1,0 +1,299 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+const (
+	// worksPerRead is how many attempts begin with one read of the store.
+	worksPerRead = 64
+	// maxBody is the size of the largest body, and maxBytes that of all bodies in memory.
+	maxBody  = 257 << 10
+	maxBytes = 32 << 20
+)
+
+// begin begins as many attempts as it can. The lanes take turns, one attempt each.
+func (l *loop) begin(ctx context.Context) error {
+	for {
+		picked, err := l.pick(ctx)
+		if len(picked) == 0 || err != nil {
+			l.putBack(ctx, picked)
+			return err
+		}
+		refs := make([]webhook.Ref, len(picked))
+		for i, p := range picked {
+			refs[i].Number = p.number
+		}
+		now := l.Now()
+		works, err := l.Store.Work(ctx, refs, now)
+		if err != nil {
+			l.putBack(ctx, picked)
+			return err
+		}
+		l.start(ctx, picked, works, now)
+	}
+}
+
+// pick is a delivery that is about to be attempted.
+type pick struct {
+	lane    *lane
+	number  int64
+	granted bool
+}
+
+// pick takes the deliveries to attempt next: granted ones, and then one of each lane in turn.
+func (l *loop) pick(ctx context.Context) ([]pick, error) {
+	room := min(worksPerRead, l.Slots-l.running, (maxBytes-l.bytes)/maxBody)
+	var picked []pick
+	for len(picked) < room && len(l.grants) > 0 {
+		p := l.grants[0]
+		l.grants = l.grants[1:]
+		picked = append(picked, l.hold(pick{l.lane(p.Lane), p.Number, true}))
+	}
+	now := l.Now()
+	for passed := 0; len(picked) < room && passed < len(l.ring); {
+		n := l.ring[0]
+		l.ring[0] = nil
+		l.ring = l.ring[1:]
+		n.listed = false
+		if n.isOpen(now) && n.running < n.limit(l.Slots-l.running) {
+			if err := l.fill(ctx, n, now); err != nil {
+				l.arrange(ctx, n, now)
+				return picked, err
+			}
+			if len(n.queue) > 0 {
+				picked = append(picked, l.hold(pick{n, n.queue[0], false}))
+				n.queue = n.queue[1:]
+				l.queued--
+				passed = -1
+			}
+		}
+		if l.arrange(ctx, n, now); n.listed {
+			passed++
+		}
+	}
+	return picked, nil
+}
+
+// hold counts a pick as running.
+func (l *loop) hold(p pick) pick {
+	l.running++
+	p.lane.running++
+	return p
+}
+
+// release undoes hold.
+func (l *loop) release(p pick) {
+	l.running--
+	p.lane.running--
+}
+
+// fill reads due deliveries of a lane if it has none in memory.
+func (l *loop) fill(ctx context.Context, n *lane, now time.Time) error {
+	if len(n.queue) > 0 || !n.more {
+		return nil
+	}
+	limit := laneQueue + len(n.inHand) + 1
+	due, err := l.Store.Due(ctx, n.number, limit, now)
+	if err != nil {
+		return err
+	}
+	n.queue, n.more, n.dueAt = nil, false, time.Time{}
+	for _, p := range due {
+		switch {
+		case n.inHand[p.Number]:
+		case p.Due.After(now):
+			n.dueAt = p.Due
+			return nil
+		case len(n.queue) == laneQueue, len(n.queue) > 0 && l.queued >= maxQueued:
+			n.more = true
+			return nil
+		default:
+			l.queue(n, p.Number)
+		}
+	}
+	return nil
+}
+
+// putBack returns picks to the heads of their queues.
+func (l *loop) putBack(ctx context.Context, picked []pick) {
+	for _, p := range slices.Backward(picked) {
+		l.release(p)
+		if p.granted {
+			l.grants = slices.Insert(l.grants, 0, webhook.Pending{Lane: p.lane.number, Number: p.number})
+		} else {
+			l.requeue(p.lane, p.number)
+		}
+		l.arrange(ctx, p.lane, l.Now())
+	}
+}
+
+// start starts an attempt for each pick whose work was found, unless its lane turns out not to allow it.
+func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, now time.Time) {
+	found := make(map[int64]webhook.Work, len(works))
+	for _, w := range works {
+		found[w.Number] = w
+	}
+	var early []pick
+	for _, p := range picked {
+		w, ok := found[p.number]
+		if ok {
+			l.setState(p.lane, w.Lane)
+		}
+		switch {
+		case !ok: // it does not exist any more, or has finished, or is held
+			l.drop(p)
+		case !w.Granted && w.Due.After(now):
+			l.drop(p)
+			p.lane.lookAt(w.Due)
+		case !w.Granted && (!p.lane.isOpen(now) || w.Lane.IsFailing() && p.lane.begun > 0):
+			early = append(early, p)
+		default:
+			l.startAttempt(ctx, p, w)
+		}
+		l.arrange(ctx, p.lane, now)
+	}
+	l.putBack(ctx, early)
+}
+
+// drop forgets a pick.
+func (l *loop) drop(p pick) {
+	l.release(p)
+	delete(p.lane.inHand, p.number)
+}
+
+// startAttempt attempts a delivery and stores the outcome, in a goroutine.
+func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work) {
+	p.lane.begun++
+	l.bytes += len(w.Event.Body)
+	l.do(ctx, func(ctx context.Context) func(*loop) {
+		o, fault := l.attempt(ctx, w)
+		if fault != nil {
+			return func(l *loop) { l.afterFault(ctx, p, w, fault) }
+		}
+		applied, err := l.record(ctx, w, o)
+		return func(l *loop) { l.afterAttempt(ctx, p, recordedFor{w, o}, applied, err) }
+	})
+}
+
+// attempt makes an attempt. A panic is a fault of this service, as other errors are.
+func (e *Engine) attempt(ctx context.Context, w webhook.Work) (o webhook.Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return e.Attempter.Attempt(ctx, w)
+}
+
+func (e *Engine) record(ctx context.Context, w webhook.Work, o webhook.Outcome) (applied bool, err error) {
+	applied, err = e.Store.Record(ctx, o)
+	if applied && err == nil && e.Attempted != nil {
+		e.Attempted(w, o)
+	}
+	return applied, err
+}
+
+// afterFault puts a delivery back that could not be attempted because of a fault of this service. Its lane waits.
+func (l *loop) afterFault(ctx context.Context, p pick, w webhook.Work, fault error) {
+	n, now := p.lane, l.Now()
+	l.endAttempt(n, w)
+	n.failed(now)
+	if n.isWorthLogging() {
+		l.Log.ErrorContext(ctx, "an attempt could not be made, so the webhook's deliveries wait",
+			"webhook_id", w.WebhookID, "cause", fault.Error())
+	}
+	if w.Granted {
+		delete(n.inHand, p.number)
+		time.AfterFunc(n.until.Sub(now), l.Wake) // reads the grant again
+	} else {
+		l.requeue(n, p.number)
+	}
+	l.arrange(ctx, n, now)
+}
+
+// afterAttempt continues after an attempt whose outcome was stored, or could not be stored. Then it is kept, and the lane waits
+// until the store takes it: otherwise the receiver would get the event again.
+func (l *loop) afterAttempt(ctx context.Context, p pick, r recordedFor, applied bool, err error) {
+	n := p.lane
+	l.endAttempt(n, r.work)
+	if err != nil {
+		n.unrecorded = append(n.unrecorded, r)
+		l.recordingFailed(ctx, n, err)
+	} else {
+		l.settle(n, r, applied)
+	}
+	l.arrange(ctx, n, l.Now())
+}
+
+// endAttempt frees what a running attempt occupied.
+func (l *loop) endAttempt(n *lane, w webhook.Work) {
+	l.running--
+	l.bytes -= len(w.Event.Body)
+	n.running--
+	n.begun--
+}
+
+// recordAgain stores the first of the outcomes that the store did not take.
+func (l *loop) recordAgain(ctx context.Context, n *lane) {
+	n.recording = true
+	r := n.unrecorded[0]
+	l.do(ctx, func(ctx context.Context) func(*loop) {
+		applied, err := l.record(ctx, r.work, r.outcome)
+		return func(l *loop) {
+			n.recording = false
+			if err != nil {
+				l.recordingFailed(ctx, n, err)
+			} else {
+				n.unrecorded = n.unrecorded[1:]
+				l.settle(n, r, applied)
+			}
+			l.arrange(ctx, n, l.Now())
+		}
+	})
+}
+
+func (l *loop) recordingFailed(ctx context.Context, n *lane, err error) {
+	n.failed(l.Now())
+	if n.isWorthLogging() {
+		l.Log.ErrorContext(ctx, "the outcome of an attempt could not be stored, so the webhook's deliveries wait",
+			"webhook_id", n.unrecorded[0].work.WebhookID, "cause", err.Error())
+	}
+}
+
+// settle takes over what an outcome changed.
+func (l *loop) settle(n *lane, r recordedFor, applied bool) {
+	o := r.outcome
+	delete(n.inHand, r.work.Number)
+	n.backoff = backoff{}
+	l.unread = l.unread || r.work.Granted // only some of the grants were read
+	if !applied {
+		n.more = true // someone else may have changed the delivery
+		return
+	}
+	switch o.Lane {
+	case webhook.LaneSucceeded, webhook.LaneDisabled: // other changes are seen when the next work is read
+		l.setState(n, n.state.Apply(o.Lane, o.Attempt.Ended(), o.PausedUntil))
+	}
+	n.resize(r.work.Lane.IsFailing(), o.Attempt.Error == "")
+	switch {
+	case o.Status != webhook.StatusPending:
+	case o.Due.IsZero():
+		l.requeue(n, r.work.Number)
+	default:
+		n.lookAt(o.Due)
+	}
+}
+
+// requeue puts a delivery at the head of its lane's queue.
+func (l *loop) requeue(n *lane, number int64) {
+	l.queued++
+	n.inHand[number] = true
+	n.queue = slices.Insert(n.queue, 0, number)
+}

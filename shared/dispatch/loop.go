@@ -1,0 +1,327 @@
+package dispatch
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+const (
+	arrivalsPerRead = 1000
+	lanesPerRead    = 1000
+	grantsPerRead   = 100
+
+	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
+	maxQueued = 16_384
+)
+
+const (
+	// longestSleep is for a clock that is set forward: the loop's timer does not notice.
+	longestSleep   = time.Minute
+	upkeepInterval = time.Minute
+	upkeepPause    = 100 * time.Millisecond // while there is more to do
+)
+
+// loop is the state of [Engine.Run]. Only its goroutine uses it.
+type loop struct {
+	*Engine
+	goroutines sync.WaitGroup
+	timer      *time.Timer
+
+	lanes  map[int64]*lane
+	timers laneHeap // the lanes that wait for a time
+	ring   []*lane  // the lanes that may be able to begin an attempt, in turn
+	grants []webhook.Pending
+
+	opened bool
+	last   int64 // the number of the last delivery that has arrived
+	unread bool  // whether the store may have arrivals or grants that were not read
+	reads  backoff
+
+	queued  int // due deliveries in the lanes' queues
+	running int // attempts, including those whose work is being read
+	bytes   int // bodies of running attempts
+
+	choring  bool // FanOut or Upkeep is running
+	fanOut   bool // there may be unfinished fan-out
+	upkeepAt time.Time
+	chores   backoff
+}
+
+func newLoop(e *Engine) *loop {
+	l := &loop{Engine: e, lanes: make(map[int64]*lane), upkeepAt: e.Now()}
+	l.timer = time.AfterFunc(longestSleep, e.rouse)
+	return l
+}
+
+// turn does everything that can be done now.
+func (l *loop) turn(ctx context.Context) {
+	results, changed := l.news()
+	for _, apply := range results {
+		apply(l)
+	}
+	l.unread = l.unread || changed
+	l.fanOut = l.fanOut || changed
+	if !l.reads.until.After(l.Now()) {
+		err := errors.Join(l.read(ctx), l.begin(ctx))
+		if err != nil && ctx.Err() == nil {
+			l.Log.ErrorContext(ctx, "the store failed, so deliveries wait", "cause", err.Error())
+			l.reads.failed(l.Now())
+		} else {
+			l.reads = backoff{}
+		}
+	}
+	l.startChore(ctx)
+	l.working.Store(int64(len(l.lanes)))
+	l.sleep()
+}
+
+// read reads what has changed in the store, and wakes the lanes whose time has come.
+func (l *loop) read(ctx context.Context) error {
+	if !l.opened {
+		if err := l.open(ctx); err != nil {
+			return err
+		}
+	}
+	if l.unread {
+		if err := l.arrive(ctx); err != nil {
+			return err
+		}
+		l.unread = false
+	}
+	now := l.Now()
+	for len(l.timers) > 0 && !l.timers[0].at.After(now) {
+		n := l.timers[0]
+		if !n.dueAt.IsZero() && !n.dueAt.After(now) {
+			n.dueAt, n.more = time.Time{}, true
+		}
+		l.arrange(ctx, n, now)
+	}
+	return nil
+}
+
+// open reads which lanes have unfinished deliveries. They look for them in turn.
+func (l *loop) open(ctx context.Context) error {
+	last, err := l.Store.LastNumber(ctx)
+	if err != nil {
+		return err
+	}
+	now := l.Now()
+	for after := int64(0); ; {
+		numbers, err := l.Store.Lanes(ctx, after, lanesPerRead)
+		if err != nil {
+			return err
+		}
+		for _, number := range numbers {
+			after = number
+			n := l.lane(number)
+			n.more = true
+			l.arrange(ctx, n, now)
+		}
+		if len(numbers) < lanesPerRead {
+			l.last, l.opened = last, true
+			return nil
+		}
+	}
+}
+
+// arrive reads new deliveries and grants.
+func (l *loop) arrive(ctx context.Context) error {
+	for {
+		arrived, err := l.Store.Arrived(ctx, l.last, arrivalsPerRead)
+		if err != nil {
+			return err
+		}
+		now := l.Now()
+		for _, p := range arrived {
+			l.last = p.Number
+			l.add(p, now)
+			l.arrange(ctx, l.lanes[p.Lane], now)
+		}
+		if len(arrived) < arrivalsPerRead {
+			break
+		}
+	}
+	granted, err := l.Store.Granted(ctx, grantsPerRead)
+	for _, p := range granted {
+		l.grant(p)
+	}
+	return err
+}
+
+// add puts a delivery that has arrived into its lane's queue, or remembers that the store has it.
+func (l *loop) add(p webhook.Pending, now time.Time) {
+	n := l.lane(p.Lane)
+	switch {
+	case n.inHand[p.Number]:
+	case p.Due.After(now):
+		n.lookAt(p.Due)
+	case n.more || len(n.queue) >= laneQueue || l.queued >= maxQueued:
+		n.more = true
+	default:
+		l.queue(n, p.Number)
+	}
+}
+
+// grant lets a delivery go ahead of all others. If it is running, the grant is about to be used up.
+func (l *loop) grant(p webhook.Pending) {
+	n := l.lane(p.Lane)
+	if i := slices.Index(n.queue, p.Number); i >= 0 {
+		n.queue = slices.Delete(n.queue, i, i+1)
+		l.queued--
+	} else if n.inHand[p.Number] {
+		return
+	}
+	n.inHand[p.Number] = true
+	l.grants = append(l.grants, p)
+}
+
+func (l *loop) queue(n *lane, number int64) {
+	n.queue = append(n.queue, number)
+	n.inHand[number] = true
+	l.queued++
+}
+
+// lane returns the lane with a number.
+func (l *loop) lane(number int64) *lane {
+	n := l.lanes[number]
+	if n == nil {
+		n = &lane{number: number, inHand: make(map[int64]bool), timer: notTimed}
+		l.lanes[number] = n
+	}
+	return n
+}
+
+// arrange puts a lane where it belongs: into the ring if it may be able to begin an attempt, under a timer if it waits for a
+// time, and nowhere if it has nothing to do. It must be called after every change of a lane.
+func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
+	if len(n.unrecorded) > 0 && !n.recording && !n.until.After(now) {
+		l.recordAgain(ctx, n)
+	}
+	if n.hasWork() && !n.listed && n.isOpen(now) {
+		n.listed = true
+		l.ring = append(l.ring, n)
+	}
+	switch at := n.nextTime(now); {
+	case !at.IsZero() && n.timer == notTimed:
+		n.at = at
+		heap.Push(&l.timers, n)
+	case !at.IsZero():
+		n.at = at
+		heap.Fix(&l.timers, n.timer)
+	case n.timer != notTimed:
+		heap.Remove(&l.timers, n.timer)
+	}
+	if n.isIdle() {
+		l.setState(n, webhook.Lane{})
+		delete(l.lanes, n.number)
+	}
+}
+
+// setState takes over the state of a lane that was read or changed.
+func (l *loop) setState(n *lane, state webhook.Lane) {
+	if was, is := n.state.IsFailing(), state.IsFailing(); was != is {
+		if is {
+			l.stuck.Add(1)
+		} else {
+			l.stuck.Add(-1)
+		}
+	}
+	n.state = state
+}
+
+// startChore starts what can be done beside the deliveries, one thing at a time.
+func (l *loop) startChore(ctx context.Context) {
+	now := l.Now()
+	var chore func(ctx context.Context) (more bool, err error)
+	isFanOut := l.fanOut
+	switch {
+	case l.choring, l.chores.until.After(now):
+		return
+	case l.fanOut:
+		l.fanOut = false
+		chore = l.Store.FanOut
+	case !l.upkeepAt.After(now):
+		chore = func(ctx context.Context) (bool, error) { return l.Store.Upkeep(ctx, now, now.Add(-l.Retention)) }
+	default:
+		return
+	}
+	l.choring = true
+	l.do(ctx, func(ctx context.Context) func(*loop) {
+		more, err := chore(ctx)
+		return func(l *loop) { l.endChore(ctx, isFanOut, more, err) }
+	})
+}
+
+func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
+	now := l.Now()
+	l.choring = false
+	if err != nil {
+		l.Log.ErrorContext(ctx, "the store failed: fan-out or upkeep waits", "cause", err.Error())
+		l.chores.failed(now)
+		l.fanOut = l.fanOut || wasFanOut
+		return
+	}
+	l.chores = backoff{}
+	switch {
+	case wasFanOut:
+		l.fanOut = l.fanOut || more
+		l.unread = l.unread || more
+	case more:
+		l.upkeepAt = now.Add(upkeepPause)
+	default:
+		l.upkeepAt = now.Add(upkeepInterval)
+	}
+}
+
+// sleep sets the timer for the next turn.
+func (l *loop) sleep() {
+	now := l.Now()
+	next := now.Add(longestSleep)
+	earlier := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if l.reads.until.After(now) {
+		earlier(l.reads.until)
+	} else if len(l.timers) > 0 {
+		earlier(l.timers[0].at)
+	}
+	if !l.choring {
+		if l.fanOut {
+			earlier(l.chores.until)
+		}
+		if l.upkeepAt.After(l.chores.until) {
+			earlier(l.upkeepAt)
+		} else {
+			earlier(l.chores.until)
+		}
+	}
+	l.timer.Reset(max(0, next.Sub(now)))
+}
+
+// The wait after a failure of the store or of this service. It doubles with every failure in a row.
+const (
+	shortestBackoff = 100 * time.Millisecond
+	longestBackoff  = 10 * time.Second
+)
+
+// backoff says how long to wait after failures in a row.
+type backoff struct {
+	failures int
+	until    time.Time
+}
+
+func (b *backoff) failed(now time.Time) {
+	b.until = now.Add(min(longestBackoff, shortestBackoff<<min(b.failures, 10)))
+	b.failures++
+}
+
+// isWorthLogging reports whether the number of failures is a power of two.
+func (b *backoff) isWorthLogging() bool { return b.failures&(b.failures-1) == 0 }
