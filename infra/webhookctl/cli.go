@@ -53,6 +53,16 @@ type cli struct {
 		List companiesListCmd `cmd:"" help:"List the companies that have webhooks, API keys or event types of their own."`
 	} `cmd:"" help:"Show who uses the service."`
 
+	Publish publishCmd `cmd:"" help:"Publish an event to a running service."`
+	Events  struct {
+		Show eventsShowCmd `cmd:"" help:"Show an event with its deliveries."`
+	} `cmd:"" help:"Show published events."`
+	Deliveries struct {
+		List  deliveriesListCmd  `cmd:"" help:"List the deliveries of a webhook."`
+		Show  deliveriesShowCmd  `cmd:"" help:"Show a delivery with its attempts."`
+		Retry deliveriesRetryCmd `cmd:"" help:"Request one more attempt of a delivery."`
+	} `cmd:"" help:"Follow deliveries."`
+
 	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
 	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`
 	Export  exportCmd  `cmd:"" help:"Export webhooks, event types and key hashes of one or all companies to a file, for another store."`
@@ -103,20 +113,23 @@ func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*k
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	if selected := command.Selected(); selected != nil {
 		for _, flag := range command.Model.Flags {
-			flag.Hidden = flag.Hidden || slices.Contains(unusedFlags(selected.Name), flag.Name)
+			flag.Hidden = flag.Hidden || slices.Contains(unusedFlags(selected), flag.Name)
 		}
 	}
 	return kong.DefaultHelpPrinter(options, command)
 }
 
 // unusedFlags returns the shared flags that a command does not use.
-func unusedFlags(command string) []string {
+func unusedFlags(command *kong.Node) []string {
 	flags := []string{"version"}
-	switch command {
+	onlyDynamoDB := []string{"table-prefix", "dynamodb-endpoint", "region"}
+	switch first, _, _ := strings.Cut(command.Path(), " "); first {
 	case "backup", "restore":
-		flags = append(flags, "table-prefix", "dynamodb-endpoint", "region")
-	case "health", "completion", "version":
-		flags = append(flags, "log-format", "store", "data", "table-prefix", "dynamodb-endpoint", "region")
+		flags = append(flags, onlyDynamoDB...)
+	case "publish", "events", "deliveries", "listen":
+		flags = append(append(flags, "log-format", "store"), onlyDynamoDB...)
+	case "health", "completion", "version", "demo":
+		flags = append(append(flags, "log-format", "store", "data"), onlyDynamoDB...)
 	}
 	return flags
 }

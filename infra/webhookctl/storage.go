@@ -53,7 +53,9 @@ type opened struct {
 	// newest returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none, or if finding
 	// it would mean reading the whole store.
 	newest func(ctx context.Context) (webhook.Webhook, error)
-	close  func() error
+	// deliveries is the same store if serve can deliver from it, or nil.
+	deliveries deliveryStore
+	close      func() error
 }
 
 // validate rejects flags that contradict each other, before anything is created.
@@ -142,11 +144,13 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 	if missing {
 		c.log.Info("created a new database: if you already have one, check --data", "file", path)
 	}
+	deliveries, _ := any(s).(deliveryStore)
 	return &opened{
 		store:        s,
 		place:        path,
 		createTables: func(context.Context) error { return nil }, // opening did
 		newest:       s.NewestWebhook,
+		deliveries:   deliveries,
 		close:        s.Close,
 	}, nil
 }

@@ -83,7 +83,7 @@ func New() *Metrics {
 }
 
 // Attempted counts an attempt and what it has changed.
-func (m *Metrics) Attempted(o webhook.Outcome, w webhook.Work) {
+func (m *Metrics) Attempted(w webhook.Work, o webhook.Outcome) {
 	outcome, class := succeeded, noError
 	if o.Attempt.Error != "" {
 		outcome, class = failed, string(o.Attempt.Error)

@@ -69,7 +69,7 @@ func TestMetrics(t *testing.T) {
 		{pending, webhook.StatusFailed, webhook.Attempt{Number: 10, Error: webhook.ErrorStatus}},
 		{delivered, webhook.StatusDelivered, webhook.Attempt{Number: 3, Error: webhook.ErrorStatus}}, // granted
 	} {
-		m.Attempted(webhook.Outcome{Status: a.status, Attempt: a.attempt}, a.work)
+		m.Attempted(a.work, webhook.Outcome{Status: a.status, Attempt: a.attempt})
 	}
 	want := `webhooks_attempt_duration_seconds_sum 3
 webhooks_attempt_duration_seconds_count 4

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 )
 
 // WriteBanner writes what the sandbox consists of and commands for a POSIX shell or zsh that use the API at a URL. delivers is

@@ -17,10 +17,10 @@ type rootBody struct {
 	OpenAPI string `json:"openapi"`
 }
 
-// Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz and
-// GET /openapi.json, which need no API key. Like the API, it matches paths as they were sent, without
+// Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz,
+// GET /metrics and GET /openapi.json, which need no API key. Like the API, it matches paths as they were sent, without
 // one slash at the end, and never redirects.
-func Handler(service api.Service, creator api.Creator, store webhook.Store) (http.Handler, error) {
+func Handler(service api.Service, creator api.Creator, store webhook.Store, metrics http.Handler) (http.Handler, error) {
 	description, err := openapi.JSON()
 	if err != nil {
 		return nil, err
@@ -31,6 +31,7 @@ func Handler(service api.Service, creator api.Creator, store webhook.Store) (htt
 			return http.StatusOK, rootBody{Name: "Webhook API", OpenAPI: "/openapi.json"}
 		}),
 		"/healthz": service.Public(h.respond),
+		"/metrics": metrics,
 		"/openapi.json": service.Public(func(context.Context) (int, any) {
 			return http.StatusOK, json.RawMessage(description)
 		}),
