@@ -140,7 +140,7 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 	if cmd.TLSCheck != tlsCheckOff {
 		creator.TLS = cmd.checker(c, box)
 	}
-	handler, err := server.Handler(service, creator, s)
+	handler, err := server.Handler(service, creator, s, s.deliveries)
 	return box, server.AllowOrigins(handler, cmd.AllowOrigins), err
 }
 

@@ -43,6 +43,8 @@ type store interface {
 // opened is an open store and its metadata.
 type opened struct {
 	store
+	// deliveries is the same store, or nil if it keeps no events.
+	deliveries webhook.DeliveryStore
 	// place is its name for people.
 	place string
 	// createTables creates the tables that do not exist. It is safe to repeat.
