@@ -102,7 +102,11 @@ func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*k
 	return kong.New(flags, append(options,
 		kong.Name("webhookctl"),
 		kong.Description(description),
-		kong.Vars{"version": versionLine(), "permissions": strings.Join(access.PermissionNames(access.Permissions()), ", ")},
+		kong.Vars{
+			"version":              versionLine(),
+			"permissions":          strings.Join(access.PermissionNames(access.Permissions()), ", "),
+			"platform_permissions": strings.Join(access.PermissionNames(access.PlatformPermissions()), ", "),
+		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
 		kong.Help(printHelp),

@@ -23,6 +23,7 @@ import (
 	"webhooks/shared/api"
 	"webhooks/shared/endpoint"
 	"webhooks/shared/seal"
+	"webhooks/shared/webhook"
 )
 
 const tlsCheckOff = "off"
@@ -174,12 +175,14 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		creator.TLS = endpoint.NoCheck{}
 	}
 	m := metrics.New()
+	var deliveries webhook.DeliveryStore
 	if s.deliveries != nil {
 		r.deliverer = cmd.Delivery.newDeliverer(c, s.deliveries, sealer, checker, m)
+		deliveries = m.Counted(s.deliveries)
 	} else {
-		c.log.Info("events are not delivered from this store yet: only --store sqlite delivers")
+		c.log.Info("events cannot be published to DynamoDB yet: this process only serves the API for webhooks")
 	}
-	handler, err := server.Handler(cmd.service(c, s), creator, s, m.Handler())
+	handler, err := server.Handler(cmd.service(c, s), creator, s, deliveries, m.Handler())
 	r.handler = server.AllowOrigins(handler, cmd.AllowOrigins)
 	return r, err
 }
