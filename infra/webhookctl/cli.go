@@ -13,11 +13,12 @@ import (
 	"webhooks/shared/access"
 )
 
-const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that receive their
-events, and manages its database, API keys and event types.
+const description = `webhookctl runs the webhook service: companies register the HTTPS URLs that receive their events, and it
+delivers what is published. It also manages the database, API keys and event types.
 
 Try it on this machine, without installing anything else:
 
+    webhookctl demo
     webhookctl serve --dev
 
 Run it:
@@ -53,6 +54,7 @@ type cli struct {
 		List companiesListCmd `cmd:"" help:"List the companies that have webhooks, API keys or event types of their own."`
 	} `cmd:"" help:"Show who uses the service."`
 
+	Demo    demoCmd    `cmd:"" help:"Show on this machine, in a few seconds, how an event is delivered."`
 	Publish publishCmd `cmd:"" help:"Publish an event to a running service."`
 	Events  struct {
 		Show eventsShowCmd `cmd:"" help:"Show an event with its deliveries."`
@@ -62,6 +64,7 @@ type cli struct {
 		Show  deliveriesShowCmd  `cmd:"" help:"Show a delivery with its attempts."`
 		Retry deliveriesRetryCmd `cmd:"" help:"Request one more attempt of a delivery."`
 	} `cmd:"" help:"Follow deliveries."`
+	Listen listenCmd `cmd:"" help:"Receive webhooks on this machine, verify and print them."`
 
 	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
 	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`

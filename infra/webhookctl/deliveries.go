@@ -177,12 +177,13 @@ func (f *deliveryFlags) print(c *console, response client.Response, err error) e
 	if err := writeDeliveries(c.out, []deliveryDocument{d}); err != nil || len(d.Attempts) == 0 {
 		return err
 	}
+	fmt.Fprintln(c.out)
 	return writeAttempts(c.out, d.Attempts)
 }
 
 func writeAttempts(out io.Writer, attempts []attemptDocument) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nATTEMPT\tAT\tDURATION\tRESULT\tERROR\tRESPONSE")
+	fmt.Fprintln(table, "ATTEMPT\tAT\tDURATION\tRESULT\tERROR\tRESPONSE")
 	for _, a := range attempts {
 		fmt.Fprintf(table, "%d\t%s\t%d ms\t%s\t%s\t%s\n", a.Number, a.At.Format(time.RFC3339Nano), a.DurationMS, a.result(),
 			cmp.Or(onOneLine(a.Error), "-"), cmp.Or(onOneLine(a.Response), "-"))
