@@ -140,7 +140,7 @@ func (f *fixture) wantWorks(want []webhook.Work, refs ...webhook.Ref) {
 func (f *fixture) accompany(d webhook.Delivery) webhook.Delivery {
 	f.t.Helper()
 	e := f.publish(d.EventType)
-	d.Ref.EventID, d.Ref.Made, d.Status, d.Due, d.Attempts = e.ID, 0, webhook.StatusPending, e.AcceptedAt, nil
+	d.EventID, d.Made, d.Status, d.Due, d.Attempts = e.ID, 0, webhook.StatusPending, e.AcceptedAt, nil
 	return d
 }
 
