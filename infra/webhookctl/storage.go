@@ -144,13 +144,12 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 	if missing {
 		c.log.Info("created a new database: if you already have one, check --data", "file", path)
 	}
-	deliveries, _ := any(s).(deliveryStore)
 	return &opened{
 		store:        s,
 		place:        path,
 		createTables: func(context.Context) error { return nil }, // opening did
 		newest:       s.NewestWebhook,
-		deliveries:   deliveries,
+		deliveries:   s,
 		close:        s.Close,
 	}, nil
 }
