@@ -29,7 +29,7 @@ var layers = map[string][]string{
 	"shared/sqlite/sqlitetest":   {},
 	"shared/dynamo":              {domain, "shared/access"},
 	"shared/sqlite":              {domain, "shared/access"},
-	"shared/api":                 {domain, "shared/access", "shared/endpoint"}, // not openapi: no function needs its YAML library
+	"shared/api":                 {domain, "shared/access", "shared/endpoint", "shared/delivery"}, // not openapi: no function needs its YAML library
 	"shared/api/openapi":         {},
 	"shared/lambdahost":          {domain, "shared/access", "shared/api"},
 }
