@@ -105,7 +105,7 @@ type progress struct {
 	due        time.Time // in the service's clock
 	granted    int       // the number of the attempt that a client requested
 	grantedAt  time.Time
-	read       reading // the latest
+	read       reading // the latest that no attempt followed
 	begun      reading // the latest that an attempt followed
 	running    bool
 	posts      []*post
@@ -231,7 +231,11 @@ func (f Begun) apply(c *checker) {
 	if d.running {
 		c.report(d.key, 4, "an attempt begins while another one runs")
 	}
-	d.begun, d.running = d.read, true
+	if d.read.at.IsZero() {
+		c.report(d.key, 2, "an attempt begins with what was read before another attempt")
+		return
+	}
+	d.begun, d.read, d.running = d.read, reading{}, true
 	c.violations = append(c.violations, d.begun.violations...)
 	c.checkPatience(d)
 	if !d.begun.probe {
