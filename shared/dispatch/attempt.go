@@ -284,7 +284,7 @@ func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)
 	n.backoff = backoff{}
-	l.unread = l.unread || r.work.Granted // only some of the grants were read
+	l.unread = l.unread || r.work.Granted // the lane may have more grants
 	if !applied {
 		n.more = true // someone else may have changed the delivery
 		return
