@@ -62,23 +62,35 @@ func (l *loop) pick(ctx context.Context) ([]pick, error) {
 		l.ring[0] = nil
 		l.ring = l.ring[1:]
 		n.listed = false
-		if n.isOpen(now) && n.running < n.limit(l.Slots-l.running) {
-			if err := l.fill(ctx, n, now); err != nil {
-				l.arrange(ctx, n, now)
-				return picked, err
-			}
-			if len(n.queue) > 0 {
-				picked = append(picked, l.hold(pick{n, n.queue[0], false}))
-				n.queue = n.queue[1:]
-				l.queued--
-				passed = -1
-			}
+		number, ok, err := l.next(ctx, n, now)
+		if ok {
+			picked = append(picked, l.hold(pick{n, number, false}))
 		}
-		if l.arrange(ctx, n, now); n.listed {
+		l.arrange(ctx, n, now)
+		switch {
+		case err != nil:
+			return picked, err
+		case ok:
+			passed = 0
+		case n.listed: // again, as the last one
 			passed++
 		}
 	}
 	return picked, nil
+}
+
+// next takes the next delivery of a lane, if the lane may begin an attempt.
+func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, ok bool, err error) {
+	if !n.isOpen(now) || n.running >= n.limit(l.Slots-l.running) {
+		return 0, false, nil
+	}
+	if err := l.fill(ctx, n, now); err != nil || len(n.queue) == 0 {
+		return 0, false, err
+	}
+	number = n.queue[0]
+	n.queue = n.queue[1:]
+	l.queued--
+	return number, true, nil
 }
 
 // hold counts a pick as running.
@@ -272,7 +284,7 @@ func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)
 	n.backoff = backoff{}
-	l.unread = l.unread || r.work.Granted // only some of the grants were read
+	l.unread = l.unread || r.work.Granted // the lane may have more grants
 	if !applied {
 		n.more = true // someone else may have changed the delivery
 		return

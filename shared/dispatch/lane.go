@@ -72,7 +72,8 @@ func (n *lane) limit(free int) int {
 	return limit
 }
 
-// resize changes the width after an attempt: a lane that recovers opens up step by step.
+// resize changes the width after an attempt. A lane that recovers allows one attempt, and then one more with every success, so
+// 1, 2, 4, … at once.
 func (n *lane) resize(wasFailing, succeeded bool) {
 	switch {
 	case wasFailing && succeeded, n.width > 0 && !succeeded:
@@ -80,7 +81,7 @@ func (n *lane) resize(wasFailing, succeeded bool) {
 	case n.width >= laneQueue:
 		n.width = 0
 	case n.width > 0:
-		n.width *= 2
+		n.width++
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 const (
 	arrivalsPerRead = 1000
 	lanesPerRead    = 1000
-	grantsPerRead   = 100
+	grantsPerRead   = DefaultSlots
 
 	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
 	maxQueued = 16_384
