@@ -55,6 +55,7 @@ func newPlan(random *rand.Rand) plan {
 	if random.IntN(100) == 0 {
 		p.endAfter = webhook.MaxAge
 	}
+	span := p.calmAfter + 5*time.Minute // of what clients do
 	receivers := newReceivers(random)
 	for i, r := range receivers {
 		created := action{0, fmt.Sprintf("create webhook %d", i+1), func(s *simulation) { s.create(r) }}
@@ -64,19 +65,19 @@ func newPlan(random *rand.Rand) plan {
 		p.actions = append(p.actions, created)
 		if random.IntN(6) == 0 {
 			p.actions = append(p.actions, action{
-				created.after + upTo(p.calmAfter), fmt.Sprintf("delete webhook %d", i+1), func(s *simulation) { s.delete(r) },
+				created.after + upTo(span-created.after), fmt.Sprintf("delete webhook %d", i+1), func(s *simulation) { s.delete(r) },
 			})
 		}
 	}
 	bursts := make([]time.Duration, 1+random.IntN(12))
 	for i := range bursts {
-		bursts[i] = time.Second + upTo(p.calmAfter*5/4)
+		bursts[i] = upTo(span)
 	}
 	for i := range 5 + random.IntN(25) {
 		p.actions = append(p.actions, newPublishing(random, 100*i, receivers, bursts[random.IntN(len(bursts))]))
 	}
 	for i := range random.IntN(8) {
-		p.actions = append(p.actions, action{upTo(p.calmAfter * 5 / 4), fmt.Sprintf("request retry %d", i+1), (*simulation).retry})
+		p.actions = append(p.actions, action{upTo(span), fmt.Sprintf("request retry %d", i+1), (*simulation).retry})
 	}
 	return p
 }

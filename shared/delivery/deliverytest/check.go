@@ -118,6 +118,7 @@ type reading struct {
 	at             time.Time
 	number         int
 	granted, probe bool
+	healthy        bool        // so that a success does not change the lane
 	violations     []Violation // if an attempt follows
 }
 
@@ -250,7 +251,7 @@ func (f Begun) apply(c *checker) {
 // judge returns what an attempt that began at a time would violate.
 func (c *checker) judge(d *progress, number int, at time.Time) reading {
 	r := reading{at: at, number: number, granted: d.granted == number}
-	r.probe = d.to.lane.IsFailing() && !r.granted
+	r.probe, r.healthy = d.to.lane.IsFailing() && !r.granted, d.to.lane.IsHealthy()
 	wrong := func(invariant int, format string, args ...any) {
 		r.violations = append(r.violations, c.violation(d.key, invariant, "attempt %d begins "+format, append([]any{number}, args...)...))
 	}

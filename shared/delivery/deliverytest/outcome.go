@@ -98,6 +98,8 @@ func (c *checker) changeLane(d *progress, o webhook.Outcome, r Responded) {
 	case r.Disable:
 		op = webhook.LaneDisabled
 		d.to.disabledAt = c.at
+	case succeeded(r.Status) && d.begun.healthy:
+		op = webhook.LaneUnchanged
 	case succeeded(r.Status):
 		op = webhook.LaneSucceeded
 	case d.begun.probe:
