@@ -271,7 +271,7 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	switch {
 	case wasFanOut:
 		l.fanOut = l.fanOut || more
-		l.unread = l.unread || more
+		l.unread = true // the last step adds deliveries, too
 	case more:
 		l.upkeepAt = now.Add(upkeepPause)
 	default:
