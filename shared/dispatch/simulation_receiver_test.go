@@ -11,10 +11,6 @@ import (
 	"webhooks/shared/webhook"
 )
 
-type poster interface {
-	Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error)
-}
-
 // postTime is after how long endpoint.Client gives up.
 const postTime = 15 * time.Second
 

@@ -9,9 +9,6 @@ import (
 	"testing"
 )
 
-// mutant plants a bug: it changes the parts of a new engine.
-type mutant func(p *process, parts *parts)
-
 // TestSimulation simulates 500 seeds, or SEEDS, or the one in SEED.
 func TestSimulation(t *testing.T) {
 	seeds := uint64(500)

@@ -4,6 +4,6 @@ import "testing"
 
 type secure struct{}
 
-func newSecure(t *testing.T) *secure       { return nil }
-func (s *secure) client(p *process) poster { return nil }
-func (s *secure) close()                   {}
+func newSecure(t *testing.T) *secure             { return nil }
+func (s *secure) client(p *process) *modelPoster { return nil }
+func (s *secure) close()                         {}
