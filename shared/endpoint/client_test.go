@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"sync"
@@ -239,6 +240,53 @@ func TestPostKeepsConnections(t *testing.T) {
 		if got := s.accepted.Load(); got != want {
 			t.Errorf("request %d: %d connections so far, want %d", i+1, got, want)
 		}
+	}
+}
+
+// Whatever a receiver sends on a kept connection before it has an event, only the response to the event counts.
+func TestPostUnsolicited(t *testing.T) {
+	const ok = "HTTP/1.1 204 No Content\r\n\r\n"
+	tests := []struct {
+		name          string
+		first, second string // responses on the first connection, which is then closed
+	}{
+		{"nothing", ok, ""},
+		{"a late 408", ok, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"},
+		{"an early 408", ok + "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", ""},
+		{"a second response", ok + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"},
+		{"a body after a 204", ok + "ok", ok},
+	}
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sent := make(chan bool) // the second request
+			var count atomic.Int32
+			s := receive(t, config, func(c net.Conn, r *http.Request) bool {
+				_, _ = io.Copy(io.Discard, r.Body)
+				n := count.Add(1)
+				if n == 2 {
+					close(sent)
+				}
+				write(c, []string{tt.first, tt.second, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"}[n-1])
+				return n != 2
+			})
+			c := newClient(t, root)
+			var first, second Response
+			var posts sync.WaitGroup
+			// As soon as the connection is kept, and before net/http looks at what else has arrived, the second request is sent.
+			kept := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) {
+				posts.Go(func() { second, _ = post(t, c, urlOf(t, host, s)) })
+				<-sent
+			}})
+			first, _ = c.Post(kept, urlOf(t, host, s), http.Header{}, nil)
+			posts.Wait()
+			s.stop()
+			if first.Status != 204 || second.Status != 202 || count.Load() != 3 || s.accepted.Load() != 2 {
+				t.Errorf("got %d and %d after %d requests on %d connections, want 204 and 202 after 3 requests on 2 connections",
+					first.Status, second.Status, count.Load(), s.accepted.Load())
+			}
+		})
 	}
 }
 
