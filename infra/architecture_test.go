@@ -48,6 +48,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb": {"shared/dynamo", "functions", "infra"},
 	"github.com/aws/aws-sdk-go-v2/service/kms":      {"shared/seal", "functions", "infra"},
 	"modernc.org/sqlite":                            {"shared/sqlite"},
+	"github.com/prometheus/client_golang":           {"infra/webhookctl/metrics"},
 }
 
 func goList(t *testing.T, flag, packages string) string {
