@@ -178,13 +178,14 @@ func TestDemo(t *testing.T) {
 	tool := newTool(t, t.TempDir(), "demo")
 	tool.Env = append(tool.Env, "TMPDIR="+tool.Dir)
 	stdout, stderr := mustRun(t, tool)
-	rest, found := masked(stdout), true
+	rest := masked(stdout)
 	for _, want := range []string{
 		"-> 201 wh_ID\n", "-> 202 evt_ID\n", " N ms later", "webhook-id: evt_ID\n", "signature valid",
 		"-> 202 evt_ID\n", "attempt 1: signature valid", "500\n", "attempt 2: signature valid", "204\n", "delivered",
 		"1  TIME  N ms  500  status  -\n", "2  TIME  N ms  204  -  -\n",
 	} {
-		if _, rest, found = strings.Cut(rest, want); !found {
+		_, after, found := strings.Cut(rest, want)
+		if rest = after; !found {
 			t.Fatalf("it printed\n%s\nwithout %q in its place", stdout, want)
 		}
 	}
