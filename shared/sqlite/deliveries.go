@@ -19,7 +19,7 @@ const (
 	selectDeliveries = `
 SELECT d.number, d.event, e.id, e.type, d.status, d.due, d.made, d.attempts
 FROM deliveries AS d CROSS JOIN events AS e ON e.number = d.event
-WHERE d.webhook = ?1 AND d.event BETWEEN ?2 AND ?3 ORDER BY d.event DESC LIMIT ?4`
+WHERE d.webhook = ?1 AND d.event BETWEEN ?2 AND ?3 ORDER BY d.event DESC LIMIT ?4 + 0`
 
 	// selectEventDeliveries probes for a delivery of each of the company's webhooks.
 	selectEventDeliveries = `
@@ -27,7 +27,7 @@ SELECT w.id, d.number, d.event, e.id, e.type, d.status, d.due, d.made, d.attempt
 FROM events AS e
 CROSS JOIN webhooks AS w ON w.company = e.company AND w.id > ?3
 CROSS JOIN deliveries AS d ON d.webhook = w.number AND d.event = e.number
-WHERE e.id = ?2 AND e.company = ?1 ORDER BY w.id LIMIT ?4`
+WHERE e.id = ?2 AND e.company = ?1 ORDER BY w.id LIMIT ?4 + 0`
 
 	grant = `UPDATE deliveries SET granted = 1 WHERE number = ?1`
 )
