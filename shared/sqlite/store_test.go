@@ -24,6 +24,10 @@ func TestDeliveryStore(t *testing.T) {
 	webhooktest.RunDeliveries(t, func(*testing.T) webhooktest.DeliveryTestStore { return store })
 }
 
+func TestBacklog(t *testing.T) {
+	webhooktest.RunBacklog(t, func(t *testing.T) webhooktest.BacklogTestStore { return openStore(t, newPath(t)) })
+}
+
 func TestKeyStore(t *testing.T) {
 	store := openStore(t, newPath(t))
 	accesstest.Run(t, func(*testing.T) access.KeyStore { return store })
