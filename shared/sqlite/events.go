@@ -25,7 +25,7 @@ ON CONFLICT (id) DO NOTHING`
 	insertDeliveries = `
 INSERT INTO deliveries (webhook, event, due)
 SELECT webhook, ?1, ?2 FROM subscriptions
-WHERE company = ?3 AND event_type = ?4 AND webhook > ?5 AND webhook <= ?6 ORDER BY webhook LIMIT ?7`
+WHERE company = ?3 AND event_type = ?4 AND webhook > ?5 AND webhook <= ?6 ORDER BY webhook LIMIT ?7 + 0`
 
 	selectLastOfEvent = `SELECT webhook FROM deliveries WHERE number = ?1`
 

@@ -41,7 +41,7 @@ type writer struct {
 type write struct {
 	ctx  context.Context                             // of the caller, which stops waiting when it ends
 	size int                                         // about how many rows it changes
-	safe bool                                        // whether it hardly ever fails, so that it can share a savepoint
+	safe bool                                        // whether it hardly ever fails: then it shares a savepoint with others
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
@@ -69,12 +69,12 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 // change runs a change in the writer's next transaction and returns after its commit. If ctx ends first, it returns
 // immediately. The change may still happen, so the caller must not use the values that it sets.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
-	return w.changeMany(ctx, 1, run)
+	return w.submit(w.queue, &write{ctx: ctx, size: 1, run: run})
 }
 
-// changeMany is change for a change of about size rows.
+// changeMany is change for about size rows, and hardly ever fails.
 func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.Context, s *session) error) error {
-	return w.submit(w.queue, &write{ctx: ctx, size: size, run: run})
+	return w.submit(w.queue, &write{ctx: ctx, size: size, safe: true, run: run})
 }
 
 // changeSoon is change for one of many small changes that hardly ever fail. It may wait up to maxWait for others, in order to share
@@ -200,7 +200,7 @@ func (w *writer) transact(ctx context.Context, s *session, batch []*write) error
 		return err
 	}
 	s.room, s.news = maxFanOut, false
-	var together []*write // they share a savepoint
+	var together []*write // the safe ones
 	for _, op := range batch {
 		if op.err = op.ctx.Err(); op.err != nil {
 			continue

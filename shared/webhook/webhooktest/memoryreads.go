@@ -62,7 +62,7 @@ func (m *Memory) EventDeliveries(ctx context.Context, company, eventID, cursor s
 // Deliveries implements [webhook.DeliveryStore]. A cursor is a delivery ID.
 func (m *Memory) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (webhook.DeliveryPage, error) {
 	return locked(ctx, m, func() (webhook.DeliveryPage, error) {
-		if q.Cursor != "" && !webhook.ValidULID(strings.TrimPrefix(q.Cursor, "dlv_")) {
+		if ulid, ok := strings.CutPrefix(q.Cursor, "dlv_"); q.Cursor != "" && (!ok || !webhook.ValidULID(ulid)) {
 			return webhook.DeliveryPage{}, webhook.InvalidCursor()
 		}
 		if m.webhook(q.Company, q.WebhookID) == nil {
