@@ -47,21 +47,29 @@ type post struct {
 // faultyStore is the model with failures of two methods.
 type faultyStore struct {
 	*webhooktest.Memory
-	recordErr, workErr error
-	records            atomic.Int64
+	fail    atomic.Value // of failure
+	records atomic.Int64
+}
+
+// failure is the errors of two methods, or nil.
+type failure struct{ record, work error }
+
+func (s *faultyStore) failure() failure {
+	f, _ := s.fail.Load().(failure)
+	return f
 }
 
 func (s *faultyStore) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
-	if s.recordErr != nil {
-		return false, s.recordErr
+	if err := s.failure().record; err != nil {
+		return false, err
 	}
 	s.records.Add(1)
 	return s.Memory.Record(ctx, o)
 }
 
 func (s *faultyStore) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([]webhook.Work, error) {
-	if s.workErr != nil {
-		return nil, s.workErr
+	if err := s.failure().work; err != nil {
+		return nil, err
 	}
 	return s.Memory.Work(ctx, refs, now)
 }
@@ -359,17 +367,17 @@ func TestGoneAndDeleted(t *testing.T) {
 func TestStoreFails(t *testing.T) {
 	run(t, func(f *fixture) {
 		id := f.subscribe(1)[0].ID
-		f.store.recordErr = errors.New("the disk is full")
+		f.store.fail.Store(failure{record: errors.New("the disk is full")})
 		f.publish(1)
 		f.want(1, 0)
 		f.publish(50)
 		f.want(0, time.Hour) // an outcome that cannot be stored stops the lane
-		f.store.recordErr = nil
+		f.store.fail.Store(failure{})
 		f.want(50, 10*time.Second)
-		f.store.workErr = errors.New("the file is gone")
+		f.store.fail.Store(failure{work: errors.New("the file is gone")})
 		f.publish(1)
 		f.want(0, time.Hour)
-		f.store.workErr = nil
+		f.store.fail.Store(failure{})
 		f.want(1, 10*time.Second)
 		for _, d := range f.deliveries(id) {
 			if d.Status != webhook.StatusDelivered || d.Made != 1 {
