@@ -1,0 +1,7 @@
+package webhooktest
+
+import "testing"
+
+func TestMemory(t *testing.T) {
+	RunDeliveries(t, func(*testing.T) DeliveryTestStore { return NewMemory() })
+}
