@@ -149,6 +149,7 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 		place:        path,
 		createTables: func(context.Context) error { return nil }, // opening did
 		newest:       s.NewestWebhook,
+		deliveries:   s,
 		close:        s.Close,
 	}, nil
 }
