@@ -21,7 +21,7 @@ const (
 	maxRefusedLines = 10
 )
 
-// Limits bounds what one company can use of a process, and how many lines refused requests write into its log. It is
+// Limits bounds what one company, or the platform with its own keys, can use of a process, and how many lines refused requests write into its log. It is
 // safe for concurrent use by multiple goroutines. A nil *Limits has no limits.
 type Limits struct {
 	perSecond int // 0 means no limit
@@ -47,7 +47,8 @@ func NewLimits(perSecond int) *Limits {
 	return &Limits{perSecond: perSecond, companies: make(map[string]*usage)}
 }
 
-// enter counts a request, which must leave afterwards, or returns an error of kind webhook.KindTooMany.
+// enter counts a request of a company, or of the platform if it is empty, which must leave afterwards, or returns an error of
+// kind webhook.KindTooMany.
 func (l *Limits) enter(company string, now time.Time) error {
 	if l == nil {
 		return nil
@@ -55,14 +56,18 @@ func (l *Limits) enter(company string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.usage(company)
+	subject := "company"
+	if company == "" {
+		subject = "platform"
+	}
 	if u.inFlight >= maxInFlight {
-		return tooMany(time.Second, "The company already has %d requests in progress. Wait for their responses.", maxInFlight)
+		return tooMany(time.Second, "The %s already has %d requests in progress. Wait for their responses.", subject, maxInFlight)
 	}
 	if now.After(u.latest) { // the bucket would refill if time went back
 		u.latest = now
 	}
 	if wait := reserve(u.bucket, u.latest); l.perSecond > 0 && wait > 0 {
-		return tooMany(wait, "The company has sent more than %d requests per second.", l.perSecond)
+		return tooMany(wait, "The %s has sent more than %d requests per second.", subject, l.perSecond)
 	}
 	u.inFlight++
 	return nil

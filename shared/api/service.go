@@ -89,7 +89,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := response.write(w, r, id); err != nil {
 		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}
-	refused := x.company == "" || response.status == http.StatusTooManyRequests
+	refused := x.keyID == "" || response.status == http.StatusTooManyRequests
 	if !refused || h.Limits.logs(h.Log, h.Now()) {
 		x.log(ctx, h.Log, response.status, h.Now())
 	}

@@ -120,10 +120,10 @@ func wantConsistent(t *testing.T, store *Store) {
 		"PRAGMA integrity_check": "ok",
 		`SELECT count(*) FROM counters AS c WHERE webhooks <> (SELECT count(*) FROM webhooks WHERE company = c.company)`: "0",
 		`SELECT count(*) FROM webhooks WHERE company NOT IN (SELECT company FROM counters)`:                              "0",
-		`SELECT count(*) FROM (SELECT company, event_type, webhook_id FROM subscriptions
-			EXCEPT SELECT company, value, w.id FROM webhooks AS w, json_each(events))`: "0",
-		`SELECT count(*) FROM (SELECT company, value, w.id FROM webhooks AS w, json_each(events)
-			EXCEPT SELECT company, event_type, webhook_id FROM subscriptions)`: "0",
+		`SELECT count(*) FROM (SELECT company, event_type, webhook FROM subscriptions
+			EXCEPT SELECT company, value, number FROM webhooks AS w, json_each(events))`: "0",
+		`SELECT count(*) FROM (SELECT company, value, number FROM webhooks AS w, json_each(events)
+			EXCEPT SELECT company, event_type, webhook FROM subscriptions)`: "0",
 	} {
 		wantValue(t, store, query, want)
 	}
