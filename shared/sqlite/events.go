@@ -67,7 +67,7 @@ func acceptedAt(number int64) time.Time { return time.UnixMilli(number >> countB
 func (s *Store) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]bool, error) {
 	events = slices.Clone(events)
 	for i := range events {
-		events[i].Body = slices.Clone(events[i].Body)
+		events[i].Body = append([]byte{}, events[i].Body...) // nil would be NULL
 	}
 	var replayed []bool
 	accept := func(ctx context.Context, tx *session) error {
