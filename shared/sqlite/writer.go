@@ -49,7 +49,8 @@ type write struct {
 
 // startWriter starts the goroutine, which runs until it is closed, even after ctx has ended.
 func startWriter(ctx context.Context, path string) (*writer, error) {
-	db, err := sql.Open(driverName, dataSource(path, lockTimeout))
+	// Savepoints keep the pages that change in memory, not in a temporary file.
+	db, err := sql.Open(driverName, dataSource(path, lockTimeout, "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}
