@@ -32,7 +32,7 @@ SELECT number FROM lanes WHERE EXISTS (SELECT 1 FROM webhooks AS w WHERE w.numbe
 	// selectDue leaves out events before the number ?2, which are too old, and those that are held.
 	selectDue = `
 SELECT d.number, d.webhook, d.due
-FROM webhooks AS w CROSS JOIN deliveries AS d ON d.webhook = w.number AND d.due IS NOT NULL
+FROM webhooks AS w CROSS JOIN deliveries AS d INDEXED BY deliveries_unfinished ON d.webhook = w.number AND d.due IS NOT NULL
 WHERE w.number = ?1 AND w.disabled_reason = '' AND d.event >= ?2 AND d.event >> 20 >= w.held_before
 ORDER BY d.due, d.number LIMIT ?3 + 0`
 
