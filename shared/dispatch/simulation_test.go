@@ -44,7 +44,7 @@ type simulation struct {
 	accepted    []webhook.Event
 	posts       int
 	steps       int
-	secure      *secure // nil if POSTs go to the model of a receiver
+	network     *network // nil if POSTs go to the model of a receiver
 
 	mu        sync.Mutex
 	parked    []*step
@@ -208,8 +208,8 @@ type process struct {
 func (s *simulation) start() {
 	p := &process{simulation: s, stopped: make(chan struct{}), dead: make(chan struct{})}
 	p.store, p.attempter, p.poster = &gatedStore{p}, &attempts{p}, &modelPoster{p}
-	if s.secure != nil {
-		p.poster = s.secure.client(p)
+	if s.network != nil {
+		p.poster = s.network.client(p)
 	}
 	if s.plant != nil {
 		s.plant(p)
@@ -302,8 +302,8 @@ func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulatio
 			t.Fatal(err)
 		}
 	}
-	if s.realReceivers && false {
-		s.secure = newSecure(t)
+	if s.realReceivers {
+		s.network = newNetwork(t, s)
 	}
 	return s
 }
@@ -323,8 +323,8 @@ func (s *simulation) end() {
 	if took := time.Since(began); took > 20*time.Second {
 		s.wrong("the engine took %v to stop", took)
 	}
-	if s.secure != nil {
-		s.secure.close()
+	if s.network != nil {
+		s.network.close()
 	}
 	for _, e := range s.accepted {
 		for cursor := ""; ; {
