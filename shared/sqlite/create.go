@@ -33,7 +33,7 @@ INSERT INTO webhooks (company, id, name, description, url, events, sealed_token,
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
 
 	insertSubscriptions = `
-INSERT INTO subscriptions (company, event_type, webhook_id) SELECT ?1, value, ?2 FROM json_each(?3)`
+INSERT INTO subscriptions (company, event_type, webhook) SELECT ?1, value, ?2 FROM json_each(?3)`
 
 	replaceRecord = `
 REPLACE INTO idempotency_records (company, key, body_hash, webhook_id, expires_at)
@@ -149,12 +149,12 @@ func (c *creation) store(ctx context.Context, tx *session) error {
 	if !counted {
 		return webhook.QuotaReached(c.quota)
 	}
-	err = tx.exec(ctx, insertWebhook, c.company, c.id, c.name, c.description, c.url, c.events,
+	number, _, err := tx.insert(ctx, insertWebhook, c.company, c.id, c.name, c.description, c.url, c.events,
 		c.sealedToken, c.version, c.createdAt)
 	if err != nil {
 		return err
 	}
-	return tx.exec(ctx, insertSubscriptions, c.company, c.id, c.events)
+	return tx.exec(ctx, insertSubscriptions, c.company, number, c.events)
 }
 
 // remember stores the idempotency record, replacing an expired one, and deletes a few others that have expired according to

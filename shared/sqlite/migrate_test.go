@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"webhooks/shared/access"
+	"webhooks/shared/webhook"
 )
 
 // stepsUpTo returns the migrations of a version. Version 1 has the existing ones, and each of two fictional later versions has
@@ -87,6 +88,7 @@ func newOldFile(t *testing.T) (path string) {
 	path, err := prepareFile(newPath(t))
 	steps := stepsUpTo(t, 1)
 	delete(steps, "schema/0002_key_labels.sql")
+	delete(steps, "schema/0003_deliveries.sql")
 	if err := errors.Join(err, migrate(t.Context(), path, steps)); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +103,28 @@ func TestMigrateKeys(t *testing.T) {
 	if key, err := openStore(t, path).KeyByHash(t.Context(), access.Hash{}); err != nil || !reflect.DeepEqual(key, want) {
 		t.Errorf("KeyByHash = %+v, %v, want %+v", key, err, want)
 	}
+}
+
+// TestMigrateWebhooks opens an old file with webhooks. The one with the highest number was deleted.
+func TestMigrateWebhooks(t *testing.T) {
+	path := newOldFile(t)
+	want := newWebhook("co_1")
+	raw(`INSERT INTO webhooks VALUES (7, 'co_1', '`+want.ID+`', 'Billing Events', '', 'https://example.com/webhooks/billing',
+			'["RecurringPayments.charge.paid","RecurringPayments.charge.failed"]', CAST('sealed' AS BLOB), 1, 1767225600000);
+		INSERT INTO subscriptions SELECT company, value, w.id FROM webhooks AS w, json_each(events);
+		INSERT INTO counters VALUES ('co_1', 1)`)(t, path)
+	store := openStore(t, path)
+	got, lane, err := store.Lane(t.Context(), "co_1", want.ID)
+	want.SealedToken = nil
+	if err != nil || !reflect.DeepEqual(got, want) || lane != (webhook.Lane{}) {
+		t.Errorf("Lane = %+v, %+v, %v, want %+v without a lane", got, lane, err, want)
+	}
+	if err := store.DeleteWebhook(t.Context(), "co_1", want.ID); err != nil {
+		t.Fatal(err)
+	}
+	create(t, store, newWebhook("co_1"))
+	wantValue(t, store, "SELECT number FROM webhooks", "8")
+	wantConsistent(t, store)
 }
 
 // TestMigrateFails has the second of two migrations fail. Neither must be applied.

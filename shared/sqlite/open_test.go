@@ -62,7 +62,7 @@ func TestOpenErrors(t *testing.T) {
 		want   string // PATH stands for the path
 	}{
 		{"newer schema", raw(ours + "PRAGMA user_version = 7"),
-			"opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 2): use that version or a newer one"},
+			"opening the database file PATH: a newer version of this program created the file (schema 7, this program supports up to 3): use that version or a newer one"},
 		{"negative version", raw(ours + "PRAGMA user_version = -1"), notOurs},
 		{"another program's mark", raw("PRAGMA application_id = 1; PRAGMA user_version = 1"), notOurs},
 		{"another program's database", raw("CREATE TABLE notes (text TEXT)"), notOurs},

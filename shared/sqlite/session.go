@@ -11,6 +11,10 @@ type session struct {
 	db       *sql.DB
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+
+	// Of the current transaction: how many deliveries it may still insert, and whether there is news for [Store.Changes].
+	room int64
+	news bool
 }
 
 // statement prepares a query once for the life of the connection.
@@ -40,16 +44,31 @@ func (s *session) exec(ctx context.Context, query string, args ...any) error {
 
 // changed runs a statement and reports whether it changed any row.
 func (s *session) changed(ctx context.Context, query string, args ...any) (bool, error) {
+	n, err := s.count(ctx, query, args...)
+	return n > 0, err
+}
+
+// count runs a statement and returns how many rows it changed.
+func (s *session) count(ctx context.Context, query string, args ...any) (int64, error) {
+	_, n, err := s.insert(ctx, query, args...)
+	return n, err
+}
+
+// insert runs a statement that inserts rows, and returns the number of the last one and how many there are.
+func (s *session) insert(ctx context.Context, query string, args ...any) (last, rows int64, err error) {
 	stmt, err := s.statement(ctx, query)
 	if err != nil {
-		return false, err
+		return 0, 0, err
 	}
 	result, err := stmt.ExecContext(ctx, args...)
 	if err != nil {
-		return false, err
+		return 0, 0, err
 	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	if rows, err = result.RowsAffected(); err != nil {
+		return 0, 0, err
+	}
+	last, err = result.LastInsertId()
+	return last, rows, err
 }
 
 // scan runs a query and reads its first row, or returns sql.ErrNoRows.

@@ -1,4 +1,4 @@
-// Package sqlite keeps webhooks, event types and API keys in one SQLite file. It implements the same contract as the store on
+// Package sqlite keeps webhooks, event types, API keys, events and deliveries in one SQLite file. It implements the same contract as the store on
 // DynamoDB and needs no other software.
 //
 // One goroutine per process writes. It commits all changes that wait as one transaction, which is on the disk before any of
@@ -21,8 +21,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Store is a [webhook.Store] and an [access.KeyStore] on one SQLite file. It is safe for concurrent use by multiple
-// goroutines.
+// Store is a [webhook.Store], [webhook.DeliveryStore], [webhook.Backlog] and [access.KeyStore] on one SQLite file. It is safe for
+// concurrent use by multiple goroutines.
 type Store struct {
 	path   string
 	file   os.FileInfo // the open file, to notice when it is moved or replaced
@@ -32,8 +32,10 @@ type Store struct {
 }
 
 var (
-	_ webhook.Store   = (*Store)(nil)
-	_ access.KeyStore = (*Store)(nil)
+	_ webhook.Store         = (*Store)(nil)
+	_ webhook.DeliveryStore = (*Store)(nil)
+	_ webhook.Backlog       = (*Store)(nil)
+	_ access.KeyStore       = (*Store)(nil)
 )
 
 // Open opens the file at path and updates its tables. It creates the file with mode 0600 if it does not exist, but not the
@@ -109,6 +111,9 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 	for _, query := range []string{
 		ping, selectWebhook, selectPage, selectCount, selectState, selectAvailable,
 		selectTypes, selectKeyByHash, selectKeys,
+		selectEvent, selectAnyToFanOut, selectLane, selectLaneOfWebhook, selectDeliveries, selectEventDeliveries,
+		selectNumber, selectWork, selectBodies, selectArrived, selectLastNumber, selectLanes, selectDue, selectGranted,
+		selectBacklogSize, selectDeletedWebhooks, selectOldEvents, selectExpired,
 	} {
 		if r.prepared[query], err = db.PrepareContext(ctx, query); err != nil {
 			return nil, errors.Join(err, db.Close())

@@ -24,15 +24,17 @@ FROM webhooks ORDER BY number DESC LIMIT 1`
 
 	selectPage = `
 SELECT id, name, description, url, events, sealed_token, version, created_at
-FROM webhooks WHERE company = ?1 ORDER BY id LIMIT ?2 OFFSET ?3`
+FROM webhooks WHERE company = ?1 ORDER BY id LIMIT ?2 + 0 OFFSET ?3`
 
 	selectCount = `SELECT webhooks FROM counters WHERE company = ?1`
 
-	deleteWebhook = `DELETE FROM webhooks WHERE company = ?1 AND id = ?2 RETURNING events`
+	deleteWebhook = `DELETE FROM webhooks WHERE company = ?1 AND id = ?2 RETURNING number, events`
 
 	deleteSubscriptions = `
 DELETE FROM subscriptions
-WHERE company = ?1 AND webhook_id = ?2 AND event_type IN (SELECT value FROM json_each(?3))`
+WHERE company = ?1 AND webhook = ?2 AND event_type IN (SELECT value FROM json_each(?3))`
+
+	rememberDeleted = `INSERT INTO deleted_webhooks (number) VALUES (?1)`
 
 	countDown = `UPDATE counters SET webhooks = webhooks - 1 WHERE company = ?1`
 )
@@ -92,14 +94,18 @@ func (s *Store) NewestWebhook(ctx context.Context) (webhook.Webhook, error) {
 	return w, nil
 }
 
-// DeleteWebhook implements [webhook.Store].
+// DeleteWebhook implements [webhook.Store]. Without their webhook, its deliveries are invisible, and [Store.Upkeep] deletes them.
 func (s *Store) DeleteWebhook(ctx context.Context, company, id string) error {
 	return s.writes.change(ctx, func(ctx context.Context, tx *session) error {
+		var number int64
 		var events string
-		if err := tx.scan(ctx, deleteWebhook, []any{company, id}, &events); err != nil {
+		if err := tx.scan(ctx, deleteWebhook, []any{company, id}, &number, &events); err != nil {
 			return err
 		}
-		if err := tx.exec(ctx, deleteSubscriptions, company, id, events); err != nil {
+		if err := tx.exec(ctx, deleteSubscriptions, company, number, events); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, rememberDeleted, number); err != nil {
 			return err
 		}
 		return tx.exec(ctx, countDown, company)

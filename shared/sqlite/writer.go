@@ -18,15 +18,19 @@ const (
 	lockTimeout = 20 * time.Millisecond
 	// lockAttempts limits the wait to 10 seconds in total. It ends earlier if no caller waits any longer.
 	lockAttempts = 500
-	// maxBatch limits the changes per transaction, and therefore how long the first one waits.
+	// maxBatch limits the size of the changes per transaction, and therefore how long the first one waits.
 	maxBatch = 256
+	// maxWait is how long a change of changeSoon waits for others that share its commit.
+	maxWait = 5 * time.Millisecond
 )
 
 // writer owns the goroutine that changes the file. While the goroutine commits, other changes queue up, and then it commits all
 // of them together. They share one sync of the disk, which is by far the most expensive part of a write.
 type writer struct {
 	db      *sql.DB
-	queue   chan *write // unbuffered: a change that was not received still belongs to the caller
+	queue   chan *write   // unbuffered: a change that was not received still belongs to the caller
+	patient chan *write   // also unbuffered, for changes that may wait for others
+	news    chan struct{} // receives a value after commits with news; buffered
 	stop    chan struct{}
 	stopped chan struct{}
 	once    sync.Once
@@ -36,6 +40,8 @@ type writer struct {
 // write is a change that waits for the writer.
 type write struct {
 	ctx  context.Context                             // of the caller, which stops waiting when it ends
+	size int                                         // about how many rows it changes
+	safe bool                                        // whether it hardly ever fails: then it shares a savepoint with others
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
@@ -51,6 +57,8 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 	w := &writer{
 		db:      db,
 		queue:   make(chan *write),
+		patient: make(chan *write),
+		news:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -61,12 +69,29 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 // change runs a change in the writer's next transaction and returns after its commit. If ctx ends first, it returns
 // immediately. The change may still happen, so the caller must not use the values that it sets.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
+	return w.submit(w.queue, &write{ctx: ctx, size: 1, run: run})
+}
+
+// changeMany is change for about size rows, and hardly ever fails.
+func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.Context, s *session) error) error {
+	return w.submit(w.queue, &write{ctx: ctx, size: size, safe: true, run: run})
+}
+
+// changeSoon is change for one of many small changes that hardly ever fail. It may wait up to maxWait for others, in order to share
+// their commit.
+func (w *writer) changeSoon(ctx context.Context, run func(ctx context.Context, s *session) error) error {
+	return w.submit(w.patient, &write{ctx: ctx, size: 1, safe: true, run: run})
+}
+
+// submit hands a change to the writer and waits until it is committed.
+func (w *writer) submit(queue chan<- *write, op *write) error {
+	ctx := op.ctx
 	if ctx.Err() != nil {
 		return w.timeout(ctx)
 	}
-	op := &write{ctx: ctx, run: run, done: make(chan struct{})}
+	op.done = make(chan struct{})
 	select {
-	case w.queue <- op:
+	case queue <- op:
 	case <-ctx.Done():
 		return w.timeout(ctx)
 	case <-w.stop:
@@ -99,26 +124,49 @@ func (w *writer) loop(ctx context.Context) {
 	defer close(w.stopped)
 	s := &session{db: w.db}
 	defer s.disconnect(nil)
-	for {
+	wait := time.NewTimer(maxWait)
+	defer wait.Stop()
+	var waiting []*write // patient changes
+	for running := true; running; {
 		select {
-		case first := <-w.queue:
-			w.commit(ctx, s, w.gather(first))
+		case op := <-w.queue:
+			waiting = append(waiting, op)
+		case op := <-w.patient:
+			if waiting = append(waiting, op); len(waiting) == 1 {
+				wait.Reset(maxWait)
+			}
+			if len(waiting) < maxBatch {
+				continue
+			}
+		case <-wait.C:
 		case <-w.stop:
-			return
+			running = false
+		}
+		if len(waiting) > 0 {
+			w.commit(ctx, s, w.gather(waiting))
+			waiting = nil
 		}
 	}
 }
 
-// gather receives the other changes that wait.
-func (w *writer) gather(first *write) []*write {
-	batch := []*write{first}
-	for len(batch) < maxBatch {
+// gather adds the other changes that wait to a batch.
+func (w *writer) gather(batch []*write) []*write {
+	size := 0
+	for _, op := range batch {
+		size += op.size
+	}
+	for size < maxBatch {
+		var next *write
 		select {
-		case next := <-w.queue:
-			batch = append(batch, next)
+		case next = <-w.queue:
 		default:
-			return batch
+			select {
+			case next = <-w.patient:
+			default:
+				return batch
+			}
 		}
+		batch, size = append(batch, next), size+next.size
 	}
 	return batch
 }
@@ -151,15 +199,33 @@ func (w *writer) transact(ctx context.Context, s *session, batch []*write) error
 	if err := w.lock(ctx, s, batch); err != nil {
 		return err
 	}
+	s.room, s.news = maxFanOut, false
+	var together []*write // the safe ones
 	for _, op := range batch {
 		if op.err = op.ctx.Err(); op.err != nil {
+			continue
+		}
+		if op.safe {
+			together = append(together, op)
 			continue
 		}
 		if err := s.attempt(ctx, op); err != nil {
 			return err
 		}
 	}
-	return s.exec(ctx, "COMMIT")
+	if err := s.attempt(ctx, together...); err != nil {
+		return err
+	}
+	if err := s.exec(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	if s.news {
+		select {
+		case w.news <- struct{}{}:
+		default: // there is some already
+		}
+	}
+	return nil
 }
 
 // lock begins a write transaction. While another process has the lock, it tries again as long as any caller of the batch is
@@ -183,16 +249,34 @@ func anyWaits(batch []*write) bool {
 	return false
 }
 
-// attempt runs one change and rolls it back if it fails. An error of attempt itself means that the whole transaction has
-// failed.
-func (s *session) attempt(ctx context.Context, op *write) error {
+// attempt runs changes. If one of several fails, it rolls back all of them and runs each on its own. If a single one fails, it
+// rolls it back. An error of attempt itself means that the whole transaction has failed.
+func (s *session) attempt(ctx context.Context, ops ...*write) error {
+	if len(ops) == 0 {
+		return nil
+	}
 	if err := s.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err
 	}
-	if op.err = op.run(ctx, s); op.err != nil {
-		if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
-			return errors.Join(op.err, err)
+	failed := false
+	for _, op := range ops {
+		if op.err = op.run(ctx, s); op.err != nil {
+			failed = true
+			if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
+				return errors.Join(op.err, err)
+			}
+			break
 		}
 	}
-	return s.exec(ctx, "RELEASE change")
+	if err := s.exec(ctx, "RELEASE change"); err != nil {
+		return err
+	}
+	if failed && len(ops) > 1 {
+		for _, op := range ops {
+			if err := s.attempt(ctx, op); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

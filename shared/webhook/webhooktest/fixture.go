@@ -35,6 +35,9 @@ type fixture struct {
 	ctx     context.Context
 	store   webhook.Store
 	company string
+	// deliveries and backlog are the store, too. They are nil if it does not have these methods.
+	deliveries webhook.DeliveryStore
+	backlog    webhook.Backlog
 	// now is the time at the start of the case. It is the real time because a database may drop expired idempotency records
 	// by its own clock.
 	now   time.Time
@@ -44,13 +47,17 @@ type fixture struct {
 func newFixture(t tester, store webhook.Store) *fixture {
 	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 	t.Cleanup(cancel)
+	deliveries, _ := store.(webhook.DeliveryStore)
+	backlog, _ := store.(webhook.Backlog)
 	return &fixture{
-		t:       t,
-		ctx:     ctx,
-		store:   store,
-		company: newCompany(),
-		now:     time.Now().UTC().Truncate(time.Millisecond),
-		ulids:   new(atomic.Uint64),
+		t:          t,
+		ctx:        ctx,
+		store:      store,
+		company:    newCompany(),
+		deliveries: deliveries,
+		backlog:    backlog,
+		now:        time.Now().UTC().Truncate(time.Millisecond),
+		ulids:      new(atomic.Uint64),
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +14,14 @@ import (
 // [webhook.Backlog], and of [webhook.Store] what they depend on: CreateWebhook, DeleteWebhook, Webhook, AddEventType and
 // RemoveEventType. All other methods of [webhook.Store] panic.
 //
-// It is the model of what a store does, so it is as simple as possible: its data are lists that are searched from the start,
-// it starts no goroutines, has no clock, and does the same whenever it is called with the same arguments.
+// It is the model of a store, so it is as simple as possible: its data are lists that are searched from the start, it starts no
+// goroutines, has no clock, and does the same whenever it is called in the same way.
 type Memory struct {
 	webhook.Store // nil
 
-	// FanOutLimit is how many deliveries of an event AcceptEvents creates, and how many each FanOut.
+	// FanOutLimit is how many deliveries of an event AcceptEvents creates at most, and how many each FanOut.
 	FanOutLimit int
-	// Changed is called after events were accepted and after an attempt was granted. It may be nil.
+	// Changed is called after events were accepted and after an attempt was granted, unless it is nil.
 	Changed func()
 
 	mu         sync.Mutex
@@ -30,7 +29,8 @@ type Memory struct {
 	webhooks   []*memoryWebhook // ascending by number
 	events     []*memoryEvent   // in the order of acceptance
 	deliveries []*memoryDelivery
-	last       struct{ webhook, event, delivery int64 } // the highest numbers so far
+	// lastWebhook and lastDelivery are the highest numbers so far.
+	lastWebhook, lastDelivery int64
 }
 
 var (
@@ -48,12 +48,12 @@ type memoryWebhook struct {
 
 type memoryEvent struct {
 	webhook.NewEvent
-	number  int64
 	waiting []*memoryWebhook // those that have no delivery yet
 }
 
 type memoryDelivery struct {
 	number   int64
+	id       string
 	webhook  *memoryWebhook
 	event    *memoryEvent
 	status   webhook.Status // pending, delivered or failed
@@ -67,13 +67,14 @@ type memoryDelivery struct {
 // NewMemory returns an empty store that creates up to 1,000 deliveries of an event at once.
 func NewMemory() *Memory { return &Memory{FanOutLimit: 1000, types: map[typeKey]bool{}} }
 
-// lock locks the store until the caller calls unlock. It returns [webhook.KindUnavailable] if ctx has ended.
-func (m *Memory) lock(ctx context.Context) (unlock func(), err error) {
+// locked calls f while nothing else uses the store. If ctx has ended, it returns [webhook.KindUnavailable] instead.
+func locked[T any](ctx context.Context, m *Memory, f func() (T, error)) (T, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, webhook.Unavailable(err)
+		return *new(T), webhook.Unavailable(err)
 	}
 	m.mu.Lock()
-	return m.mu.Unlock, nil
+	defer m.mu.Unlock()
+	return f()
 }
 
 func (m *Memory) changed() {
@@ -84,112 +85,93 @@ func (m *Memory) changed() {
 
 // CreateWebhook implements [webhook.Store], without quotas and idempotency records.
 func (m *Memory) CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if m.webhook(c.Webhook.Company, c.Webhook.ID) != nil {
-		return nil, webhook.WebhookExists(c.Webhook.ID)
-	}
-	m.last.webhook++
-	m.webhooks = append(m.webhooks, &memoryWebhook{Webhook: clone(c.Webhook), number: m.last.webhook})
-	return nil, nil
+	return locked(ctx, m, func() (*webhook.EarlierCreation, error) {
+		if m.webhook(c.Webhook.Company, c.Webhook.ID) != nil {
+			return nil, webhook.WebhookExists(c.Webhook.ID)
+		}
+		m.lastWebhook++
+		m.webhooks = append(m.webhooks, &memoryWebhook{Webhook: clone(c.Webhook), number: m.lastWebhook})
+		return nil, nil
+	})
 }
 
 // DeleteWebhook implements [webhook.Store].
 func (m *Memory) DeleteWebhook(ctx context.Context, company, id string) error {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	w := m.webhook(company, id)
-	if w == nil {
-		return webhook.ErrNotFound
-	}
-	isDeleted := func(other *memoryWebhook) bool { return other == w }
-	m.webhooks = slices.DeleteFunc(m.webhooks, isDeleted)
-	m.deliveries = slices.DeleteFunc(m.deliveries, func(d *memoryDelivery) bool { return d.webhook == w })
-	for _, e := range m.events {
-		e.waiting = slices.DeleteFunc(e.waiting, isDeleted)
-	}
-	return nil
+	_, err := locked(ctx, m, func() (any, error) {
+		w := m.webhook(company, id)
+		if w == nil {
+			return nil, webhook.ErrNotFound
+		}
+		isDeleted := func(other *memoryWebhook) bool { return other == w }
+		m.webhooks = slices.DeleteFunc(m.webhooks, isDeleted)
+		m.deliveries = slices.DeleteFunc(m.deliveries, func(d *memoryDelivery) bool { return d.webhook == w })
+		for _, e := range m.events {
+			e.waiting = slices.DeleteFunc(e.waiting, isDeleted)
+		}
+		return nil, nil
+	})
+	return err
 }
 
 // Webhook implements [webhook.Store].
 func (m *Memory) Webhook(ctx context.Context, company, id string) (webhook.Webhook, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return webhook.Webhook{}, err
-	}
-	defer unlock()
-	w := m.webhook(company, id)
-	if w == nil {
-		return webhook.Webhook{}, webhook.ErrNotFound
-	}
-	return clone(w.Webhook), nil
+	return locked(ctx, m, func() (webhook.Webhook, error) {
+		w := m.webhook(company, id)
+		if w == nil {
+			return webhook.Webhook{}, webhook.ErrNotFound
+		}
+		return clone(w.Webhook), nil
+	})
 }
 
 // AddEventType implements [webhook.Store], but keeps only the name.
 func (m *Memory) AddEventType(ctx context.Context, t webhook.EventType) error {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	m.types[typeKey{t.Company, t.Name}] = true
-	return nil
+	_, err := locked(ctx, m, func() (any, error) {
+		m.types[typeKey{t.Company, t.Name}] = true
+		return nil, nil
+	})
+	return err
 }
 
 // RemoveEventType implements [webhook.Store].
 func (m *Memory) RemoveEventType(ctx context.Context, company, name string) error {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if !m.types[typeKey{company, name}] {
-		return webhook.ErrNotFound
-	}
-	delete(m.types, typeKey{company, name})
-	return nil
+	_, err := locked(ctx, m, func() (any, error) {
+		if !m.types[typeKey{company, name}] {
+			return nil, webhook.ErrNotFound
+		}
+		delete(m.types, typeKey{company, name})
+		return nil, nil
+	})
+	return err
 }
 
 // AcceptEvents implements [webhook.DeliveryStore].
 func (m *Memory) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]bool, error) {
-	replayed, err := m.accept(ctx, events)
+	replayed, err := locked(ctx, m, func() ([]bool, error) { return m.accept(events) })
 	if slices.Contains(replayed, false) {
 		m.changed()
 	}
 	return replayed, err
 }
 
-func (m *Memory) accept(ctx context.Context, events []webhook.NewEvent) ([]bool, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
+func (m *Memory) accept(events []webhook.NewEvent) ([]bool, error) {
 	for i, e := range events {
-		if !m.types[typeKey{"", e.Type}] && !m.types[typeKey{e.Company, e.Type}] && len(m.subscribers(e.Company, e.Type)) == 0 {
+		if !m.types[typeKey{"", e.Type}] && !m.types[typeKey{e.Company, e.Type}] && len(m.subscribers(e)) == 0 {
 			return nil, &webhook.EventError{Index: i, Err: webhook.TypeUnavailable()}
 		}
 	}
 	replayed := make([]bool, len(events))
 	for i, e := range events {
-		if stored := m.event(e.Company, e.ID); stored != nil {
-			if stored.Sent != e.Sent {
-				return nil, &webhook.EventError{Index: i, Err: webhook.KeyUsed()}
-			}
-			replayed[i] = true
+		stored := m.event(e.Company, e.ID)
+		replayed[i] = stored != nil
+		if stored != nil && stored.Sent != e.Sent {
+			return nil, &webhook.EventError{Index: i, Err: webhook.KeyUsed()}
 		}
 	}
 	for i, e := range events {
 		if !replayed[i] {
 			e.Body = bytes.Clone(e.Body)
-			m.last.event++
-			stored := &memoryEvent{NewEvent: e, number: m.last.event, waiting: m.subscribers(e.Company, e.Type)}
+			stored := &memoryEvent{NewEvent: e, waiting: m.subscribers(e)}
 			m.events = append(m.events, stored)
 			m.fanOut(stored)
 		}
@@ -201,96 +183,52 @@ func (m *Memory) accept(ctx context.Context, events []webhook.NewEvent) ([]bool,
 func (m *Memory) fanOut(e *memoryEvent) {
 	n := min(m.FanOutLimit, len(e.waiting))
 	for _, w := range e.waiting[:n] {
-		m.last.delivery++
-		m.deliveries = append(m.deliveries, &memoryDelivery{
-			number: m.last.delivery, webhook: w, event: e, status: webhook.StatusPending, due: e.AcceptedAt,
-		})
+		m.lastDelivery++
+		d := &memoryDelivery{number: m.lastDelivery, webhook: w, event: e, status: webhook.StatusPending, due: e.AcceptedAt}
+		d.id = d.ref().DeliveryID()
+		m.deliveries = append(m.deliveries, d)
 	}
 	e.waiting = e.waiting[n:]
 }
 
-// Event implements [webhook.DeliveryStore].
-func (m *Memory) Event(ctx context.Context, company, id string) (webhook.Event, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return webhook.Event{}, err
-	}
-	defer unlock()
-	stored := m.event(company, id)
-	if stored == nil {
-		return webhook.Event{}, webhook.ErrNotFound
-	}
-	e := stored.Event
-	e.Body = bytes.Clone(e.Body)
-	return e, nil
-}
-
-// Lane implements [webhook.DeliveryStore].
-func (m *Memory) Lane(ctx context.Context, company, id string) (webhook.Webhook, webhook.Lane, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return webhook.Webhook{}, webhook.Lane{}, err
-	}
-	defer unlock()
-	stored := m.webhook(company, id)
-	if stored == nil {
-		return webhook.Webhook{}, webhook.Lane{}, webhook.ErrNotFound
-	}
-	w := clone(stored.Webhook)
-	w.SealedToken = nil
-	return w, stored.lane, nil
-}
-
 // Work implements [webhook.DeliveryStore].
 func (m *Memory) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([]webhook.Work, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	var works []webhook.Work
-	for _, r := range refs {
-		d := m.delivery(r)
-		if d == nil || r.Number == 0 && r.Made != d.made || !d.mayBeAttempted(now) {
-			continue
+	return locked(ctx, m, func() ([]webhook.Work, error) {
+		var works []webhook.Work
+		for _, r := range refs {
+			d := m.delivery(r)
+			if d == nil || r.Number == 0 && r.Made != d.made || !d.mayBeAttempted(now) {
+				continue
+			}
+			works = append(works, webhook.Work{
+				Ref: d.ref(), Status: webhook.StatusOf(d.status, webhook.Lane{}, d.event.AcceptedAt, now), Step: d.step, Due: d.due,
+				Granted: d.granted, Webhook: clone(d.webhook.Webhook), Lane: d.webhook.lane, Event: d.event.Event,
+			})
 		}
-		works = append(works, webhook.Work{
-			Ref:     d.ref(),
-			Status:  webhook.StatusOf(d.status, webhook.Lane{}, d.event.AcceptedAt, now),
-			Step:    d.step,
-			Due:     d.due,
-			Granted: d.granted,
-			Webhook: clone(d.webhook.Webhook),
-			Lane:    d.webhook.lane,
-			Event:   d.event.Event,
-		})
-	}
-	return works, nil
+		return works, nil
+	})
 }
 
 // Record implements [webhook.DeliveryStore].
 func (m *Memory) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer unlock()
-	d := m.delivery(o.Ref)
-	if d == nil || d.made != o.Made {
-		return false, nil
-	}
-	d.status, d.step, d.due = o.Status, o.Step, o.Due
-	d.made++
-	d.granted = false
-	for i := range d.attempts {
-		d.attempts[i].Response = ""
-	}
-	d.attempts = append(d.attempts, o.Attempt)
-	d.attempts = d.attempts[max(0, len(d.attempts)-webhook.MaxAttempts):]
-	if d.webhook.Version == o.WebhookVersion {
-		d.webhook.lane = d.webhook.lane.Apply(o.Lane, o.Attempt.Ended(), o.PausedUntil)
-	}
-	return true, nil
+	return locked(ctx, m, func() (bool, error) {
+		d := m.delivery(o.Ref)
+		if d == nil || d.made != o.Made {
+			return false, nil
+		}
+		d.status, d.step, d.due = o.Status, o.Step, o.Due
+		d.made++
+		d.granted = false
+		for i := range d.attempts {
+			d.attempts[i].Response = ""
+		}
+		d.attempts = append(d.attempts, o.Attempt)
+		d.attempts = d.attempts[max(0, len(d.attempts)-webhook.MaxAttempts):]
+		if d.webhook.Version == o.WebhookVersion {
+			d.webhook.lane = d.webhook.lane.Apply(o.Lane, o.Attempt.Ended(), o.PausedUntil)
+		}
+		return true, nil
+	})
 }
 
 // webhook returns a webhook, or nil.
@@ -303,11 +241,11 @@ func (m *Memory) webhook(company, id string) *memoryWebhook {
 	return nil
 }
 
-// subscribers returns the webhooks of a company that subscribe to a type.
-func (m *Memory) subscribers(company, eventType string) []*memoryWebhook {
+// subscribers returns the webhooks that an event is for.
+func (m *Memory) subscribers(e webhook.NewEvent) []*memoryWebhook {
 	var found []*memoryWebhook
 	for _, w := range m.webhooks {
-		if w.Company == company && slices.Contains(w.Events, eventType) {
+		if w.Company == e.Company && slices.Contains(w.Events, e.Type) {
 			found = append(found, w)
 		}
 	}
@@ -324,18 +262,18 @@ func (m *Memory) event(company, id string) *memoryEvent {
 	return nil
 }
 
-// delivery returns the delivery with the number of a Ref, or, if that is 0, the one with its other fields. It returns nil if
+// delivery returns the delivery with the number of a Ref or, if that is 0, the one with its other fields. It returns nil if
 // there is none.
 func (m *Memory) delivery(r webhook.Ref) *memoryDelivery {
 	for _, d := range m.deliveries {
-		if d.number == r.Number || r.Number == 0 && d.is(r.Company, r.WebhookID) && d.event.ID == r.EventID {
+		if d.number == r.Number || r.Number == 0 && d.isOf(r.Company, r.WebhookID) && d.event.ID == r.EventID {
 			return d
 		}
 	}
 	return nil
 }
 
-func (d *memoryDelivery) is(company, webhookID string) bool {
+func (d *memoryDelivery) isOf(company, webhookID string) bool {
 	return d.webhook.Company == company && d.webhook.ID == webhookID
 }
 
@@ -356,16 +294,3 @@ func (d *memoryDelivery) mayBeAttempted(now time.Time) bool {
 	}
 	return d.statusAt(now) == webhook.StatusPending
 }
-
-// read returns the delivery as the API shows it.
-func (d *memoryDelivery) read(now time.Time) webhook.Delivery {
-	read := webhook.Delivery{
-		Ref: d.ref(), EventType: d.event.Type, Status: d.statusAt(now), Attempts: slices.Clone(d.attempts),
-	}
-	if read.Status == webhook.StatusPending && !d.webhook.lane.OpensAt().After(d.due) {
-		read.Due = d.due
-	}
-	return read
-}
-
-func byWebhook(a, b *memoryDelivery) int { return strings.Compare(a.webhook.ID, b.webhook.ID) }

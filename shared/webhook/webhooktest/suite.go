@@ -1,5 +1,6 @@
-// Package webhooktest is the conformance suite of [webhook.Store]. It has a case for each sentence of the contract, and
-// every implementation runs it on its real database.
+// Package webhooktest has the conformance suites of [webhook.Store], [webhook.DeliveryStore] and [webhook.Backlog]. They have a
+// case for each sentence of the contracts, and every implementation runs them on its real database. [Memory] is the model of
+// the last two.
 package webhooktest
 
 import (
@@ -13,10 +14,7 @@ import (
 //
 // The database must be healthy: an unexpected [webhook.KindUnavailable] is a failure, however many callers compete.
 func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
-	groups := []struct {
-		name  string
-		cases []testCase
-	}{
+	run(t, []group{
 		{"list", listCases()},
 		{"get", getCases()},
 		{"create and delete", createCases()},
@@ -29,7 +27,50 @@ func Run(t *testing.T, open func(t *testing.T) webhook.Store) {
 		{"context", contextCases()},
 		{"concurrency", concurrencyCases()},
 		{"properties", propertyCases()},
-	}
+	}, open)
+}
+
+// DeliveryTestStore is a store of webhooks and their deliveries. The suite of deliveries calls CreateWebhook, DeleteWebhook,
+// AddEventType and RemoveEventType of [webhook.Store].
+type DeliveryTestStore interface {
+	webhook.Store
+	webhook.DeliveryStore
+}
+
+// RunDeliveries checks a store against the contract of [webhook.DeliveryStore], as [Run] does for [webhook.Store]. The fan-out
+// to ten webhooks must be complete when AcceptEvents returns, unless the store implements [webhook.Backlog].
+func RunDeliveries(t *testing.T, open func(t *testing.T) DeliveryTestStore) {
+	run(t, []group{
+		{"accept", acceptCases()},
+		{"work", workCases()},
+		{"record", recordCases()},
+		{"lane", laneCases()},
+		{"list", deliveryListCases()},
+		{"retry", retryCases()},
+		{"context", deliveryContextCases()},
+		{"properties", deliveryPropertyCases()},
+	}, func(t *testing.T) webhook.Store { return open(t) })
+}
+
+// BacklogTestStore is a store on one host.
+type BacklogTestStore interface {
+	DeliveryTestStore
+	webhook.Backlog
+}
+
+// RunBacklog checks a store against the contract of [webhook.Backlog]. Unlike [RunDeliveries], it needs a store of its own for
+// every case: open returns a new, empty one.
+func RunBacklog(t *testing.T, open func(t *testing.T) BacklogTestStore) {
+	run(t, []group{{"backlog", backlogCases()}, {"context", backlogContextCases()}}, func(t *testing.T) webhook.Store { return open(t) })
+}
+
+// group is a part of a suite.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+func run(t *testing.T, groups []group, open func(t *testing.T) webhook.Store) {
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

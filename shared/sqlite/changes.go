@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+const (
+	// changesPause is how often [Store.Changes] looks for commits of other processes.
+	changesPause = 100 * time.Millisecond
+
+	// dataVersion changes with every commit of another connection.
+	dataVersion = `PRAGMA data_version`
+)
+
+// Changes calls changed when there may be new work: immediately after this Store has committed events or grants, and within
+// changesPause after any other commit, of whatever process. It returns when ctx ends. changed must not block. Only one call
+// of Changes may be active at a time.
+func (s *Store) Changes(ctx context.Context, changed func()) {
+	watch := watcher{db: s.reads.db}
+	defer watch.disconnect()
+	pause := time.NewTicker(changesPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-s.writes.news:
+			changed()
+		case <-pause.C:
+			if watch.changed(ctx) {
+				changed()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// watcher notices commits by other connections than its own.
+type watcher struct {
+	db      *sql.DB
+	conn    *sql.Conn // nil: not connected
+	query   *sql.Stmt
+	version int64
+}
+
+// changed reports whether there may have been a commit since the last call.
+func (w *watcher) changed(ctx context.Context) bool {
+	before := w.version
+	err := w.connect(ctx)
+	if err == nil {
+		err = w.query.QueryRowContext(ctx).Scan(&w.version)
+	}
+	if err != nil {
+		w.disconnect()
+	}
+	return err != nil || w.version != before
+}
+
+func (w *watcher) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn, w.version = conn, 0
+	w.query, err = conn.PrepareContext(ctx, dataVersion)
+	return err
+}
+
+func (w *watcher) disconnect() {
+	if w.query != nil {
+		_ = w.query.Close()
+	}
+	if w.conn != nil {
+		_ = w.conn.Close()
+	}
+	w.conn, w.query = nil, nil
+}

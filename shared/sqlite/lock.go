@@ -1,0 +1,46 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// lockPause is how long [Store.LockDelivery] waits before it tries again.
+const lockPause = 250 * time.Millisecond
+
+// LockDelivery waits until no other process has the lock for delivering from this file, and takes it. It returns the error of a
+// context that ends before, of kind [webhook.KindUnavailable]. The lock ends with unlock, or with the process. It is on a file next
+// to the database, which remains.
+func (s *Store) LockDelivery(ctx context.Context) (unlock func() error, err error) {
+	path, err := filepath.EvalSymlinks(s.path) // the same for all links to the database
+	if err != nil {
+		return nil, webhook.Unavailable(fmt.Errorf("finding the database file: %w", err))
+	}
+	file, err := os.OpenFile(path+"-delivery", os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, webhook.Unavailable(fmt.Errorf("opening the lock file of deliveries: %w", err))
+	}
+	pause := time.NewTicker(lockPause)
+	defer pause.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return file.Close, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, webhook.Unavailable(errors.Join(fmt.Errorf("locking the deliveries: %w", err), file.Close()))
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return nil, webhook.Unavailable(errors.Join(ctx.Err(), file.Close()))
+		}
+	}
+}
