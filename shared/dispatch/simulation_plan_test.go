@@ -21,6 +21,7 @@ type plan struct {
 
 	storeFaultKinds []storeFault
 	realReceivers   bool // over TLS and HTTP
+	onDisk          bool // in SQLite
 	actions         []action
 }
 
@@ -47,7 +48,8 @@ func newPlan(random *rand.Rand) plan {
 		crashes:     oneOf(0, 20, 100, 500), jumps: oneOf(0, 0, 500), storeFaults: oneOf(0, 10, 100),
 		clientFaults: oneOf(0, 5), sealerFaults: oneOf(0, 0, 50),
 		storeFaultKinds: someOf(random, failsBefore, failsAfter, slow),
-		realReceivers:   random.IntN(40) == 0,
+		realReceivers:   random.IntN(20) == 0,
+		onDisk:          random.IntN(50) == 0,
 	}
 	if random.IntN(3) == 0 {
 		p.schedule = delivery.Schedule{0, 5 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}

@@ -25,19 +25,20 @@ func call[T any](s *gatedStore, name string, effect func() (T, error)) (result T
 		s.note("  fails: %s", fault)
 	}
 	unavailable := webhook.Unavailable(errors.New(string(fault)))
-	switch fault {
-	case failsBefore:
+	if fault == failsBefore {
 		return result, unavailable
-	case failsAfter:
-		_, _ = effect()
-		return result, unavailable
-	case slow:
+	}
+	if fault == slow {
 		time.Sleep(s.between(time.Millisecond, 5*time.Second))
 		if !s.step(s.process, "%s at last", name) {
 			return result, errCrashed
 		}
 	}
-	return effect()
+	s.alone(func() { result, err = effect() })
+	if fault == failsAfter {
+		return *new(T), unavailable
+	}
+	return result, err
 }
 
 // storeFault is how a call of the store fails.

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"webhooks/shared/delivery/deliverytest"
 	"webhooks/shared/dispatch"
 	"webhooks/shared/endpoint"
+	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
 	"webhooks/shared/webhook/webhooktest"
 )
@@ -35,6 +37,7 @@ type simulation struct {
 	began    time.Time
 	recorder *deliverytest.Recorder
 	store    store
+	close    func() error     // of the store
 	plant    func(p *process) // plants a bug; nil for none
 	trace    strings.Builder
 	errors   []string
@@ -44,7 +47,7 @@ type simulation struct {
 	accepted    []webhook.Event
 	posts       int
 	steps       int
-	secure      *secure // nil if POSTs go to the model of a receiver
+	network     *network // nil if POSTs go to the model of a receiver
 
 	mu        sync.Mutex
 	parked    []*step
@@ -52,6 +55,7 @@ type simulation struct {
 	offset    time.Duration // of the service's clock
 	process   *process
 	calm      bool
+	busy      bool // an effect takes place
 	ended     bool
 	abandoned bool
 }
@@ -89,6 +93,20 @@ func (s *simulation) step(p *process, format string, args ...any) (alive bool) {
 	return <-waiting.alive
 }
 
+// alone lets nothing else through until an effect is complete, even if that takes time.
+func (s *simulation) alone(effect func()) {
+	s.setBusy(true)
+	effect()
+	s.setBusy(false)
+	s.rouse()
+}
+
+func (s *simulation) setBusy(busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = busy
+}
+
 func (s *simulation) rouse() {
 	select {
 	case s.wake <- struct{}{}:
@@ -102,6 +120,9 @@ func (s *simulation) loop() {
 		synctest.Wait()
 		s.mu.Lock()
 		ended, waiting := s.ended, len(s.parked)
+		if s.busy {
+			waiting = 0
+		}
 		s.mu.Unlock()
 		switch {
 		case ended:
@@ -208,8 +229,8 @@ type process struct {
 func (s *simulation) start() {
 	p := &process{simulation: s, stopped: make(chan struct{}), dead: make(chan struct{})}
 	p.store, p.attempter, p.poster = &gatedStore{p}, &attempts{p}, &modelPoster{p}
-	if s.secure != nil {
-		p.poster = s.secure.client(p)
+	if s.network != nil {
+		p.poster = s.network.client(p)
 	}
 	if s.plant != nil {
 		s.plant(p)
@@ -295,15 +316,22 @@ func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulatio
 		subscribers: make(map[string]*receiver), wake: make(chan struct{}, 1),
 	}
 	memory := webhooktest.NewMemory()
-	memory.FanOutLimit, memory.Changed = s.fanOutLimit, s.changed
+	memory.FanOutLimit = s.fanOutLimit
 	s.store = memory
+	if s.onDisk {
+		disk, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), s.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.store, s.close = disk, disk.Close
+	}
 	for _, name := range eventTypes() {
 		if err := s.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: s.millis()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if s.realReceivers && false {
-		s.secure = newSecure(t)
+	if s.realReceivers {
+		s.network = newNetwork(t, s)
 	}
 	return s
 }
@@ -323,8 +351,8 @@ func (s *simulation) end() {
 	if took := time.Since(began); took > 20*time.Second {
 		s.wrong("the engine took %v to stop", took)
 	}
-	if s.secure != nil {
-		s.secure.close()
+	if s.network != nil {
+		s.network.close()
 	}
 	for _, e := range s.accepted {
 		for cursor := ""; ; {
@@ -338,6 +366,11 @@ func (s *simulation) end() {
 			if cursor = page.Next; cursor == "" {
 				break
 			}
+		}
+	}
+	if s.close != nil {
+		if err := s.close(); err != nil {
+			s.wrong("closing the store: %v", err)
 		}
 	}
 	s.mu.Lock()
@@ -354,7 +387,7 @@ func (s *simulation) act(a action) {
 		before := fails && s.chance(2)
 		pause := s.between(time.Second, time.Minute)
 		if !before {
-			a.do(s)
+			s.alone(func() { a.do(s) })
 		}
 		if !fails {
 			return
@@ -398,6 +431,7 @@ func (s *simulation) publish(events []webhook.NewEvent) {
 		s.wrong("publishing: %v", err)
 		return
 	}
+	defer s.changed()
 	for i, e := range events {
 		if replayed[i] {
 			continue
@@ -421,6 +455,7 @@ func (s *simulation) retry() {
 	d, err := s.store.RetryDelivery(context.Background(), ref.Company, ref.WebhookID, ref.DeliveryID(), s.now())
 	switch {
 	case err == nil:
+		defer s.changed()
 		s.note("  of %s", name(ref))
 		s.recorder.Add(deliverytest.Granted{Webhook: ref.WebhookID, Event: ref.EventID, Number: d.Made + 1})
 	case !errors.Is(err, webhook.ErrNotFound) && webhook.KindOf(err) != webhook.KindConflict:
