@@ -1,6 +1,7 @@
 package webhooktest
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -169,9 +170,9 @@ func backlogArrivals(f *fixture) {
 			return
 		}
 		read, after := 0, int64(0)
-		for done := false; !done; {
+		for done := false; !done && read <= writers*each; {
 			done = written.Load() == writers
-			for step := f.arrived(after, 7); len(step) > 0; step = f.arrived(after, 7) {
+			if step := f.arrived(after, 7); len(step) > 0 {
 				read, after = read+len(step), step[len(step)-1].Number
 				done = false
 			}
@@ -257,18 +258,10 @@ func backlogFanOut(f *fixture) {
 	if replayed, err := f.deliveries.AcceptEvents(f.ctx, []webhook.NewEvent{e}); err != nil || !replayed[0] {
 		f.t.Errorf("AcceptEvents = %v, %v before the fan-out was complete, want a repetition", replayed, err)
 	}
-	for more, after := true, f.lastNumber(); more; {
-		var err error
-		if more, err = f.backlog.FanOut(f.ctx); err != nil {
-			f.t.Fatalf("FanOut: %v", err)
-		}
-		step := f.arrived(after, 2000)
-		if len(step) == 0 && more {
-			f.t.Fatal("a step of the fan-out has no deliveries")
-		}
-		for _, p := range step {
-			after = p.Number
-		}
+	before, after := len(f.arrived(0, 2000)), f.lastNumber()
+	f.fanOut()
+	if n := len(f.arrived(after, 2000)); before+n != last-1 {
+		f.t.Errorf("%d deliveries arrived at first and %d later, want %d", before, n, last-1)
 	}
 	got := f.eventDeliveries(e.ID, 100, f.now)
 	isOf := func(d webhook.Delivery, w webhook.Webhook) bool {
@@ -295,10 +288,10 @@ func backlogRetention(f *fixture) {
 	first := f.attempt(fresh(w, events[0]), webhook.StatusDelivered)
 	kept := f.attempt(fresh(w, events[2]), webhook.StatusPending)
 	f.upkeep(f.now, events[2].AcceptedAt)
-	for i, e := range events[:2] {
+	for _, e := range events[:2] {
 		f.wantNoEvent("deleted", e.ID)
 		f.wantNoDelivery("deleted", w.Company, w.ID, fresh(w, e).DeliveryID())
-		f.wantWork("deleted", fresh(w, events[i]), f.now, false)
+		f.wantWork("deleted", fresh(w, e), f.now, false)
 	}
 	f.wantNotApplied("deleted", f.outcome(fresh(w, events[1]), webhook.StatusDelivered))
 	f.wantEvent(events[2].Event)
@@ -346,12 +339,7 @@ func (f *fixture) lastNumber() int64 {
 // upkeep does all there is to do.
 func (f *fixture) upkeep(now, keepFrom time.Time) {
 	f.t.Helper()
-	for more := true; more; {
-		var err error
-		if more, err = f.backlog.Upkeep(f.ctx, now, keepFrom); err != nil {
-			f.t.Fatalf("Upkeep: %v", err)
-		}
-	}
+	f.repeat("Upkeep", func(ctx context.Context) (bool, error) { return f.backlog.Upkeep(ctx, now, keepFrom) })
 }
 
 func (f *fixture) wantLanes(after int64, limit int, want ...int64) {
