@@ -44,7 +44,7 @@ $(LOCAL): go
 .PHONY: test
 test: $(LOCAL) ## run all tests with the services they need; the last lines list what could not run (PACKAGES=./shared/...)
 	@race=-race; command -v "$$(go env CC)" >/dev/null || { race= && echo 'No C compiler found: testing without the race detector' >&2; }; \
-	exec $(LOCAL) -optional dynamodb moto sam -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
+	exec $(LOCAL) -optional dynamodb moto sam javascript python -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
 # infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.

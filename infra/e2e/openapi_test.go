@@ -91,14 +91,17 @@ func (d description) validate(ctx context.Context, s *suite, r response) error {
 	return openapi3filter.ValidateResponse(ctx, output.SetBodyBytes(r.body))
 }
 
-// match returns the path of a description that matches a request's path, and its parameters. Paths without parameters come
+// match returns the path of a description that matches a request's path, and its parameters. One without parameters comes
 // first.
 func (d description) match(path string) (string, map[string]string) {
 	path, _, _ = strings.Cut(path, "?")
 	path = strings.TrimSuffix(path, "/")
 	found, parameters := path, map[string]string(nil)
 	for pattern := range d.doc.Paths.Map() {
-		if values, ok := matches(pattern, path); ok && (len(values) == 0 || found == path) {
+		switch values, ok := matches(pattern, path); {
+		case ok && len(values) == 0:
+			return pattern, nil
+		case ok:
 			found, parameters = pattern, values
 		}
 	}

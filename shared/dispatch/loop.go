@@ -14,7 +14,7 @@ import (
 const (
 	arrivalsPerRead = 1000
 	lanesPerRead    = 1000
-	grantsPerRead   = 100
+	grantsPerRead   = DefaultSlots
 
 	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
 	maxQueued = 16_384
@@ -46,6 +46,9 @@ type loop struct {
 	queued  int // due deliveries in the lanes' queues
 	running int // attempts, including those whose work is being read
 	bytes   int // bodies of running attempts
+
+	recent []*running // attempts in the order in which they began, without those that are old
+	young  int        // how many of them are running
 
 	choring  bool // FanOut or Upkeep is running
 	fanOut   bool // there may be unfinished fan-out
@@ -271,7 +274,7 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	switch {
 	case wasFanOut:
 		l.fanOut = l.fanOut || more
-		l.unread = l.unread || more
+		l.unread = true // the last step adds deliveries, too
 	case more:
 		l.upkeepAt = now.Add(upkeepPause)
 	default:
@@ -290,8 +293,13 @@ func (l *loop) sleep() {
 	}
 	if l.reads.until.After(now) {
 		earlier(l.reads.until)
-	} else if len(l.timers) > 0 {
-		earlier(l.timers[0].at)
+	} else {
+		if len(l.timers) > 0 {
+			earlier(l.timers[0].at)
+		}
+		if l.young == maxYoung {
+			earlier(l.recent[0].began.Add(youth))
+		}
 	}
 	if !l.choring {
 		if l.fanOut {

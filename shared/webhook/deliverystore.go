@@ -49,8 +49,8 @@ type DeliveryStore interface {
 
 	// Work returns what is needed to attempt deliveries, up to 100, in any order. It leaves out the deliveries that are not to
 	// be attempted: they, their webhook or their event do not exist, they have had another number of attempts than the Ref
-	// says, they have finished, or they are held; a grant makes an attempt possible after a delivery has finished. It does not
-	// consider when they are due, or whether the lane is paused or failing. If a Ref has a Number, its other fields are
+	// says, they have finished, are held, or are older than [MaxAge]; a grant makes an attempt possible unless the webhook is
+	// disabled. It does not consider when they are due, or whether the lane is paused or failing. If a Ref has a Number, its other fields are
 	// ignored, and whatever number of attempts were made is right.
 	//
 	// The Webhook has its ID, Company, URL, SealedToken and Version; its other fields may be empty. Works of one event may
@@ -81,8 +81,9 @@ type Backlog interface {
 	// ties by number. It leaves out those that are held or older than [MaxAge]. A lane that does not exist has none.
 	Due(ctx context.Context, lane int64, limit int, now time.Time) ([]Pending, error)
 
-	// Granted returns up to limit deliveries with a grant that was not used up, ascending by number, without those of disabled
-	// or deleted webhooks.
+	// Granted returns the first delivery, by number, of each lane that has some with a grant that was not used up: of up to
+	// limit lanes, ascending by lane. It leaves out disabled and deleted webhooks. One at a time is enough, and keeps a
+	// webhook for which many retries are requested from delaying others.
 	Granted(ctx context.Context, limit int) ([]Pending, error)
 
 	// FanOut continues with the fan-out of events for which AcceptEvents did not complete it, by one limited transaction,

@@ -2,6 +2,7 @@ package webhooktest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -138,7 +139,12 @@ func (m *Memory) Due(ctx context.Context, lane int64, limit int, now time.Time) 
 
 // Granted implements [webhook.Backlog].
 func (m *Memory) Granted(ctx context.Context, limit int) ([]webhook.Pending, error) {
-	return m.pending(ctx, limit, func(d *memoryDelivery) bool { return d.granted && d.webhook.lane.DisabledReason == "" })
+	granted, err := m.pending(ctx, math.MaxInt, func(d *memoryDelivery) bool {
+		return d.granted && d.webhook.lane.DisabledReason == ""
+	})
+	slices.SortStableFunc(granted, func(a, b webhook.Pending) int { return cmp.Compare(a.Lane, b.Lane) })
+	granted = slices.CompactFunc(granted, func(a, b webhook.Pending) bool { return a.Lane == b.Lane })
+	return granted[:min(limit, len(granted))], err
 }
 
 // LastNumber implements [webhook.Backlog].
