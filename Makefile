@@ -19,6 +19,10 @@ TOOL := go tool -modfile=infra/tools/go.mod
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: webhookctl ## show on this machine, in a few seconds, how events are delivered
+	@exec .cache/bin/webhookctl demo
+
 .PHONY: run
 run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA=.webhooks, ARGS='more flags')
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)

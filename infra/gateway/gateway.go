@@ -34,10 +34,10 @@ type Gateway struct {
 	now       func() time.Time
 }
 
-// New returns a Gateway that routes requests as the API's route table says. The functions are named after their
+// New returns a Gateway that routes requests as the API's route table says, but for routes that have no function. The functions are named after their
 // directories.
 func New(functions map[string]Invoker, now func() time.Time) *Gateway {
-	return &Gateway{functions: functions, routes: api.Routes(), now: now}
+	return &Gateway{functions: functions, routes: api.FunctionRoutes(), now: now}
 }
 
 // ServeHTTP invokes the function of the matching route and writes its response. Errors of the gateway itself have the

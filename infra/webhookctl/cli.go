@@ -13,20 +13,21 @@ import (
 	"webhooks/shared/access"
 )
 
-const description = `webhookctl serves the webhook API, with which companies register the HTTPS URLs that receive their
-events, and manages its database, API keys and event types.
+const description = `webhookctl runs the webhook service: companies register the HTTPS URLs that receive their events, and it
+delivers what is published. It also manages the database, API keys and event types.
 
 Try it on this machine, without installing anything else:
 
+    webhookctl demo
     webhookctl serve --dev
 
 Run it:
 
     webhookctl types add RecurringPayments.charge.paid
-    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
+    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write,events:read,events:write
     webhookctl serve
 
-Every flag can also be set with the environment variable shown next to it. Separate list items with commas.`
+A flag can also be set with the environment variable shown next to it. Separate list items with commas.`
 
 // cli is the command line.
 type cli struct {
@@ -35,7 +36,8 @@ type cli struct {
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 
-	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP."`
+	Demo   demoCmd  `cmd:"" help:"Show on this machine, in a few seconds, how events are delivered."`
+	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP and deliver events."`
 	Tables struct {
 		Create tablesCreateCmd `cmd:"" help:"Create the database tables if they do not exist."`
 	} `cmd:"" help:"Set up the database."`
@@ -52,6 +54,17 @@ type cli struct {
 	Companies struct {
 		List companiesListCmd `cmd:"" help:"List the companies that have webhooks, API keys or event types of their own."`
 	} `cmd:"" help:"Show who uses the service."`
+
+	Publish publishCmd `cmd:"" help:"Publish an event to a running service."`
+	Events  struct {
+		Show eventsShowCmd `cmd:"" help:"Show an event with its deliveries."`
+	} `cmd:"" help:"Show published events."`
+	Deliveries struct {
+		List  deliveriesListCmd  `cmd:"" help:"List the deliveries of a webhook."`
+		Show  deliveriesShowCmd  `cmd:"" help:"Show a delivery with its attempts."`
+		Retry deliveriesRetryCmd `cmd:"" help:"Request one more attempt of a delivery."`
+	} `cmd:"" help:"Follow deliveries."`
+	Listen listenCmd `cmd:"" help:"Receive webhooks on this machine, verify and print them."`
 
 	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
 	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`
@@ -92,7 +105,11 @@ func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*k
 	return kong.New(flags, append(options,
 		kong.Name("webhookctl"),
 		kong.Description(description),
-		kong.Vars{"version": versionLine(), "permissions": strings.Join(access.PermissionNames(access.Permissions()), ", ")},
+		kong.Vars{
+			"version":              versionLine(),
+			"permissions":          strings.Join(access.PermissionNames(access.Permissions()), ", "),
+			"platform_permissions": strings.Join(access.PermissionNames(access.PlatformPermissions()), ", "),
+		},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, WrapUpperBound: 100}),
 		kong.Help(printHelp),
@@ -103,20 +120,23 @@ func newParser(flags *cli, stdout, stderr io.Writer, options ...kong.Option) (*k
 func printHelp(options kong.HelpOptions, command *kong.Context) error {
 	if selected := command.Selected(); selected != nil {
 		for _, flag := range command.Model.Flags {
-			flag.Hidden = flag.Hidden || slices.Contains(unusedFlags(selected.Name), flag.Name)
+			flag.Hidden = flag.Hidden || slices.Contains(unusedFlags(selected), flag.Name)
 		}
 	}
 	return kong.DefaultHelpPrinter(options, command)
 }
 
 // unusedFlags returns the shared flags that a command does not use.
-func unusedFlags(command string) []string {
+func unusedFlags(command *kong.Node) []string {
 	flags := []string{"version"}
-	switch command {
+	onlyDynamoDB := []string{"table-prefix", "dynamodb-endpoint", "region"}
+	switch first, _, _ := strings.Cut(command.Path(), " "); first {
 	case "backup", "restore":
-		flags = append(flags, "table-prefix", "dynamodb-endpoint", "region")
-	case "health", "completion", "version":
-		flags = append(flags, "log-format", "store", "data", "table-prefix", "dynamodb-endpoint", "region")
+		flags = append(flags, onlyDynamoDB...)
+	case "publish", "events", "deliveries", "listen":
+		flags = append(append(flags, "log-format", "store"), onlyDynamoDB...)
+	case "health", "completion", "version", "demo":
+		flags = append(append(flags, "log-format", "store", "data"), onlyDynamoDB...)
 	}
 	return flags
 }

@@ -84,7 +84,7 @@ func candidates(node *kong.Node, typed []string, wantFlags bool) (words []string
 		return needsValue.EnumSlice()
 	case wantFlags:
 		for _, flag := range flags {
-			if !flag.Hidden && !slices.Contains(unusedFlags(node.Name), flag.Name) {
+			if !flag.Hidden && !slices.Contains(unusedFlags(node), flag.Name) {
 				words = append(words, "--"+flag.Name)
 			}
 		}

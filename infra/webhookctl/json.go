@@ -37,7 +37,7 @@ func writeJSONList[Item, JSON any](out io.Writer, field string, items []Item, to
 
 type keyJSON struct {
 	ID          string              `json:"id"`
-	Company     string              `json:"company"`
+	Company     *string             `json:"company"` // nil for the platform
 	Label       string              `json:"label"`
 	Permissions []access.Permission `json:"permissions"`
 	CreatedAt   time.Time           `json:"created_at"`
@@ -50,7 +50,7 @@ type keyJSON struct {
 
 func newKeyJSON(k access.Key, now time.Time) keyJSON {
 	document := keyJSON{
-		ID: k.ID, Company: k.Company, Label: k.Label, Permissions: k.Permissions, CreatedAt: k.CreatedAt.UTC(),
+		ID: k.ID, Company: orNull(k.Company), Label: k.Label, Permissions: k.Permissions, CreatedAt: k.CreatedAt.UTC(),
 		ExpiresAt: orNull(k.ExpiresAt.UTC()), RevokedAt: orNull(k.RevokedAt.UTC()), Status: keyStatus(k, now),
 	}
 	if !k.LastUsedOn.IsZero() {

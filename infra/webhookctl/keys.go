@@ -19,7 +19,8 @@ import (
 
 // keysCreateCmd is "webhookctl keys create".
 type keysCreateCmd struct {
-	Company     string    `required:"" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks the key can access: 1 to 64 letters, digits, _ and -."`
+	Company     *string   `required:"" xor:"owner" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks and events the key can access: 1 to 64 letters, digits, _ and -."`
+	Platform    bool      `required:"" xor:"owner" env:"WEBHOOKS_PLATFORM" help:"Create a key with which your own systems can publish and read the events of every company. Its permissions can only be ${platform_permissions}."`
 	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key, one or more of ${permissions}, separated by commas."`
 	Label       *string   `env:"WEBHOOKS_LABEL" placeholder:"TEXT" help:"What the key is for: 1 to 100 visible characters, which \"keys list\" shows."`
 	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"30d" help:"How long the key is valid, for example 30d, 12h or 1d12h. By default, until it is revoked."`
@@ -35,7 +36,8 @@ JSON fields: those of "webhookctl keys list", and api_key, the key itself.
 Examples:
 
     webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
-    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --label "Billing dashboard" --expires 30d)`
+    KEY=$(webhookctl keys create --company acme --permissions webhooks:read --label "Billing dashboard" --expires 30d)
+    webhookctl keys create --platform --permissions events:write --label "Billing service"`
 }
 
 // Run creates a key and prints it.
@@ -48,8 +50,8 @@ func (cmd *keysCreateCmd) Run(ctx context.Context, c *console, storage *storageF
 		if err := s.CreateKey(ctx, key); err != nil {
 			return storeError(err)
 		}
-		fmt.Fprintf(c.err, "Created key %s for company %s in %s: %s; expires: %s.\nThis is the only time the key itself is shown:\n",
-			key.ID, key.Company, s.place, joinPermissions(key.Permissions), orNever(key.ExpiresAt, time.RFC3339))
+		fmt.Fprintf(c.err, "Created key %s for %s in %s: %s; expires: %s.\nThis is the only time the key itself is shown:\n",
+			key.ID, ownerName(key), s.place, joinPermissions(key.Permissions), orNever(key.ExpiresAt, time.RFC3339))
 		if err := cmd.print(c, key, secret); err != nil {
 			return fmt.Errorf("the key was stored but could not be printed, revoke %s: %w", key.ID, err)
 		}
@@ -69,12 +71,17 @@ func (cmd *keysCreateCmd) print(c *console, key access.Key, secret string) error
 
 // newKey checks the flags and returns the key that they describe, and its secret.
 func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err error) {
-	if err := validateCompany(cmd.Company); err != nil {
+	key.CreatedAt = c.timestamp()
+	if key.Company, err = optionalCompany(cmd.Company); err != nil {
 		return key, "", err
 	}
-	key = access.Key{Company: cmd.Company, CreatedAt: c.timestamp()}
 	if key.Permissions, err = access.ParsePermissions(cmd.Permissions); err != nil {
 		return key, "", fmt.Errorf("--permissions: %w", err)
+	}
+	for _, p := range key.Permissions {
+		if !key.Allows(p) {
+			return key, "", fmt.Errorf("--permissions: a platform key cannot have %s: use one or more of %s", p, joinPermissions(access.PlatformPermissions()))
+		}
 	}
 	if cmd.Label != nil {
 		if key.Label = *cmd.Label; !access.ValidLabel(key.Label) {
@@ -91,16 +98,25 @@ func (cmd *keysCreateCmd) newKey(c *console) (key access.Key, secret string, err
 	if err != nil {
 		return key, "", err
 	}
-	key.ID = access.NewKeyID(cmd.Company, id.String())
+	key.ID = access.NewKeyID(key.Company, id.String())
 	if cmd.Expires != nil {
 		key.ExpiresAt = key.CreatedAt.Add(time.Duration(*cmd.Expires)).Truncate(time.Millisecond)
 	}
 	return key, secret, nil
 }
 
+// ownerName returns what messages call the owner of a key.
+func ownerName(key access.Key) string {
+	if key.IsPlatform() {
+		return "the platform"
+	}
+	return "company " + key.Company
+}
+
 // keysListCmd is "webhookctl keys list".
 type keysListCmd struct {
-	Company *string `env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list. By default, list the keys of all companies."`
+	Company  *string `xor:"owner" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list. By default, list the keys of the platform and of all companies."`
+	Platform bool    `xor:"owner" env:"WEBHOOKS_PLATFORM" help:"List only the keys of the platform."`
 	listFormat
 }
 
@@ -108,12 +124,13 @@ type keysListCmd struct {
 func (*keysListCmd) Help() string {
 	return `Lists the oldest key first, and includes expired and revoked keys. Times are in UTC. LAST USED is a day. On DynamoDB, listing the keys of all companies reads the whole table.
 
-JSON fields: keys, an array of objects with id, company, label (empty if there is none), permissions (an array), created_at, expires_at and revoked_at (null if never), last_used_on (a day, null if never) and status (active, expired or revoked).
+JSON fields: keys, an array of objects with id, company (null for a platform key), label (empty if there is none), permissions (an array), created_at, expires_at and revoked_at (null if never), last_used_on (a day, null if never) and status (active, expired or revoked).
 
 Examples:
 
     webhookctl keys list
-    webhookctl keys list --company acme --output json`
+    webhookctl keys list --company acme --output json
+    webhookctl keys list --platform`
 }
 
 // Run prints a table of the keys.
@@ -123,21 +140,27 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 		return err
 	}
 	return storage.withStore(ctx, c, existing, func(ctx context.Context, s *opened) error {
-		companies, err := companyOrAll(ctx, s, company)
-		if err != nil {
-			return err
+		owners := []string{company} // empty is the platform
+		if cmd.Company == nil && !cmd.Platform {
+			companies, err := companyOrAll(ctx, s, "")
+			if err != nil {
+				return err
+			}
+			owners = append(owners, companies...)
 		}
 		var keys []access.Key
-		for _, company := range companies {
-			ofCompany, err := s.Keys(ctx, company)
+		for _, owner := range owners {
+			some, err := s.Keys(ctx, owner)
 			if err != nil {
 				return storeError(err)
 			}
-			keys = append(keys, ofCompany...)
+			keys = append(keys, some...)
 		}
 		switch {
 		case len(keys) == 0 && company != "":
 			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", company, s.place)
+		case len(keys) == 0 && cmd.Platform:
+			fmt.Fprintf(c.err, "The platform has no keys in %s.\n", s.place)
 		case len(keys) == 0:
 			fmt.Fprintf(c.err, "No keys in %s.\n", s.place)
 		}
@@ -221,7 +244,11 @@ func (cmd *keysRevokeCmd) Run(ctx context.Context, c *console, storage *storageF
 		}
 		switch notFound := webhook.KindOf(err) == webhook.KindNotFound; {
 		case notFound && isID:
-			return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list --company %s\" to list the keys", key.ID, s.place, company)
+			owner := "--platform"
+			if company != "" {
+				owner = "--company " + company
+			}
+			return fmt.Errorf("key %s not found in %s: run \"webhookctl keys list %s\" to list the keys", key.ID, s.place, owner)
 		case notFound:
 			return fmt.Errorf("the key on stdin is not in %s: check that this is the store of the service that accepts it", s.place)
 		case err != nil:

@@ -14,11 +14,16 @@ import (
 	"os"
 	"runtime/debug"
 
+	"golang.org/x/sync/errgroup"
+
+	"webhooks/infra/webhookctl/metrics"
 	"webhooks/infra/webhookctl/sandbox"
 	"webhooks/infra/webhookctl/server"
 	"webhooks/shared/access"
 	"webhooks/shared/api"
 	"webhooks/shared/endpoint"
+	"webhooks/shared/seal"
+	"webhooks/shared/webhook"
 )
 
 const tlsCheckOff = "off"
@@ -26,6 +31,9 @@ const tlsCheckOff = "off"
 // memoryLimit is the number of bytes from which on the garbage collector works harder, unless GOMEMLIMIT is set. The
 // service needs much less, unless many clients do not read their responses.
 const memoryLimit = 180 << 20
+
+// gcPercent trades memory for CPU, unless GOGC is set. The heap is small, so the garbage collector would run all the time.
+const gcPercent = 300
 
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
@@ -35,11 +43,16 @@ type serveCmd struct {
 	RateLimit     int           `env:"WEBHOOKS_RATE_LIMIT" default:"100" help:"Maximum number of requests per second of each company, with bursts of twice as many; 0 for no limit."`
 	AllowOrigins  []string      `name:"allowed-origins" env:"WEBHOOKS_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins of the web pages that can call the API from a browser (CORS), for example https://console.example.com. By default, none can."`
 	TokenKeys     tokenKeyFlags `embed:"" set:"token_key_created=, created if it does not exist, unless the store has webhooks"`
+	Delivery      deliverFlags  `embed:""`
 	TLSCheck      string        `name:"tls-check" env:"WEBHOOKS_TLS_CHECK" default:"enforce" enum:"enforce,off" help:"Whether to check the address and certificate of a new webhook's host: enforce or off. off is for local development only: it requires a loopback --addr, and --dev or a local --dynamodb-endpoint."`
-	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check, in addition to the system's."`
+	CAFile        string        `name:"ca-file" env:"WEBHOOKS_CA_FILE" placeholder:"FILE" help:"Certificate authorities (PEM) to trust for that check and for deliveries, in addition to the system's."`
 	AllowNetworks []network     `name:"allow-network" env:"WEBHOOKS_ALLOW_NETWORKS" placeholder:"CIDR" help:"Networks that webhooks may reach although they are not public. Can be repeated."`
 
 	authorities *x509.CertPool // the system's and those in CAFile; set by validate
+	// onReady is called instead of printing the banner of --dev, if it is not nil.
+	onReady func(api string, box *sandbox.Sandbox)
+	// receiver is the sample receiver of --dev; nil means one that prints what it receives.
+	receiver *sandbox.Receiver
 }
 
 // Help is the end of "webhookctl serve --help".
@@ -51,7 +64,9 @@ func (*serveCmd) Help() string {
     webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks
     webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --dev
 
-Ctrl-C or SIGTERM stops the service after the requests in flight; a second one stops it immediately. GET /healthz reports its health and GET /openapi.json describes the API; neither needs an API key.`
+It delivers the events that are published to it. If several processes serve the same SQLite file, one of them delivers, and another one takes over when it stops. Events in DynamoDB are not delivered yet.
+
+Ctrl-C or SIGTERM stops the service after the requests and attempts in flight; a second one stops it immediately. GET /healthz reports its health, GET /metrics has metrics for Prometheus and GET /openapi.json describes the API; none of them needs an API key.`
 }
 
 // Run serves until a signal arrives.
@@ -78,11 +93,12 @@ func (cmd *serveCmd) Run(ctx context.Context, c *console, storage *storageFlags)
 	return errors.Join(cmd.serve(ctx, c, storage, listener, s), s.close())
 }
 
-// serve serves on the listener from the store.
+// serve serves on the listener from the store, and delivers its events.
 func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlags, listener net.Listener, s *opened) error {
-	box, handler, err := cmd.prepare(ctx, c, storage, s)
-	if box != nil {
-		defer box.Close()
+	divertStandardLog(c.log)
+	r, err := cmd.prepare(ctx, c, storage, s)
+	if r.box != nil {
+		defer r.box.Close()
 	}
 	if err != nil {
 		return interrupted(ctx, c.log, err)
@@ -91,13 +107,34 @@ func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlag
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
-	if box != nil {
-		if err := box.WriteBanner(c.out, "http://"+listener.Addr().String()); err != nil {
-			return fmt.Errorf("writing to stdout: %w", err)
-		}
+	if _, ok := os.LookupEnv("GOGC"); !ok {
+		debug.SetGCPercent(gcPercent)
 	}
-	return server.Serve(ctx, handler, listener, c.log)
+	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
+	if err := cmd.announce(c, "http://"+listener.Addr().String(), r); err != nil {
+		return err
+	}
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return server.Serve(ctx, r.handler, listener, c.log) })
+	if r.deliverer != nil {
+		running.Go(func() error { return r.deliverer.run(ctx) })
+	}
+	return running.Wait()
+}
+
+// announce prints the banner of --dev.
+func (cmd *serveCmd) announce(c *console, api string, r runner) error {
+	switch {
+	case r.box == nil:
+		return nil
+	case cmd.onReady != nil:
+		cmd.onReady(api, r.box)
+		return nil
+	}
+	if err := r.box.WriteBanner(c.out, api, r.deliverer != nil); err != nil {
+		return fmt.Errorf("writing to stdout: %w", err)
+	}
+	return nil
 }
 
 // interrupted turns a failure to start into a normal exit if a signal caused it.
@@ -109,26 +146,55 @@ func interrupted(ctx context.Context, log *slog.Logger, err error) error {
 	return nil
 }
 
-// prepare checks that the store responds, starts the sandbox, which is nil without --dev, and returns
-// the service's handler.
-func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, http.Handler, error) {
+// runner has what serve runs.
+type runner struct {
+	handler   http.Handler
+	deliverer *deliverer       // nil if the store is not one to deliver from
+	box       *sandbox.Sandbox // nil without --dev
+}
+
+// prepare checks that the store responds, starts the sandbox, and returns what else serve has to run. It returns the sandbox with
+// an error, too.
+func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFlags, s *opened) (r runner, err error) {
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	var box *sandbox.Sandbox
-	var err error
 	if cmd.Dev {
-		box, err = startSandbox(starting, c, storage, s)
+		err = s.createTables(starting)
 	} else {
 		err = s.Ping(starting)
 	}
 	if err != nil {
-		return nil, nil, storeError(err)
+		return r, storeError(err)
 	}
 	sealer, err := cmd.TokenKeys.sealer(ctx, c, storage, s)
 	if err != nil {
-		return box, nil, err
+		return r, err
 	}
-	service := api.Service{
+	if cmd.Dev {
+		if r.box, err = cmd.startSandbox(starting, c, storage, s, sealer); err != nil {
+			return r, storeError(err)
+		}
+	}
+	checker := cmd.checker(c, r.box)
+	creator := api.Creator{Store: s, Sealer: sealer, TLS: checker, Quota: cmd.Quota, Now: c.now, Random: c.random}
+	if cmd.TLSCheck == tlsCheckOff {
+		creator.TLS = endpoint.NoCheck{}
+	}
+	m := metrics.New()
+	var deliveries webhook.DeliveryStore
+	if s.deliveries != nil {
+		r.deliverer = cmd.Delivery.newDeliverer(c, s.deliveries, sealer, checker, m)
+		deliveries = m.Counted(s.deliveries)
+	} else {
+		c.log.Info("events cannot be published to DynamoDB yet: this process only serves the API for webhooks")
+	}
+	handler, err := server.Handler(cmd.service(c, s), creator, s, deliveries, m.Handler())
+	r.handler = server.AllowOrigins(handler, cmd.AllowOrigins)
+	return r, err
+}
+
+func (cmd *serveCmd) service(c *console, s *opened) api.Service {
+	return api.Service{
 		Keys:     access.NewAuthenticator(s, c.now, c.log),
 		Log:      c.log,
 		Now:      c.now,
@@ -136,29 +202,26 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		Limits:   api.NewLimits(cmd.RateLimit),
 		Admitted: server.Admitted,
 	}
-	creator := api.Creator{Store: s, Sealer: sealer, TLS: endpoint.NoCheck{}, Quota: cmd.Quota, Now: c.now, Random: c.random}
-	if cmd.TLSCheck != tlsCheckOff {
-		creator.TLS = cmd.checker(c, box)
-	}
-	handler, err := server.Handler(service, creator, s)
-	return box, server.AllowOrigins(handler, cmd.AllowOrigins), err
 }
 
-func startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened) (*sandbox.Sandbox, error) {
-	if err := s.createTables(ctx); err != nil {
-		return nil, err
+func (cmd *serveCmd) startSandbox(ctx context.Context, c *console, storage *storageFlags, s *opened, sealer seal.Sealer) (*sandbox.Sandbox, error) {
+	receiver := cmd.receiver
+	if receiver == nil {
+		receiver = &sandbox.Receiver{Report: sandbox.Print(c.out)}
 	}
+	receiver.Now = c.now
+	receiver.Tokens = receiverTokens(s, sealer, sandbox.Company)
 	return sandbox.Start(ctx, sandbox.Config{
-		Dir:    storage.devDir(),
-		Store:  s,
-		Now:    c.now,
-		Random: c.random,
-		Out:    c.out,
-		Log:    c.log,
+		Dir:      storage.devDir(),
+		Store:    s,
+		Now:      c.now,
+		Random:   c.random,
+		Receiver: receiver,
+		Log:      c.log,
 	})
 }
 
-// checker returns the TLS check, with the networks and authorities that the settings add.
+// checker returns the TLS check, with the networks and authorities that the settings add. Deliveries use the same.
 func (cmd *serveCmd) checker(c *console, box *sandbox.Sandbox) *endpoint.Checker {
 	checker := &endpoint.Checker{RootCAs: cmd.authorities, Now: c.now}
 	for _, n := range cmd.AllowNetworks {
@@ -177,7 +240,7 @@ func (cmd *serveCmd) checker(c *console, box *sandbox.Sandbox) *endpoint.Checker
 // validate rejects settings that cannot work or are not safe, before anything is created. It reads the
 // certificate authorities.
 func (cmd *serveCmd) validate(storage *storageFlags) error {
-	err := cmp.Or(storage.validate(), cmd.TokenKeys.validate(storage), validateAddr(cmd.Addr), cmd.validateDevelopment(storage))
+	err := cmp.Or(storage.validate(), cmd.TokenKeys.validate(storage), cmd.Delivery.validate(), validateAddr(cmd.Addr), cmd.validateDevelopment(storage))
 	if err != nil {
 		return err
 	}

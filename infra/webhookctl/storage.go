@@ -53,7 +53,9 @@ type opened struct {
 	// newest returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none, or if finding
 	// it would mean reading the whole store.
 	newest func(ctx context.Context) (webhook.Webhook, error)
-	close  func() error
+	// deliveries is the same store if serve can deliver from it, or nil.
+	deliveries deliveryStore
+	close      func() error
 }
 
 // validate rejects flags that contradict each other, before anything is created.
@@ -147,6 +149,7 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 		place:        path,
 		createTables: func(context.Context) error { return nil }, // opening did
 		newest:       s.NewestWebhook,
+		deliveries:   s,
 		close:        s.Close,
 	}, nil
 }

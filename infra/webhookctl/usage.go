@@ -41,6 +41,7 @@ func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
 	}
 	for _, rule := range []struct{ pattern, plain string }{
 		{`^(--.*) \(from envar \w+=".*"\)$`, `$1`},
+		{`^(--\S+) and (--\S+) can't be used together$`, `$1 and $2 exclude each other: pass only one of them`},
 		{`^expected "(<.*>)"$`, `missing argument $1`},
 		{`^(--\S+): expected \w+ value but got "EOL" .*$`, `$1 needs a value`},
 		{`^(--\S+): missing value, .*$`, `$1 needs a value`},
@@ -48,22 +49,41 @@ func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
 		{`^(--\S+): expected a valid \d+ bit int but got (".*")$`, `$1: $2 is not a valid whole number`},
 		{`^(--\S+): bool value must be .* but got (".*")$`, `$1: $2 is not valid: use true or false`},
 		{`^(--\S+): expected duration but got (".*"): .*$`, `$1: $2 is not a valid duration: use hours, minutes or seconds, for example 30s`},
-		{`^(\S+) must be one of "(.*)" but got (".*")$`, `$1: $3 is not valid: use one of $2`},
+		{`^(\S+) must be one of "(?:",")?(.*)" but got (".*")$`, `$1: $3 is not valid: use one of $2`},
 	} {
 		text = regexp.MustCompile("(?s)"+rule.pattern).ReplaceAllString(text, rule.plain)
 	}
 	return nameVariable(ctx, strings.ReplaceAll(text, `","`, ", "))
 }
 
-// missingFlags lists the required flags that are not set.
+// missingFlags lists the required flags that are not set. Of flags that exclude each other, any one is enough.
 func missingFlags(ctx *kong.Context) string {
 	var missing []string
+	var listed []*kong.Flag
 	for _, flag := range ctx.Flags() {
-		if flag.Required && !flag.Set {
-			missing = append(missing, fmt.Sprintf("--%s (or %s)", flag.Name, strings.Join(flag.Tag.Envs, " or ")))
+		if !flag.Required || slices.Contains(listed, flag) {
+			continue
+		}
+		choices := slices.DeleteFunc(ctx.Flags(), func(f *kong.Flag) bool { return f != flag && !excludes(f, flag) })
+		listed = append(listed, choices...)
+		if !slices.ContainsFunc(choices, func(f *kong.Flag) bool { return f.Set }) {
+			missing = append(missing, strings.Join(described(choices), " or "))
 		}
 	}
 	return "missing " + strings.Join(missing, " and ")
+}
+
+// excludes reports whether two flags exclude each other.
+func excludes(a, b *kong.Flag) bool {
+	return slices.ContainsFunc(a.Xor, func(group string) bool { return slices.Contains(b.Xor, group) })
+}
+
+// described returns flags with their environment variables.
+func described(flags []*kong.Flag) (texts []string) {
+	for _, flag := range flags {
+		texts = append(texts, fmt.Sprintf("--%s (or %s)", flag.Name, strings.Join(flag.Tag.Envs, " or ")))
+	}
+	return texts
 }
 
 // nameVariable replaces the flag at the start of an error by its environment variable, if that is where the value came from.

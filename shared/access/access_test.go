@@ -78,13 +78,13 @@ func TestHashSecret(t *testing.T) {
 }
 
 func TestKeyCompany(t *testing.T) {
-	for _, want := range []string{"acme", "a_b-c_", "a"} {
+	for _, want := range []string{"acme", "a_b-c_", "a", ""} {
 		if company, ok := KeyCompany(NewKeyID(want, ulid)); !ok || company != want {
 			t.Errorf("got %q, %v, want %q", company, ok, want)
 		}
 	}
 	for _, id := range []string{
-		"", "key_", "acme_" + ulid, "key_" + ulid, "key__" + ulid, "key_acme-" + ulid, "key_ac#me_" + ulid,
+		"", "key_", "acme_" + ulid, "key_" + ulid + "_", "key__" + ulid, "key_acme-" + ulid, "key_ac#me_" + ulid,
 		"key_acme_" + strings.ToLower(ulid), "key_" + strings.Repeat("a", 65) + "_" + ulid,
 	} {
 		if company, ok := KeyCompany(id); ok {
@@ -108,7 +108,7 @@ func TestParsePermissions(t *testing.T) {
 	for names, want := range map[string]string{
 		"webhooks:read": "[webhooks:read] <nil>",
 		"webhooks:write, webhooks:read,webhooks:write": "[webhooks:write webhooks:read] <nil>",
-		"webhooks:all": `[] unknown permission "webhooks:all": use one or more of webhooks:read, webhooks:write`,
+		"webhooks:all": `[] unknown permission "webhooks:all": use one or more of webhooks:read, webhooks:write, events:read, events:write`,
 	} {
 		got, err := ParsePermissions(strings.Split(names, ","))
 		if text := fmt.Sprint(got, " ", err); text != want {

@@ -30,9 +30,11 @@ type Hash [sha256.Size]byte
 
 // Key is an API key as it is stored: everything except the secret.
 type Key struct {
-	// ID identifies the key to people: "key_", the company, "_" and a ULID. It is not secret.
+	// ID identifies the key to people: "key_", the company, "_" and a ULID. The ID of a platform key has no company: it is
+	// "key_" and a ULID. It is not secret.
 	ID string
-	// Company is the only company whose webhooks the key can access.
+	// Company is the only company whose webhooks and events the key can access. It is empty for a platform key, which can
+	// access the events of every company and has only [PlatformPermissions].
 	Company string
 	// Label says what the key is for: see [ValidLabel]. It may be empty.
 	Label       string
@@ -54,12 +56,20 @@ func ValidLabel(label string) bool {
 		!strings.ContainsFunc(label, unprintable) && strings.TrimSpace(label) != ""
 }
 
-// NewKeyID returns the key ID for a company and a ULID.
-func NewKeyID(company, ulid string) string { return keyIDPrefix + company + "_" + ulid }
+// NewKeyID returns the key ID for a company, or for the platform if it is empty, and a ULID.
+func NewKeyID(company, ulid string) string {
+	if company == "" {
+		return keyIDPrefix + ulid
+	}
+	return keyIDPrefix + company + "_" + ulid
+}
 
-// KeyCompany returns the company in a key ID, or false if id is not a key ID.
-func KeyCompany(id string) (string, bool) {
+// KeyCompany returns the company in a key ID, which is empty for a platform key, or false if id is not a key ID.
+func KeyCompany(id string) (company string, ok bool) {
 	rest, ok := strings.CutPrefix(id, keyIDPrefix)
+	if ok && webhook.ValidULID(rest) {
+		return "", true
+	}
 	cut := len(rest) - ulidLength - 1
 	if !ok || cut < 1 || rest[cut] != '_' || !webhook.ValidULID(rest[cut+1:]) {
 		return "", false
@@ -67,13 +77,18 @@ func KeyCompany(id string) (string, bool) {
 	return rest[:cut], webhook.ValidCompany(rest[:cut])
 }
 
+// IsPlatform reports whether the key belongs to the platform.
+func (k Key) IsPlatform() bool { return k.Company == "" }
+
 // Usable reports whether the key is neither expired nor revoked.
 func (k Key) Usable(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// Allows reports whether the key has a permission.
-func (k Key) Allows(p Permission) bool { return slices.Contains(k.Permissions, p) }
+// Allows reports whether the key has a permission. A platform key has no others than [PlatformPermissions].
+func (k Key) Allows(p Permission) bool {
+	return slices.Contains(k.Permissions, p) && (!k.IsPlatform() || slices.Contains(PlatformPermissions(), p))
+}
 
 // NewSecret generates the secret that a client sends as its bearer token: "whk_" and, in lower-case base32, 32 bytes read from
 // random and their CRC-32. It fails only if random does.

@@ -12,12 +12,20 @@ type Permission string
 
 // All permissions.
 const (
-	WebhooksRead  Permission = "webhooks:read"  // list and get webhooks, list event types
-	WebhooksWrite Permission = "webhooks:write" // create and delete webhooks
+	WebhooksRead  Permission = "webhooks:read"  // list and get webhooks and their deliveries, list event types
+	WebhooksWrite Permission = "webhooks:write" // create and delete webhooks, retry deliveries
+	EventsRead    Permission = "events:read"    // get events with their data
+	EventsWrite   Permission = "events:write"   // publish events
 )
 
 // Permissions returns all permissions.
-func Permissions() []Permission { return []Permission{WebhooksRead, WebhooksWrite} }
+func Permissions() []Permission { return append(companyPermissions(), PlatformPermissions()...) }
+
+// companyPermissions returns the permissions that only a key of a company can have.
+func companyPermissions() []Permission { return []Permission{WebhooksRead, WebhooksWrite} }
+
+// PlatformPermissions returns the permissions that a key of the platform can have.
+func PlatformPermissions() []Permission { return []Permission{EventsRead, EventsWrite} }
 
 // ParsePermissions parses permission names and removes duplicates. It rejects unknown names and an empty list.
 func ParsePermissions(names []string) ([]Permission, error) {

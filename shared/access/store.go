@@ -14,7 +14,7 @@ type KeyStore interface {
 	// KeyByHash returns the key with the given hash, even if it is expired or revoked, or webhook.ErrNotFound.
 	KeyByHash(ctx context.Context, hash Hash) (Key, error)
 
-	// Keys returns a company's keys, oldest first (ascending by ID).
+	// Keys returns the keys of a company, or of the platform if company is empty, oldest first (ascending by ID).
 	Keys(ctx context.Context, company string) ([]Key, error)
 
 	// RevokeKey revokes the key with the given ID, which may be any string, or returns webhook.ErrNotFound. If the key is already

@@ -108,21 +108,34 @@ type attempt struct {
 	bodyHash [sha256.Size]byte
 }
 
-const maxIdempotencyKey = 255 // characters
-
 // idempotencyKey returns the request's Idempotency-Key, or nil if it has none.
 func idempotencyKey(header http.Header) (*webhook.IdempotencyKey, error) {
-	if len(header.Values("Idempotency-Key")) == 0 {
-		return nil, nil
-	}
-	sent := joinedHeader(header, "Idempotency-Key")
-	invisible := func(c rune) bool { return c <= ' ' || c > '~' }
-	if sent == "" || len(sent) > maxIdempotencyKey || strings.ContainsFunc(sent, invisible) {
-		return nil, webhook.Errorf(webhook.KindInvalid,
-			"The header \"Idempotency-Key\" must be 1 to %d visible ASCII characters.", maxIdempotencyKey)
+	sent, err := clientKey(header)
+	if err != nil || sent == "" {
+		return nil, err
 	}
 	key := webhook.NewIdempotencyKey("create-webhook", sent)
 	return &key, nil
+}
+
+const maxClientKey = 255 // characters
+
+// clientKey returns the text of the header Idempotency-Key, or an empty string if the request does not have it.
+func clientKey(header http.Header) (string, error) {
+	if len(header.Values("Idempotency-Key")) == 0 {
+		return "", nil
+	}
+	sent := joinedHeader(header, "Idempotency-Key")
+	if !isClientKey(sent) {
+		return "", webhook.Errorf(webhook.KindInvalid,
+			"The header \"Idempotency-Key\" must be 1 to %d visible ASCII characters.", maxClientKey)
+	}
+	return sent, nil
+}
+
+func isClientKey(text string) bool {
+	invisible := func(c rune) bool { return c <= ' ' || c > '~' }
+	return text != "" && len(text) <= maxClientKey && !strings.ContainsFunc(text, invisible)
 }
 
 // admit decides whether the company can create the webhook. It returns the earlier creation under the
@@ -155,6 +168,7 @@ func (c *creation) create(ctx context.Context, a attempt) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	id = webhook.NewID(id)
 	token, err := webhook.NewToken(c.Random)
 	if err != nil {
 		return response{}, err
@@ -230,15 +244,15 @@ func (a attempt) created(id, token string) response {
 	}
 }
 
-// idGenerator returns ascending webhook IDs, even within one millisecond, so that a list shows the
-// webhooks that one process created in the order of their creation.
+// idGenerator returns ascending ULIDs, even within one millisecond, so that a list shows what one process created in the
+// order of its creation.
 type idGenerator struct {
 	mu      sync.Mutex
 	now     func() time.Time
 	entropy *ulid.MonotonicEntropy
 }
 
-// next returns an ID and the time in it (UTC, in milliseconds).
+// next returns a ULID and the time in it (UTC, in milliseconds).
 func (g *idGenerator) next() (id string, at time.Time, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -246,5 +260,5 @@ func (g *idGenerator) next() (id string, at time.Time, err error) {
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	return webhook.NewID(u.String()), u.Timestamp().UTC(), nil
+	return u.String(), u.Timestamp().UTC(), nil
 }

@@ -10,8 +10,19 @@ import (
 	"webhooks/shared/access"
 )
 
-// webhookIDName is the name of a webhook's ID in paths, queries and messages.
-const webhookIDName = "webhookId"
+// The names of IDs in paths. That of a webhook's ID is also its name in queries and messages.
+const (
+	webhookIDName  = "webhookId"
+	eventIDName    = "eventId"
+	deliveryIDName = "deliveryId"
+)
+
+// The maximum sizes of request bodies, in bytes.
+const (
+	maxSmallBody = 64 << 10
+	maxEventBody = 256 << 10
+	maxBatchBody = 1 << 20
+)
 
 // Route is one method on one path.
 type Route struct {
@@ -19,7 +30,7 @@ type Route struct {
 	Function string
 	// Method is the HTTP method. GET includes HEAD.
 	Method string
-	// Path is the pattern of the path. One segment can be a variable, in braces: it matches any segment that is not empty.
+	// Path is the pattern of the path. Segments in braces are variables: they match any segment that is not empty.
 	Path string
 	// Permission is the permission that the API key must have.
 	Permission access.Permission
@@ -28,10 +39,13 @@ type Route struct {
 }
 
 // Routes returns the table of routes. A function can have several.
-func Routes() []Route {
+func Routes() []Route { return append(FunctionRoutes(), deliveryRoutes()...) }
+
+// FunctionRoutes returns the routes that have a Lambda function.
+func FunctionRoutes() []Route {
 	const (
 		read, write = access.WebhooksRead, access.WebhooksWrite
-		small       = 64 << 10
+		small       = maxSmallBody
 	)
 	return []Route{
 		{"list-webhooks", http.MethodGet, "/webhooks", read, small},
@@ -45,8 +59,23 @@ func Routes() []Route {
 	}
 }
 
-// Endpoint is one of the service's endpoints with the parts it needs. See [ListWebhooks],
-// [CreateWebhook], [ListWebhookTypes], [GetWebhook] and [DeleteWebhook].
+// deliveryRoutes returns the routes of events and their deliveries. They have no Lambda functions yet: only hosts with a
+// [webhook.DeliveryStore] serve them, and on others they do not exist.
+func deliveryRoutes() []Route {
+	const small = maxSmallBody
+	return []Route{
+		{"publish-event", http.MethodPost, "/events", access.EventsWrite, maxBatchBody},
+		{"get-event", http.MethodGet, "/events/{eventId}", access.EventsRead, small},
+		{"list-deliveries", http.MethodGet, "/webhooks/{webhookId}/deliveries", access.WebhooksRead, small},
+		{"get-delivery", http.MethodGet, "/webhooks/{webhookId}/deliveries/{deliveryId}", access.WebhooksRead, small},
+		{"retry-delivery", http.MethodPost, "/webhooks/{webhookId}/deliveries/{deliveryId}/retry", access.WebhooksWrite, small},
+		{"get-webhook-status", http.MethodGet, "/webhooks/{webhookId}/status", access.WebhooksRead, small},
+	}
+}
+
+// Endpoint is one of the service's endpoints with the parts it needs. See [ListWebhooks], [CreateWebhook],
+// [ListWebhookTypes], [GetWebhook], [DeleteWebhook], [PublishEvent], [GetEvent], [ListDeliveries], [GetDelivery],
+// [RetryDelivery] and [GetWebhookStatus].
 type Endpoint struct {
 	function string
 	serve    serveFunc
@@ -60,8 +89,8 @@ type mounted struct {
 	serve serveFunc
 }
 
-// mount returns all routes in the order in which to try them: those with fewer variables first, so that
-// /webhooks/types comes before /webhooks/{webhookId}.
+// mount returns the routes in the order in which to try them: those with fewer variables first, so that
+// /webhooks/types comes before /webhooks/{webhookId}. Those that another function serves are included.
 func mount(endpoints []Endpoint) []mounted {
 	var routes []mounted
 	for _, r := range Routes() {
@@ -71,7 +100,9 @@ func mount(endpoints []Endpoint) []mounted {
 				m.serve = e.serve
 			}
 		}
-		routes = append(routes, m)
+		if m.serve != nil || !slices.Contains(deliveryRoutes(), r) {
+			routes = append(routes, m)
+		}
 	}
 	slices.SortStableFunc(routes, func(a, b mounted) int { return strings.Count(a.Path, "{") - strings.Count(b.Path, "{") })
 	return routes
@@ -104,7 +135,7 @@ func find(routes []mounted, method, path string) (found *mounted, values map[str
 	return nil, nil, allowed
 }
 
-// match reports whether a path matches a pattern, and returns the value of the pattern's variable.
+// match reports whether a path matches a pattern, and returns the values of the pattern's variables.
 // Each segment is unescaped separately, so an escaped slash is part of its segment.
 func match(pattern, path string) (values map[string]string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
@@ -120,8 +151,10 @@ func match(pattern, path string) (values map[string]string, ok bool) {
 		}
 		name, isVariable := variable(want)
 		switch {
-		case isVariable:
+		case isVariable && values == nil:
 			values = map[string]string{name: got}
+		case isVariable:
+			values[name] = got
 		case want != got:
 			return nil, false
 		}

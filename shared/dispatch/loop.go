@@ -47,6 +47,9 @@ type loop struct {
 	running int // attempts, including those whose work is being read
 	bytes   int // bodies of running attempts
 
+	recent []*running // attempts in the order in which they began, without those that are old
+	young  int        // how many of them are running
+
 	choring  bool // FanOut or Upkeep is running
 	fanOut   bool // there may be unfinished fan-out
 	upkeepAt time.Time
@@ -290,8 +293,13 @@ func (l *loop) sleep() {
 	}
 	if l.reads.until.After(now) {
 		earlier(l.reads.until)
-	} else if len(l.timers) > 0 {
-		earlier(l.timers[0].at)
+	} else {
+		if len(l.timers) > 0 {
+			earlier(l.timers[0].at)
+		}
+		if l.young == maxYoung {
+			earlier(l.recent[0].began.Add(youth))
+		}
 	}
 	if !l.choring {
 		if l.fanOut {

@@ -61,7 +61,7 @@ func countItem(found map[string]webhook.CompanyItems, it item) error {
 	case kind == "" && strings.HasPrefix(k.sort, apiKeyPrefix):
 		n.APIKeys = 1
 	}
-	if n == (webhook.CompanyItems{}) {
+	if company == "" || n == (webhook.CompanyItems{}) { // the platform's keys
 		return nil
 	}
 	sum := found[company]

@@ -31,7 +31,7 @@ const (
 
 // Limits of connections that are kept open.
 const (
-	maxIdle     = 512
+	maxIdle     = 1024
 	idleTimeout = 30 * time.Second
 	// transportLife is how long connections are used for new requests, so that a change of a name takes effect.
 	transportLife = 2 * time.Minute

@@ -36,9 +36,10 @@ FROM webhooks AS w CROSS JOIN deliveries AS d INDEXED BY deliveries_unfinished O
 WHERE w.number = ?1 AND w.disabled_reason = '' AND d.event >= ?2 AND d.event >> 20 >= w.held_before
 ORDER BY d.due, d.number LIMIT ?3 + 0`
 
+	// selectGranted reads the due time of the row with the lowest number.
 	selectGranted = `
-SELECT d.number, d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
-WHERE d.granted = 1 AND w.disabled_reason = '' ORDER BY d.number LIMIT ?1 + 0`
+SELECT min(d.number), d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
+WHERE d.granted = 1 AND w.disabled_reason = '' GROUP BY d.webhook ORDER BY d.webhook LIMIT ?1 + 0`
 
 	selectBacklogSize = `SELECT count(*), min(nullif(due, 0)) FROM deliveries WHERE due IS NOT NULL`
 )

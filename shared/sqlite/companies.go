@@ -9,7 +9,7 @@ import (
 const selectCompanies = `
 SELECT company, sum(webhooks), sum(keys), sum(types) FROM (
     SELECT company, webhooks, 0 AS keys, 0 AS types FROM counters WHERE webhooks > 0
-    UNION ALL SELECT company, 0, count(*), 0 FROM api_keys GROUP BY company
+    UNION ALL SELECT company, 0, count(*), 0 FROM api_keys WHERE company <> '' GROUP BY company
     UNION ALL SELECT company, 0, 0, count(*) FROM event_types WHERE company <> '' GROUP BY company
 ) GROUP BY company ORDER BY company`
 

@@ -65,9 +65,12 @@ func acceptedAt(number int64) time.Time { return time.UnixMilli(number >> countB
 
 // AcceptEvents implements [webhook.DeliveryStore].
 func (s *Store) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]bool, error) {
+	const page = 4096 // bytes
 	events = slices.Clone(events)
+	size := 0
 	for i := range events {
 		events[i].Body = append([]byte{}, events[i].Body...) // nil would be NULL
+		size += 1 + len(events[i].Body)/page
 	}
 	var replayed []bool
 	accept := func(ctx context.Context, tx *session) error {
@@ -91,7 +94,7 @@ func (s *Store) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]
 		}
 		return conflict
 	}
-	if err := s.writes.changeMany(ctx, len(events), accept); err != nil {
+	if err := s.writes.changeMany(ctx, size, accept); err != nil {
 		return nil, err // the writer may still write to replayed
 	}
 	return replayed, nil
@@ -99,7 +102,7 @@ func (s *Store) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]
 
 // accept stores an event with its deliveries, unless it is already stored.
 func (s *session) accept(ctx context.Context, e *webhook.NewEvent) (replayed bool, err error) {
-	first := firstNumber(e.AcceptedAt)
+	first := firstNumber(e.AcceptedAt.Truncate(time.Millisecond))
 	number, inserted, err := s.insert(ctx, insertEvent, first, first|(1<<countBits-1), e.ID, e.Company, e.Type, e.Key,
 		e.Timestamp.UnixMilli(), e.Sent[:], e.Body)
 	if err != nil {

@@ -29,8 +29,8 @@ const (
 type writer struct {
 	db      *sql.DB
 	queue   chan *write   // unbuffered: a change that was not received still belongs to the caller
-	patient chan *write   // also unbuffered, for changes that may wait for others
-	news    chan struct{} // receives a value after commits with news; buffered
+	patient chan *write   // likewise, for changes that may wait for others
+	news    chan struct{} // has a value if there was a commit with news
 	stop    chan struct{}
 	stopped chan struct{}
 	once    sync.Once
@@ -40,7 +40,7 @@ type writer struct {
 // write is a change that waits for the writer.
 type write struct {
 	ctx  context.Context                             // of the caller, which stops waiting when it ends
-	size int                                         // about how many rows it changes
+	size int                                         // about how many rows or pages it changes
 	safe bool                                        // whether it hardly ever fails: then it shares a savepoint with others
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
@@ -49,7 +49,8 @@ type write struct {
 
 // startWriter starts the goroutine, which runs until it is closed, even after ctx has ended.
 func startWriter(ctx context.Context, path string) (*writer, error) {
-	db, err := sql.Open(driverName, dataSource(path, lockTimeout))
+	// Savepoints keep the pages that change in memory, not in a temporary file.
+	db, err := sql.Open(driverName, dataSource(path, lockTimeout, "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *se
 	return w.submit(w.queue, &write{ctx: ctx, size: 1, run: run})
 }
 
-// changeMany is change for about size rows, and hardly ever fails.
+// changeMany is change for one that changes about size rows or pages, and hardly ever fails.
 func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.Context, s *session) error) error {
 	return w.submit(w.queue, &write{ctx: ctx, size: size, safe: true, run: run})
 }

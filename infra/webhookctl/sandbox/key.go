@@ -20,13 +20,13 @@ import (
 // Company is the company of the sandbox's API key.
 const Company = "dev"
 
-// keyFile contains the API key itself, so that a restart can print it again.
-const keyFile = "api-key"
+// KeyFile is the name of the file with the API key itself, so that a restart can print it again.
+const KeyFile = "api-key"
 
 // loadOrCreateKey returns the key kept in the directory after checking that it works. If the store does not
 // have the key, it adds it again; if the key was revoked, it creates a new one.
 func (c Config) loadOrCreateKey(ctx context.Context, now time.Time) (secret string, err error) {
-	path := filepath.Join(c.Dir, keyFile)
+	path := filepath.Join(c.Dir, KeyFile)
 	text, err := readPrivate(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err

@@ -1,69 +1,85 @@
 package sandbox
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"webhooks/infra/webhookctl/redact"
 )
-
-// portFile contains the receiver's port, which is part of the URLs of webhooks created for it.
-const portFile = "receiver-port"
 
 const (
 	receiverMaxBody = 1 << 20
 	// receiverPrinted is how many bytes of a body are printed.
 	receiverPrinted = 2 << 10
+	// receiverMaxEvents is for how many events a receiver counts attempts. After that, it counts from 1 again.
+	receiverMaxEvents = 100_000
 )
 
-// listen opens the port kept in dir, or a free one if there is none or it is taken, and keeps it.
-func listen(dir string, log *slog.Logger) (net.Listener, error) {
-	path := filepath.Join(dir, portFile)
-	text, _ := os.ReadFile(path)
-	kept, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 16) // 0 picks a free port
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", kept))
-	if err != nil && kept != 0 {
-		log.Warn("the sample receiver's previous port is in use: webhooks created for it will not reach the receiver", "port", kept)
-		listener, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return nil, err
-	}
-	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-	if err := replaceFile(path, []byte(port+"\n"), 0o644); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	return listener, nil
-}
-
-// Receiver is the sample receiver of webhooks: it prints each POST in a few lines and responds with 204.
-// It prints only the headers of the Standard Webhooks specification, without the signature, and redacts
-// whatever looks like a secret. It is safe for concurrent use by multiple goroutines.
+// Receiver is a receiver of webhooks for development. It verifies and reports every POST, whatever its path. It is safe for
+// concurrent use by multiple goroutines.
 type Receiver struct {
-	now func() time.Time
+	// Now is the clock.
+	Now func() time.Time
+	// Tokens returns the tokens that may have signed a POST to a path. If it is nil or returns none, signatures are not checked.
+	Tokens func(ctx context.Context, path string) ([]string, error)
+	// Respond returns the status to respond with. Nil means 204.
+	Respond func(r Received) int
+	// Delay is how long to wait before the response.
+	Delay time.Duration
+	// Report is called with one POST after another, before the response is sent.
+	Report func(r Received)
 
-	mu  sync.Mutex // keeps the lines of a request together
-	out io.Writer
+	mu       sync.Mutex // held during a report
+	attempts map[string]int
 }
 
-// NewReceiver returns a Receiver that prints to out.
-func NewReceiver(out io.Writer, now func() time.Time) *Receiver {
-	return &Receiver{now: now, out: out}
+// Received is a POST that a [Receiver] got.
+type Received struct {
+	At time.Time
+	// Path is the path and query as they were sent.
+	Path   string
+	Header http.Header
+	Body   []byte
+	// Attempt counts the POSTs with the same webhook-id from 1. It is 0 if there is no webhook-id.
+	Attempt int
+	// Signature is the verdict of the Standard Webhooks library.
+	Signature Signature
+	// Status is what the receiver responds with.
+	Status int
+}
+
+// Signature is whether the signature of a POST is valid, in words.
+type Signature string
+
+// The verdicts. An invalid signature has the reason behind [SignatureInvalid].
+const (
+	SignatureMissing   Signature = "not signed"
+	SignatureUnchecked Signature = "signature not checked"
+	SignatureValid     Signature = "signature valid"
+	SignatureInvalid   Signature = "SIGNATURE INVALID"
+)
+
+// Age returns how long after the event's timestamp, which is in the body, the POST arrived. It returns false if the body has none.
+func (r Received) Age() (time.Duration, bool) {
+	var event struct{ Timestamp time.Time }
+	err := json.Unmarshal(r.Body, &event)
+	return r.At.Sub(event.Timestamp), err == nil && !event.Timestamp.IsZero()
 }
 
 // ServeHTTP receives one webhook.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	at := r.Now()
 	if request.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "This receiver accepts only POST.", http.StatusMethodNotAllowed)
@@ -74,24 +90,90 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "The body could not be read or is too large.", http.StatusBadRequest)
 		return
 	}
-	r.print(request, body)
-	w.WriteHeader(http.StatusNoContent)
+	received := Received{At: at, Path: request.RequestURI, Header: request.Header, Body: body, Status: http.StatusNoContent}
+	received.Signature = r.verify(request.Context(), received)
+	received = r.report(received)
+	select {
+	case <-request.Context().Done():
+	case <-time.After(r.Delay):
+		w.WriteHeader(received.Status)
+	}
 }
 
-func (r *Receiver) print(request *http.Request, body []byte) {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s received POST %s, %d bytes\n", r.now().Format(time.TimeOnly), printable(request.URL.Path), len(body))
-	for _, name := range []string{"webhook-id", "webhook-timestamp", "content-type"} {
-		if value := request.Header.Get(name); value != "" {
-			fmt.Fprintf(&text, "  %s: %s\n", name, printable(value))
-		}
-	}
-	if printed := body[:min(len(body), receiverPrinted)]; len(printed) > 0 {
-		fmt.Fprintf(&text, "  %s\n", printable(string(printed)))
-	}
+// report counts the attempt, decides on the status, and reports both.
+func (r *Receiver) report(received Received) Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, _ = io.WriteString(r.out, text.String()) // a closed terminal is no reason to reject a webhook
+	if id := received.Header.Get(standardwebhooks.HeaderWebhookID); id != "" {
+		if r.attempts == nil || len(r.attempts) >= receiverMaxEvents {
+			r.attempts = make(map[string]int)
+		}
+		r.attempts[id]++
+		received.Attempt = r.attempts[id]
+	}
+	if r.Respond != nil {
+		received.Status = r.Respond(received)
+	}
+	r.Report(received)
+	return received
+}
+
+// verify returns whether one of the tokens has signed a POST.
+func (r *Receiver) verify(ctx context.Context, received Received) Signature {
+	switch {
+	case received.Header.Get(standardwebhooks.HeaderWebhookSignature) == "":
+		return SignatureMissing
+	case r.Tokens == nil:
+		return SignatureUnchecked
+	}
+	tokens, err := r.Tokens(ctx, received.Path)
+	if err != nil || len(tokens) == 0 {
+		return SignatureUnchecked
+	}
+	for _, token := range tokens {
+		var verifier *standardwebhooks.Webhook
+		if verifier, err = standardwebhooks.NewWebhook(token); err == nil {
+			err = verifier.Verify(received.Body, received.Header)
+		}
+		if err == nil {
+			return SignatureValid
+		}
+	}
+	if reason := errors.Unwrap(err); reason != nil { // the library's own words
+		err = reason
+	}
+	return SignatureInvalid + Signature(": "+err.Error())
+}
+
+// Print returns a function for [Receiver.Report] that prints each POST in a few lines. It prints only the headers of the Standard
+// Webhooks specification, and redacts whatever looks like a secret.
+func Print(out io.Writer) func(r Received) {
+	return func(r Received) {
+		var text strings.Builder
+		path, _, _ := strings.Cut(r.Path, "?")
+		fmt.Fprintf(&text, "%s received POST %s, %d bytes\n", r.At.Format(time.TimeOnly), printable(path), len(r.Body))
+		for _, name := range []string{standardwebhooks.HeaderWebhookID, standardwebhooks.HeaderWebhookTimestamp, standardwebhooks.HeaderWebhookSignature, "content-type"} {
+			if value := r.Header.Get(name); value != "" {
+				fmt.Fprintf(&text, "  %s: %s\n", name, printable(value))
+			}
+		}
+		if printed := r.Body[:min(len(r.Body), receiverPrinted)]; len(printed) > 0 {
+			fmt.Fprintf(&text, "  %s\n", printable(string(printed)))
+		}
+		if r.Attempt > 0 {
+			fmt.Fprintf(&text, "  %s\n", r.summary())
+		}
+		_, _ = io.WriteString(out, text.String()) // a closed terminal is no reason to reject a webhook
+	}
+}
+
+// summary says in one line what became of a POST.
+func (r Received) summary() string {
+	text := fmt.Sprintf("attempt %d, %s", r.Attempt, r.Signature)
+	if age, ok := r.Age(); ok {
+		text += fmt.Sprintf(", %s after the event", age.Round(time.Millisecond))
+	}
+	return text + fmt.Sprintf(": responding with %d", r.Status)
 }
 
 // printable makes a sender's text safe for a terminal: one line, without control characters, and with

@@ -1,17 +1,14 @@
 // Package sandbox is what "webhookctl serve --dev" adds to the API, so that one machine is enough to
 // try it: a company with an API key, event types, a certificate authority for loopback, a receiver over
-// HTTPS that prints what it receives, and curl commands to begin with. Everything that has to survive a
+// HTTPS that verifies and prints what it receives, and commands to begin with. Everything that has to survive a
 // restart is in one directory.
 package sandbox
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"time"
@@ -37,9 +34,9 @@ type Config struct {
 	Now func() time.Time
 	// Random is the source of keys and IDs: crypto/rand.Reader.
 	Random io.Reader
-	// Out is where the receiver prints.
-	Out io.Writer
-	Log *slog.Logger
+	// Receiver is the sample receiver.
+	Receiver *Receiver
+	Log      *slog.Logger
 }
 
 // Sandbox is a started sandbox. Close stops it.
@@ -51,9 +48,8 @@ type Sandbox struct {
 	// ReceiverURL is the receiver's scheme, host and port, on 127.0.0.1. It accepts webhooks on any path.
 	ReceiverURL string
 
-	dir     string
-	server  *http.Server
-	stopped chan struct{} // closed when the receiver has released its port
+	dir    string
+	server *Server
 }
 
 // Networks returns the networks of the receiver: loopback, which webhooks otherwise cannot reach.
@@ -78,19 +74,19 @@ func Start(ctx context.Context, c Config) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("development API key: %w", err)
 	}
-	s := &Sandbox{Key: key, Authority: authority, dir: c.Dir}
-	if err := s.startReceiver(c); err != nil {
+	listener, err := listen(c.Dir, c.Log)
+	if err != nil {
 		return nil, fmt.Errorf("sample receiver: %w", err)
 	}
-	return s, nil
+	server, err := authority.Serve(listener, c.Receiver, c.Log)
+	if err != nil {
+		return nil, fmt.Errorf("sample receiver: %w", err)
+	}
+	return &Sandbox{Key: key, Authority: authority, ReceiverURL: server.URL, dir: c.Dir, server: server}, nil
 }
 
 // Close stops the receiver and waits until its port is free.
-func (s *Sandbox) Close() error {
-	err := s.server.Close()
-	<-s.stopped
-	return err
-}
+func (s *Sandbox) Close() error { return s.server.Close() }
 
 // addEventTypes adds the two event types of the API reference for every company, in its order.
 func addEventTypes(ctx context.Context, store Store, now time.Time) error {
@@ -102,40 +98,4 @@ func addEventTypes(ctx context.Context, store Store, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-func (s *Sandbox) startReceiver(c Config) error {
-	leaf, err := s.Authority.Leaf(c.Now())
-	if err != nil {
-		return err
-	}
-	listener, err := listen(c.Dir, c.Log)
-	if err != nil {
-		return err
-	}
-	s.ReceiverURL = "https://" + listener.Addr().String()
-	s.server, s.stopped = newReceiverServer(NewReceiver(c.Out, c.Now), leaf, c.Log), make(chan struct{})
-	go func() {
-		defer close(s.stopped)
-		if err := s.server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			c.Log.Error("the sample receiver has stopped", "cause", err)
-		}
-	}()
-	return nil
-}
-
-// newReceiverServer limits what one sender can tie up. It logs failed handshakes, for example with
-// senders that do not trust the authority, at the debug level.
-func newReceiverServer(handler http.Handler, leaf tls.Certificate, log *slog.Logger) *http.Server {
-	const timeout = 10 * time.Second
-	return &http.Server{
-		Handler:           handler,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{leaf}, MinVersion: tls.VersionTLS12},
-		ReadHeaderTimeout: timeout,
-		ReadTimeout:       timeout,
-		WriteTimeout:      timeout,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 }

@@ -34,7 +34,7 @@ func newStore(t *testing.T) *sqlite.Store {
 }
 
 func config(dir string, store Store, log io.Writer) Config {
-	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Out: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))}
+	return Config{Dir: dir, Store: store, Now: time.Now, Random: rand.Reader, Receiver: &Receiver{Now: time.Now}, Log: slog.New(slog.NewTextHandler(log, nil))}
 }
 
 // start starts a sandbox. It stops when the test ends, if it has not been closed.
@@ -78,8 +78,8 @@ func TestFileErrors(t *testing.T) {
 		file string
 		mode os.FileMode
 	}{
-		"development API key: DIR/api-key: ":                                              {keyFile, 0o600},
-		"development API key: other users can read DIR/api-key: run chmod 600 on it":      {keyFile, 0o644},
+		"development API key: DIR/api-key: ":                                              {KeyFile, 0o600},
+		"development API key: other users can read DIR/api-key: run chmod 600 on it":      {KeyFile, 0o644},
 		"certificate authority: DIR/ca-key.pem is damaged (":                              {authorityKeyFile, 0o600},
 		"certificate authority: other users can read DIR/ca-key.pem: run chmod 600 on it": {authorityKeyFile, 0o640},
 	} {

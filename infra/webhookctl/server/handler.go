@@ -17,10 +17,10 @@ type rootBody struct {
 	OpenAPI string `json:"openapi"`
 }
 
-// Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz and
-// GET /openapi.json, which need no API key. Like the API, it matches paths as they were sent, without
-// one slash at the end, and never redirects.
-func Handler(service api.Service, creator api.Creator, store webhook.Store) (http.Handler, error) {
+// Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz,
+// GET /metrics and GET /openapi.json, which need no API key. Without deliveries, which may be nil, it has no endpoints for
+// events. Like the API, it matches paths as they were sent, without one slash at the end, and never redirects.
+func Handler(service api.Service, creator api.Creator, store webhook.Store, deliveries webhook.DeliveryStore, metrics http.Handler) (http.Handler, error) {
 	description, err := openapi.JSON()
 	if err != nil {
 		return nil, err
@@ -31,22 +31,34 @@ func Handler(service api.Service, creator api.Creator, store webhook.Store) (htt
 			return http.StatusOK, rootBody{Name: "Webhook API", OpenAPI: "/openapi.json"}
 		}),
 		"/healthz": service.Public(h.respond),
+		"/metrics": metrics,
 		"/openapi.json": service.Public(func(context.Context) (int, any) {
 			return http.StatusOK, json.RawMessage(description)
 		}),
 	}
-	endpoints := service.Handler(
+	endpoints := []api.Endpoint{
 		api.ListWebhooks(store),
 		api.CreateWebhook(creator),
 		api.ListWebhookTypes(store),
 		api.GetWebhook(store),
 		api.DeleteWebhook(store),
-	)
+	}
+	if deliveries != nil {
+		endpoints = append(endpoints,
+			api.PublishEvent(api.Publisher{Store: deliveries, Now: service.Now, Random: service.Random}),
+			api.GetEvent(deliveries, service.Now),
+			api.ListDeliveries(deliveries, service.Now),
+			api.GetDelivery(deliveries, service.Now),
+			api.RetryDelivery(deliveries, service.Now),
+			api.GetWebhookStatus(deliveries, service.Now),
+		)
+	}
+	routed := service.Handler(endpoints...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if endpoint, ok := public[strings.TrimSuffix(r.URL.EscapedPath(), "/")]; ok {
 			endpoint.ServeHTTP(w, r)
 			return
 		}
-		endpoints.ServeHTTP(w, r)
+		routed.ServeHTTP(w, r)
 	}), nil
 }

@@ -173,7 +173,7 @@ func TestPublicPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, log := &pingStore{}, &bytes.Buffer{}
 		service := api.Service{Log: slog.New(slog.NewTextHandler(log, nil)), Now: time.Now, Random: rand.Reader}
-		handler, err := Handler(service, api.Creator{}, store)
+		handler, err := Handler(service, api.Creator{}, store, nil, http.NotFoundHandler())
 		must(t, err)
 		for _, tt := range []struct {
 			wait         time.Duration // since the previous request

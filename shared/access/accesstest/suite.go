@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) access.KeyStore) {
 		"keys are stored unchanged and listed by ID": testKeys,
 		"an unknown hash or company has no key":      testUnknown,
 		"companies with similar names":               testCompanies,
+		"the platform has its own keys":              testPlatform,
 		"the first revocation's time is kept":        testRevoke,
 		"an unknown ID cannot be revoked":            testRevokeUnknown,
 		"concurrent revocations keep one time":       testRevokeRace,
@@ -140,6 +141,23 @@ func testCompanies(f *fixture) {
 	for _, key := range stored {
 		f.wantStored(key.Company, key)
 	}
+}
+
+// Other cases and runs may have platform keys in the same store.
+func testPlatform(f *fixture) {
+	key, ofCompany := f.newKey(""), f.createNew()
+	key.ID = access.NewKeyID("", ulid.Make().String())
+	f.create(key)
+	if err := f.store.RevokeKey(f.ctx, key.ID, f.now); err != nil {
+		f.t.Fatalf("RevokeKey(%s): %v", key.ID, err)
+	}
+	key.RevokedAt = f.now
+	listed, err := f.store.Keys(f.ctx, "")
+	isKey := func(k access.Key) bool { return reflect.DeepEqual(k, key) }
+	if err != nil || !slices.ContainsFunc(listed, isKey) || slices.ContainsFunc(listed, func(k access.Key) bool { return !k.IsPlatform() }) {
+		f.t.Errorf("Keys(\"\") = %+v, %v, want %+v and no key of a company", listed, err, key)
+	}
+	f.wantStored(f.company, ofCompany)
 }
 
 func testRevoke(f *fixture) {

@@ -70,7 +70,7 @@ func backlogCases() []testCase {
 			f.wantLanes(0, 100, lanes[0], lanes[2], lanes[4])
 		}},
 		{"due deliveries are those that wait for the lane, and then the others by time", backlogDue},
-		{"granted deliveries are listed until the grant is used up", func(f *fixture) {
+		{"the first granted delivery of each lane is listed until the grant is used up", func(f *fixture) {
 			var deliveries []webhook.Delivery
 			for _, status := range []webhook.Status{webhook.StatusPending, webhook.StatusDelivered, webhook.StatusFailed} {
 				d := f.attempt(f.newDelivery(), status)
@@ -78,10 +78,14 @@ func backlogCases() []testCase {
 				f.retry(d)
 				deliveries = append(deliveries, d)
 			}
+			second := f.accompany(deliveries[1])
+			f.retry(second)
 			f.wantPending("Granted", f.granted(100), deliveries...)
 			f.wantPending("Granted, the first 2", f.granted(2), deliveries[:2]...)
 			f.attempt(deliveries[1], webhook.StatusDelivered)
-			f.wantPending("Granted after an outcome", f.granted(100), deliveries[0], deliveries[2])
+			f.wantPending("Granted after an outcome", f.granted(100), deliveries[0], second, deliveries[2])
+			f.attempt(second, webhook.StatusDelivered)
+			f.wantPending("Granted after another outcome", f.granted(100), deliveries[0], deliveries[2])
 			f.disable(f.accompany(deliveries[0]))
 			f.wantPending("Granted after a webhook was disabled", f.granted(100), deliveries[2])
 			f.delete(deliveries[2].WebhookID)
@@ -321,7 +325,7 @@ func (f *fixture) arrived(after int64, limit int) []webhook.Pending {
 func (f *fixture) granted(limit int) []webhook.Pending {
 	f.t.Helper()
 	p, err := f.backlog.Granted(f.ctx, limit)
-	return f.pending("Granted", p, err, true)
+	return f.pending("Granted", p, err, false)
 }
 
 func (f *fixture) due(lane int64, limit int, now time.Time) []webhook.Pending {
