@@ -19,6 +19,10 @@ TOOL := go tool -modfile=infra/tools/go.mod
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: webhookctl ## show on this machine, in a few seconds, how events are delivered
+	@exec .cache/bin/webhookctl demo
+
 .PHONY: run
 run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA=.webhooks, ARGS='more flags')
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
@@ -40,7 +44,7 @@ $(LOCAL): go
 .PHONY: test
 test: $(LOCAL) ## run all tests with the services they need; the last lines list what could not run (PACKAGES=./shared/...)
 	@race=-race; command -v "$$(go env CC)" >/dev/null || { race= && echo 'No C compiler found: testing without the race detector' >&2; }; \
-	exec $(LOCAL) -optional dynamodb moto sam -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
+	exec $(LOCAL) -optional dynamodb moto sam javascript python -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
 # infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.

@@ -17,25 +17,26 @@ const (
 // layers lists what each package under shared/ may import from this module. Packages under functions/ and infra/ may import all of
 // them, but not testSupport.
 var layers = map[string][]string{
-	domain:                       {},
-	"shared/webhook/webhooktest": {domain},
-	"shared/access":              {domain},
-	"shared/access/accesstest":   {domain, "shared/access"},
-	"shared/seal":                {domain},
-	"shared/endpoint":            {domain},
-	"shared/delivery":            {domain, "shared/endpoint"},
-	"shared/dispatch":            {domain},
-	"shared/dynamo/dynamotest":   {},
-	"shared/sqlite/sqlitetest":   {},
-	"shared/dynamo":              {domain, "shared/access"},
-	"shared/sqlite":              {domain, "shared/access"},
-	"shared/api":                 {domain, "shared/access", "shared/endpoint", "shared/delivery"}, // not openapi: no function needs its YAML library
-	"shared/api/openapi":         {},
-	"shared/lambdahost":          {domain, "shared/access", "shared/api"},
+	domain:                         {},
+	"shared/webhook/webhooktest":   {domain},
+	"shared/access":                {domain},
+	"shared/access/accesstest":     {domain, "shared/access"},
+	"shared/seal":                  {domain},
+	"shared/endpoint":              {domain},
+	"shared/delivery":              {domain, "shared/endpoint"},
+	"shared/delivery/deliverytest": {domain},
+	"shared/dispatch":              {domain},
+	"shared/dynamo/dynamotest":     {},
+	"shared/sqlite/sqlitetest":     {},
+	"shared/dynamo":                {domain, "shared/access"},
+	"shared/sqlite":                {domain, "shared/access"},
+	"shared/api":                   {domain, "shared/access", "shared/endpoint", "shared/delivery"}, // not openapi: no function needs its YAML library
+	"shared/api/openapi":           {},
+	"shared/lambdahost":            {domain, "shared/access", "shared/api"},
 }
 
 // testSupport is for tests only.
-var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesstest", "shared/dynamo/dynamotest",
+var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesstest", "shared/delivery/deliverytest", "shared/dynamo/dynamotest",
 	"shared/sqlite/sqlitetest", "infra/bootstrap", "infra/gateway"}
 
 // wired lists the packages whose tests may import everything under shared/.
@@ -48,6 +49,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb": {"shared/dynamo", "functions", "infra"},
 	"github.com/aws/aws-sdk-go-v2/service/kms":      {"shared/seal", "functions", "infra"},
 	"modernc.org/sqlite":                            {"shared/sqlite"},
+	"github.com/prometheus/client_golang":           {"infra/webhookctl/metrics"},
 }
 
 func goList(t *testing.T, flag, packages string) string {

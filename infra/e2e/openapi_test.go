@@ -53,7 +53,7 @@ func (s *suite) loadDescriptions(t *testing.T) {
 
 // validate validates a response, and its request if it succeeded.
 func (d description) validate(ctx context.Context, s *suite, r response) error {
-	path, parameters := template(r.request.path)
+	path, parameters := d.match(r.request.path)
 	item := d.doc.Paths.Value(path)
 	if item == nil || item.GetOperation(r.request.method) == nil {
 		if r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed {
@@ -91,19 +91,39 @@ func (d description) validate(ctx context.Context, s *suite, r response) error {
 	return openapi3filter.ValidateResponse(ctx, output.SetBodyBytes(r.body))
 }
 
-// template returns the path of a description that matches a request's path, and its parameters.
-func template(path string) (string, map[string]string) {
+// match returns the path of a description that matches a request's path, and its parameters. One without parameters comes
+// first.
+func (d description) match(path string) (string, map[string]string) {
 	path, _, _ = strings.Cut(path, "?")
 	path = strings.TrimSuffix(path, "/")
-	if text, err := url.PathUnescape(path); err == nil && strings.Count(text, "/") == strings.Count(path, "/") {
-		path = text
+	found, parameters := path, map[string]string(nil)
+	for pattern := range d.doc.Paths.Map() {
+		switch values, ok := matches(pattern, path); {
+		case ok && len(values) == 0:
+			return pattern, nil
+		case ok:
+			found, parameters = pattern, values
+		}
 	}
-	id, found := strings.CutPrefix(path, "/webhooks/")
-	if !found || id == "types" || strings.Contains(id, "/") {
-		return path, nil
+	return found, parameters
+}
+
+// matches reports whether a path matches the path of a description, and returns its parameters.
+func matches(pattern, path string) (map[string]string, bool) {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return nil, false
 	}
-	if text, err := url.PathUnescape(id); err == nil {
-		id = text
+	values := map[string]string{}
+	for i, segment := range got {
+		text, err := url.PathUnescape(segment)
+		name, isParameter := strings.CutPrefix(want[i], "{")
+		switch {
+		case err != nil, !isParameter && text != want[i], isParameter && text == "":
+			return nil, false
+		case isParameter:
+			values[strings.TrimSuffix(name, "}")] = text
+		}
 	}
-	return "/webhooks/{webhookId}", map[string]string{"webhookId": id}
+	return values, true
 }

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,7 +45,7 @@ func TestReadme(t *testing.T) {
 			o.serve(t, "--dev")
 			bash := exec.CommandContext(t.Context(), "bash", "-x", "-c", strings.ReplaceAll(script, "http://127.0.0.1:3000", o.url))
 			bash.Dir = o.directory // where .webhooks is
-			bash.Env = o.environment
+			bash.Env = append(slices.Clip(o.environment), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 			if out, err := bash.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

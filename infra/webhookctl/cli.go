@@ -24,10 +24,10 @@ Try it on this machine, without installing anything else:
 Run it:
 
     webhookctl types add RecurringPayments.charge.paid
-    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write
+    webhookctl keys create --company acme --permissions webhooks:read,webhooks:write,events:read,events:write
     webhookctl serve
 
-Every flag can also be set with the environment variable shown next to it. Separate list items with commas.`
+A flag can also be set with the environment variable shown next to it. Separate list items with commas.`
 
 // cli is the command line.
 type cli struct {
@@ -36,7 +36,8 @@ type cli struct {
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 
-	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP."`
+	Demo   demoCmd  `cmd:"" help:"Show on this machine, in a few seconds, how events are delivered."`
+	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP and deliver events."`
 	Tables struct {
 		Create tablesCreateCmd `cmd:"" help:"Create the database tables if they do not exist."`
 	} `cmd:"" help:"Set up the database."`
@@ -54,7 +55,6 @@ type cli struct {
 		List companiesListCmd `cmd:"" help:"List the companies that have webhooks, API keys or event types of their own."`
 	} `cmd:"" help:"Show who uses the service."`
 
-	Demo    demoCmd    `cmd:"" help:"Show on this machine, in a few seconds, how an event is delivered."`
 	Publish publishCmd `cmd:"" help:"Publish an event to a running service."`
 	Events  struct {
 		Show eventsShowCmd `cmd:"" help:"Show an event with its deliveries."`

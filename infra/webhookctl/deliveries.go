@@ -15,6 +15,9 @@ import (
 	"webhooks/infra/webhookctl/client"
 )
 
+// milliseconds is RFC 3339 with milliseconds, as the API writes times.
+const milliseconds = "2006-01-02T15:04:05.000Z07:00"
+
 // eventsShowCmd is "webhookctl events show".
 type eventsShowCmd struct {
 	EventID     string `arg:"" name:"event-id" help:"ID of the event: evt_..."`
@@ -56,8 +59,8 @@ func (cmd *eventsShowCmd) Run(ctx context.Context, c *console, storage *storageF
 			{"ID", event.ID},
 			{"TYPE", event.Type},
 			{"KEY", cmp.Or(event.Key, "-")},
-			{"HAPPENED", event.Timestamp.Format(time.RFC3339Nano)},
-			{"ACCEPTED", event.AcceptedAt.Format(time.RFC3339Nano)},
+			{"HAPPENED", event.Timestamp.Format(milliseconds)},
+			{"ACCEPTED", event.AcceptedAt.Format(milliseconds)},
 			{"DATA", data.String()},
 		} {
 			fmt.Fprintf(table, "%s\t%s\n", field[0], onOneLine(field[1]))
@@ -185,7 +188,7 @@ func writeAttempts(out io.Writer, attempts []attemptDocument) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ATTEMPT\tAT\tDURATION\tRESULT\tERROR\tRESPONSE")
 	for _, a := range attempts {
-		fmt.Fprintf(table, "%d\t%s\t%d ms\t%s\t%s\t%s\n", a.Number, a.At.Format(time.RFC3339Nano), a.DurationMS, a.result(),
+		fmt.Fprintf(table, "%d\t%s\t%d ms\t%s\t%s\t%s\n", a.Number, a.At.Format(milliseconds), a.DurationMS, a.result(),
 			cmp.Or(onOneLine(a.Error), "-"), cmp.Or(onOneLine(a.Response), "-"))
 	}
 	return table.Flush()

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// demoRetry is how soon the demo retries, which is after 5 seconds otherwise.
+	// demoRetry is how soon the demo retries, and says that it does.
 	demoRetry = 500 * time.Millisecond
 	// demoPatience is how long the demo waits for something that takes milliseconds.
 	demoPatience = 10 * time.Second
@@ -105,20 +105,20 @@ func (d *demo) respond(r sandbox.Received) int {
 func (d *demo) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, demoPatience)
 	defer cancel()
-	fmt.Fprint(d.out, "A webhook service and a receiver on this machine, in a temporary directory.\n")
+	fmt.Fprint(d.out, "A webhook service and a receiver, both on this machine and in a temporary directory.\n")
 	if err := d.deliver(ctx); err != nil {
 		return err
 	}
 	if err := d.retry(ctx); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(d.out, "\nThat took %.1f s. To try it yourself: webhookctl serve --dev\n", d.now().Sub(d.began).Seconds())
+	_, err := fmt.Fprintf(d.out, "\nThis took %.1f s and left nothing behind. To try it yourself, run: webhookctl serve --dev\n", d.now().Sub(d.began).Seconds())
 	return err
 }
 
 // deliver shows an event that is delivered.
 func (d *demo) deliver(ctx context.Context) error {
-	d.step(1, "A company registers a webhook. The service checks the receiver's certificate, and returns a token for signatures.")
+	d.step(1, "A company registers a webhook. The service checks the receiver's certificate.")
 	if err := d.register(ctx); err != nil {
 		return err
 	}
@@ -131,20 +131,20 @@ func (d *demo) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.step(3, fmt.Sprintf("The receiver has it %d ms later.", received.At.Sub(began).Milliseconds()))
+	d.step(3, fmt.Sprintf("The receiver has it %d ms later, and verifies it with the Standard Webhooks library.", received.At.Sub(began).Milliseconds()))
 	d.line("POST %s", received.Path)
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
 		d.line("%s: %s", name, received.Header.Get(name))
 	}
 	d.line("%s", received.Body)
-	d.line("%s, says the Standard Webhooks library; the receiver responds with %d", received.Signature, received.Status)
+	d.line("-> %s: the receiver responds with %d", received.Signature, received.Status)
 	return nil
 }
 
 // retry shows an event whose first attempt fails.
 func (d *demo) retry(ctx context.Context) error {
-	d.step(4, "With the next event, the receiver fails at first. The service tries again.")
-	d.line("(here after %v; by default after 5 s, 5 min, 30 min, 2 h and so on, for three days)", demoRetry)
+	d.step(4, "At the next event, the receiver fails, and the service tries again.")
+	d.line("Retries usually come after 5 s, 5 min, 30 min and so on, for three days; in this demo, after 0.5 s.")
 	eventID, err := d.publish(ctx, 990)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (d *demo) retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.step(5, "The log of that delivery, which is now "+delivery.Status+".")
+	d.step(5, "What happened is in the log of the delivery, whose status is now "+delivery.Status+".")
 	var log bytes.Buffer
 	if err := writeAttempts(&log, delivery.Attempts); err != nil {
 		return err
@@ -185,13 +185,13 @@ func (d *demo) register(ctx context.Context) error {
 		return err
 	}
 	d.webhook = created.ID
-	d.line("POST /webhooks  %s  ->  201 %s", address, created.ID)
+	d.line("POST /webhooks %s -> 201 %s", address, created.ID)
 	return nil
 }
 
 // publish publishes an event.
 func (d *demo) publish(ctx context.Context, amount int) (id string, err error) {
-	data := fmt.Sprintf(`{"amount":%d,"currency":"EUR"}`, amount)
+	data := fmt.Sprintf(`{"amount":%d}`, amount)
 	response, err := d.api.Post(ctx, "/events", map[string]newEvent{"event": {Type: demoType, Data: []byte(data)}})
 	if err != nil {
 		return "", err
@@ -200,7 +200,7 @@ func (d *demo) publish(ctx context.Context, amount int) (id string, err error) {
 	if err := decode(response, &published); err != nil {
 		return "", err
 	}
-	d.line("POST /events  %s %s  ->  202 %s", demoType, data, published.ID)
+	d.line("POST /events %s %s -> 202 %s", demoType, data, published.ID)
 	return published.ID, nil
 }
 

@@ -46,19 +46,22 @@ func TestPasteBanner(t *testing.T) {
 			object := `{"id":"wh_ID","name":"Billing Events","description":"Receive invoice and payment updates","url":"` +
 				receiver + `/webhooks/billing","events":["RecurringPayments.charge.paid"],"token":"`
 			got := regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAllString(string(out), "wh_ID")
+			got = regexp.MustCompile(`evt_[0-9A-Z]{26}`).ReplaceAllString(got, "evt_ID")
 			got = regexp.MustCompile(`whsec_[A-Za-z0-9+/]{43}=`).ReplaceAllString(got, "whsec_TOKEN")
 			for _, line := range []string{
 				`["RecurringPayments.charge.paid","RecurringPayments.charge.failed"]`,
 				object + `whsec_TOKEN"}`,
 				`{"entities":"Webhook","count":1,"per_page":10,"pages":{"current":1,"max":1},"elements":[` + object + `redacted"}]}`,
 				object + `redacted"}`,
+				`{"id":"evt_ID"}`,
+				`"status_code":204,"error":null,"bytes":0,"response":""}}],"next":null}`, // the end of the list of deliveries
 				`{"id":"wh_ID","deleted":true}`,
 			} {
 				if !strings.Contains(got, line+"\n") {
 					t.Errorf("the commands printed\n%s\nwant a line %s", got, line)
 				}
 			}
-			s.waitFor(t, "the receiver to print", func() bool { return strings.Contains(s.stdout.String(), "received POST /, 5 bytes\n") })
+			s.waitFor(t, "the receiver to print", func() bool { return strings.Contains(s.stdout.String(), "attempt 1, signature valid, ") })
 			checkLog(t, s.stderr.String(), s.devKey(t))
 		})
 	}
@@ -99,6 +102,7 @@ func TestDevRejectsOtherData(t *testing.T) {
 	p := place{dir: t.TempDir()}
 	s := startServer(t, p)
 	s.stop(t)
+	must(t, os.Remove(filepath.Join(p.dir, ".webhooks/webhooks.db-delivery")))
 	for _, file := range []string{".webhooks/webhooks.db", ".webhooks/token.key"} {
 		mustFail(t, newTool(t, p.dir, "serve", "--dev", "--addr", "127.0.0.1:0"),
 			file+" was not created by serve --dev: …")

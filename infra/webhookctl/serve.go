@@ -32,6 +32,9 @@ const tlsCheckOff = "off"
 // service needs much less, unless many clients do not read their responses.
 const memoryLimit = 180 << 20
 
+// gcPercent trades memory for CPU, unless GOGC is set. The heap is small, so the garbage collector would run all the time.
+const gcPercent = 300
+
 // serveCmd is "webhookctl serve".
 type serveCmd struct {
 	Addr          string        `env:"WEBHOOKS_ADDR" default:"127.0.0.1:3000" help:"Listen address for HTTP. Port 0 picks a free port; an empty host means all addresses of this machine."`
@@ -103,6 +106,9 @@ func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlag
 	cmd.warn(c.log, storage)
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
 		debug.SetMemoryLimit(memoryLimit)
+	}
+	if _, ok := os.LookupEnv("GOGC"); !ok {
+		debug.SetGCPercent(gcPercent)
 	}
 	c.log.Info("serving", "addr", listener.Addr().String(), "store", s.place, "version", currentVersion())
 	if err := cmd.announce(c, "http://"+listener.Addr().String(), r); err != nil {

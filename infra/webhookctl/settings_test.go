@@ -39,7 +39,7 @@ func TestLocalDevelopmentOnly(t *testing.T) {
 	} {
 		storage := &storageFlags{Store: tt.store, Data: ".webhooks", DynamoDBEndpoint: tt.endpoint}
 		for check, want := range map[string]string{"off": tt.off, "enforce": tt.enforce} {
-			err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev}).validate(storage)
+			err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev, Delivery: deliverFlags{Retention: minRetention}}).validate(storage)
 			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("--tls-check %s with %+v: got %v", check, tt, err)
 			}

@@ -49,7 +49,7 @@ func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
 		{`^(--\S+): expected a valid \d+ bit int but got (".*")$`, `$1: $2 is not a valid whole number`},
 		{`^(--\S+): bool value must be .* but got (".*")$`, `$1: $2 is not valid: use true or false`},
 		{`^(--\S+): expected duration but got (".*"): .*$`, `$1: $2 is not a valid duration: use hours, minutes or seconds, for example 30s`},
-		{`^(\S+) must be one of "(.*)" but got (".*")$`, `$1: $3 is not valid: use one of $2`},
+		{`^(\S+) must be one of "(?:",")?(.*)" but got (".*")$`, `$1: $3 is not valid: use one of $2`},
 	} {
 		text = regexp.MustCompile("(?s)"+rule.pattern).ReplaceAllString(text, rule.plain)
 	}

@@ -22,13 +22,15 @@ import (
 	"webhooks/shared/seal"
 	"webhooks/shared/sqlite"
 	"webhooks/shared/webhook"
+	"webhooks/shared/webhook/webhooktest"
 )
 
 const (
 	paid      = "RecurringPayments.charge.paid"
 	aURL      = "https://hooks.example/in"
 	acmeKey   = "Bearer whk_acme"
-	readerKey = "Bearer whk_reader" // without webhooks:write
+	readerKey = "Bearer whk_reader" // with only webhooks:read
+	platform  = "Bearer whk_platform"
 
 	notReached = "TLS certificate validation failed: the host could not be reached"
 )
@@ -39,6 +41,7 @@ type fixture struct {
 	t       *testing.T
 	now     time.Time
 	store   *faultyStore
+	events  *webhooktest.Memory
 	sealer  seal.Sealer
 	tls     *tlsStub
 	logs    *bytes.Buffer
@@ -64,9 +67,14 @@ func newFixture(t *testing.T) *fixture {
 	}
 	f.store = &faultyStore{Store: store}
 	f.store.fails("", nil)
+	f.events = webhooktest.NewMemory()
 	f.sealer = seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}
 	f.service = api.Service{
-		Keys:   keys{acmeKey: access.Permissions(), readerKey: {access.WebhooksRead}},
+		Keys: keys{
+			acmeKey:   {ID: "key_acme_1", Company: "acme", Permissions: access.Permissions()},
+			readerKey: {ID: "key_acme_1", Company: "acme", Permissions: []access.Permission{access.WebhooksRead}},
+			platform:  {ID: "key_1", Permissions: access.Permissions()},
+		},
 		Log:    slog.New(api.NewLogHandler(slog.NewJSONHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		Now:    now,
 		Random: rand.Reader,
@@ -78,14 +86,17 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) handler() http.Handler {
 	return f.service.Handler(api.ListWebhooks(f.store), api.CreateWebhook(f.creator), api.ListWebhookTypes(f.store),
-		api.GetWebhook(f.store), api.DeleteWebhook(f.store))
+		api.GetWebhook(f.store), api.DeleteWebhook(f.store),
+		api.PublishEvent(api.Publisher{Store: f.events, Now: f.service.Now, Random: f.service.Random}), api.GetEvent(f.events, f.service.Now),
+		api.ListDeliveries(f.events, f.service.Now), api.GetDelivery(f.events, f.service.Now), api.RetryDelivery(f.events, f.service.Now),
+		api.GetWebhookStatus(f.events, f.service.Now))
 }
 
 // checkLogs checks that no line contains a secret or anything that the client sent, and that each has
 // one request ID.
 func (f *fixture) checkLogs() {
 	for line := range strings.Lines(f.logs.String()) {
-		for _, secret := range []string{"whk_", "whsec_", "wh_", "hooks.example", "Bearer"} {
+		for _, secret := range []string{"whk_", "whsec_", "wh_", "evt_", "dlv_", "invoice", "hooks.example", "Bearer"} {
 			if strings.Contains(line, secret) {
 				f.t.Errorf("the log contains %q: %s", secret, line)
 			}
@@ -157,14 +168,14 @@ func (r reply) want(t *testing.T, status int, body string) {
 // errorBody returns the body of an error.
 func errorBody(message string) string { return fmt.Sprintf(`{"error":%q}`, message) }
 
-// keys has the permissions of acme's keys.
-type keys map[string][]access.Permission
+// keys are API keys by the values of Authorization headers.
+type keys map[string]access.Key
 
 func (k keys) Authenticate(_ context.Context, authorization string) (access.Key, error) {
-	if _, ok := k[authorization]; !ok {
-		return access.Key{}, &webhook.Error{Kind: webhook.KindUnauthenticated, Message: "Invalid token", Cause: errors.New("unknown key")}
+	if key, ok := k[authorization]; ok {
+		return key, nil
 	}
-	return access.Key{ID: "key_acme_1", Company: "acme", Permissions: k[authorization]}, nil
+	return access.Key{}, &webhook.Error{Kind: webhook.KindUnauthenticated, Message: "Invalid token", Cause: errors.New("unknown key")}
 }
 
 // faultyStore is a real store; before runs before each call and can make it fail.

@@ -13,6 +13,8 @@ import (
 const (
 	// maxInFlight is the maximum number of requests of one company at a time, until their responses have been received.
 	maxInFlight = 64
+	// maxLargeInFlight is how many of them can have a body of more than maxSmallBody, which takes memory.
+	maxLargeInFlight = 16
 	// burstSeconds is how many seconds' worth of requests a company can send at once.
 	burstSeconds = 2
 	// maxIdleCompanies is the number of companies to remember that have no request in flight.
@@ -37,19 +39,20 @@ type Limits struct {
 // usage is what one company uses.
 type usage struct {
 	inFlight int
+	large    int // of those in flight
 	bucket   *rate.Limiter
 	latest   time.Time // of its requests
 }
 
-// NewLimits returns limits of 64 requests at a time for each company, and of the given number per second, with bursts of
+// NewLimits returns limits of 64 requests at a time for each company, of which 16 with large bodies, and of the given number per second, with bursts of
 // twice as many. Zero means no limit per second.
 func NewLimits(perSecond int) *Limits {
 	return &Limits{perSecond: perSecond, companies: make(map[string]*usage)}
 }
 
-// enter counts a request of a company, or of the platform if it is empty, which must leave afterwards, or returns an error of
-// kind webhook.KindTooMany.
-func (l *Limits) enter(company string, now time.Time) error {
+// enter counts a request of a company, or of the platform if it is empty, or returns an error of kind webhook.KindTooMany. The
+// request, which can have a large body, must leave afterwards.
+func (l *Limits) enter(company string, large bool, now time.Time) error {
 	if l == nil {
 		return nil
 	}
@@ -63,6 +66,9 @@ func (l *Limits) enter(company string, now time.Time) error {
 	if u.inFlight >= maxInFlight {
 		return tooMany(time.Second, "The %s already has %d requests in progress. Wait for their responses.", subject, maxInFlight)
 	}
+	if large && u.large >= maxLargeInFlight {
+		return tooMany(time.Second, "The %s already has %d requests with large bodies in progress. Wait for their responses.", subject, maxLargeInFlight)
+	}
 	if now.After(u.latest) { // the bucket would refill if time went back
 		u.latest = now
 	}
@@ -70,6 +76,9 @@ func (l *Limits) enter(company string, now time.Time) error {
 		return tooMany(wait, "The %s has sent more than %d requests per second.", subject, l.perSecond)
 	}
 	u.inFlight++
+	if large {
+		u.large++
+	}
 	return nil
 }
 
@@ -99,13 +108,17 @@ func (l *Limits) usage(company string) *usage {
 	return u
 }
 
-func (l *Limits) leave(company string) {
+func (l *Limits) leave(company string, large bool) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.companies[company].inFlight--
+	u := l.companies[company]
+	u.inFlight--
+	if large {
+		u.large--
+	}
 }
 
 // logs reports whether to log a request without a valid key or beyond the limits. Once a second, it logs how many

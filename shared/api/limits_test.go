@@ -25,50 +25,67 @@ func TestLimits(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	l := NewLimits(100)
 	for range 200 {
-		if err := l.enter("acme", now); err != nil {
+		if err := l.enter("acme", false, now); err != nil {
 			t.Fatal(err)
 		}
-		l.leave("acme")
+		l.leave("acme", false)
 	}
 	const rateMessage = "The company has sent more than 100 requests per second."
 	for range 2 { // a rejected request costs nothing
-		wantTooMany(t, l.enter("acme", now), rateMessage, 10*time.Millisecond)
+		wantTooMany(t, l.enter("acme", false, now), rateMessage, 10*time.Millisecond)
 	}
-	if err := l.enter("other", now); err != nil {
+	if err := l.enter("other", false, now); err != nil {
 		t.Errorf("another company: %v", err)
 	}
 	now = now.Add(10 * time.Millisecond)
-	if err := l.enter("acme", now); err != nil {
+	if err := l.enter("acme", false, now); err != nil {
 		t.Errorf("10 ms later: %v", err)
 	}
 	for _, late := range []time.Duration{0, time.Second, 0} { // requests do not enter in the order in which they began
-		wantTooMany(t, l.enter("acme", now.Add(-late)), rateMessage, 10*time.Millisecond)
+		wantTooMany(t, l.enter("acme", false, now.Add(-late)), rateMessage, 10*time.Millisecond)
 	}
 
 	for _, l := range []*Limits{NewLimits(0), NewLimits(1000)} {
 		for range maxInFlight {
-			if err := l.enter("acme", now); err != nil {
+			if err := l.enter("acme", false, now); err != nil {
 				t.Fatal(err)
 			}
 		}
-		wantTooMany(t, l.enter("acme", now), "The company already has 64 requests in progress. Wait for their responses.", time.Second)
-		l.leave("acme")
-		if err := l.enter("acme", now); err != nil {
+		wantTooMany(t, l.enter("acme", false, now), "The company already has 64 requests in progress. Wait for their responses.", time.Second)
+		l.leave("acme", false)
+		if err := l.enter("acme", false, now); err != nil {
 			t.Errorf("after a response: %v", err)
 		}
 	}
 }
 
+// Requests with large bodies leave room for others.
+func TestLimitsOfLargeBodies(t *testing.T) {
+	l, now := NewLimits(0), time.Now()
+	for range maxLargeInFlight {
+		if err := l.enter("", true, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantTooMany(t, l.enter("", true, now), "The platform already has 16 requests with large bodies in progress. Wait for their responses.", time.Second)
+	for _, large := range []bool{false, true} {
+		if err := l.enter("", large, now); err != nil {
+			t.Errorf("large %v: %v", large, err)
+		}
+		l.leave("", true)
+	}
+}
+
 func TestLimitsForgetIdleCompanies(t *testing.T) {
 	l := NewLimits(100)
-	if err := l.enter("busy", time.Now()); err != nil {
+	if err := l.enter("busy", false, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range maxIdleCompanies {
-		if err := l.enter(fmt.Sprint(i), time.Now()); err != nil {
+		if err := l.enter(fmt.Sprint(i), false, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		l.leave(fmt.Sprint(i))
+		l.leave(fmt.Sprint(i), false)
 	}
 	if len(l.companies) > maxIdleCompanies/2 || l.companies["busy"].inFlight != 1 {
 		t.Errorf("%d companies are remembered, and %+v", len(l.companies), l.companies["busy"])

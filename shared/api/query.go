@@ -3,6 +3,7 @@ package api
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"webhooks/shared/access"
@@ -79,8 +80,8 @@ func timeParameter(query url.Values, name string) (time.Time, error) {
 
 // parseTime parses a time in RFC 3339 with an offset, in the years 1970 to 9999 in UTC.
 func parseTime(text string) (time.Time, bool) {
-	var t time.Time
-	if err := t.UnmarshalText([]byte(text)); err != nil {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") { // Parse accepts hours of one digit, and commas
 		return time.Time{}, false
 	}
 	t = t.UTC()

@@ -68,6 +68,7 @@ type handler struct {
 type exchange struct {
 	accessLine
 	admitted   bool // whether the company's limits count the request
+	largeBody  bool // whether the body may exceed maxSmallBody
 	bodyUnread bool
 }
 
@@ -81,7 +82,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := WithLogAttrs(r.Context(), slog.String("request_id", id))
 	defer func() {
 		if x.admitted {
-			h.Limits.leave(x.company)
+			h.Limits.leave(x.company, x.largeBody)
 		}
 	}()
 
@@ -133,7 +134,8 @@ func (h *handler) serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return response{}, err
 	}
 	x.company, x.keyID = key.Company, key.ID
-	if err := h.Limits.enter(key.Company, x.started); err != nil {
+	x.largeBody = route.MaxBody > maxSmallBody && (r.ContentLength < 0 || r.ContentLength > maxSmallBody)
+	if err := h.Limits.enter(key.Company, x.largeBody, x.started); err != nil {
 		return response{}, err
 	}
 	x.admitted = true

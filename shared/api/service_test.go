@@ -71,6 +71,8 @@ func TestFailures(t *testing.T) {
 func TestStoreIsUnavailable(t *testing.T) {
 	for _, c := range []call{
 		{}, create("a", ""), {target: "/webhooks/types"}, {target: "/webhooks/x"}, {method: "DELETE", target: "/webhooks/x"},
+		publish(`{"event":{"type":"a","data":{}}}`), {target: "/events/x"}, {target: "/webhooks/x/deliveries"},
+		{target: "/webhooks/x/deliveries/y"}, {method: "POST", target: "/webhooks/x/deliveries/y/retry"}, {target: "/webhooks/x/status"},
 	} {
 		f := newFixture(t)
 		f.service.Timeout = 1
@@ -214,7 +216,7 @@ func TestLogHandler(t *testing.T) {
 	}
 }
 
-// A Lambda function serves the routes of one endpoint, and nothing else.
+// A Lambda function serves the routes of one endpoint, and nothing else. Paths of events do not exist without their endpoints.
 func TestHandlerOfOneEndpoint(t *testing.T) {
 	f := newFixture(t)
 	h := f.service.Handler(api.DeleteWebhook(f.store))
@@ -223,5 +225,7 @@ func TestHandlerOfOneEndpoint(t *testing.T) {
 	if got := r.header.Get("Allow"); got != "DELETE" {
 		t.Errorf("got Allow %q", got)
 	}
-	send(h, call{target: "/webhook/types"}.request(t.Context())).want(t, 404, errorBody("Path not found."))
+	for _, c := range []call{{target: "/webhook/types"}, {target: "/events"}, publish(""), {target: "/webhooks/x/status"}} {
+		send(h, c.request(t.Context())).want(t, 404, errorBody("Path not found."))
+	}
 }

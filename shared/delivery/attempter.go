@@ -17,6 +17,9 @@ import (
 // userAgent is sent with every event.
 const userAgent = "Webhooks/1"
 
+// maxResponse is how much of a response is kept, in bytes.
+const maxResponse = 1 << 10
+
 type poster interface {
 	Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error)
 }
@@ -125,15 +128,22 @@ func millisUp(t time.Time) time.Time {
 }
 
 // validText returns the beginning of a response as valid UTF-8 without NUL, which not every database can store. A character
-// that was cut off at the end is left out.
+// that was cut off at the end is left out. What replaces invalid bytes is longer than they were, so the text is cut again.
 func validText(excerpt []byte) string {
-	for i := len(excerpt) - 1; i >= max(0, len(excerpt)-utf8.UTFMax); i-- {
-		if utf8.RuneStart(excerpt[i]) {
-			if !utf8.FullRune(excerpt[i:]) {
-				excerpt = excerpt[:i]
+	text := strings.ToValidUTF8(wholeRunes(string(excerpt)), "\uFFFD")
+	text = strings.ReplaceAll(text, "\x00", "\uFFFD")
+	return wholeRunes(text[:min(len(text), maxResponse)])
+}
+
+// wholeRunes returns a text without a character that is cut off at its end.
+func wholeRunes(text string) string {
+	for i := len(text) - 1; i >= max(0, len(text)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(text[i]) {
+			if !utf8.FullRuneInString(text[i:]) {
+				return text[:i]
 			}
 			break
 		}
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(string(excerpt), "\uFFFD"), "\x00", "\uFFFD")
+	return text
 }

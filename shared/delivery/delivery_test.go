@@ -66,6 +66,7 @@ func TestSchedule(t *testing.T) {
 
 func TestValidText(t *testing.T) {
 	for excerpt, want := range map[string]string{
+		strings.Repeat("\x00", 1024): strings.Repeat("\uFFFD", 341), strings.Repeat("a\xff", 512): strings.Repeat("a\uFFFD", 256),
 		"": "", "ok": "ok", "a\x00b": "a\uFFFDb", "€": "€", "a\xe2\x82": "a", "a\xf0\x9f\x98": "a", "\xffa": "\uFFFDa", "a\xff": "a\uFFFD", "\x80\x80\x80\x80\x80": "\uFFFD",
 	} {
 		if got := validText([]byte(excerpt)); got != want {

@@ -16,6 +16,11 @@ const (
 	// maxBody is the size of the largest body, and maxBytes that of all bodies in memory.
 	maxBody  = 257 << 10
 	maxBytes = 32 << 20
+
+	// maxYoung is how many attempts run that began less than youth ago. More of them would not make receivers that respond at
+	// once any faster, but need more connections and memory. Receivers that are slower do not count.
+	maxYoung = 128
+	youth    = 20 * time.Millisecond
 )
 
 // begin begins as many attempts as it can. The lanes take turns, one attempt each.
@@ -49,14 +54,15 @@ type pick struct {
 
 // pick takes the deliveries to attempt next: granted ones, and then one of each lane in turn.
 func (l *loop) pick(ctx context.Context) ([]pick, error) {
-	room := min(worksPerRead, l.Slots-l.running, (maxBytes-l.bytes)/maxBody)
+	now := l.Now()
+	l.age(now)
+	room := min(worksPerRead, l.Slots-l.running, maxYoung-l.young, (maxBytes-l.bytes)/maxBody)
 	var picked []pick
 	for len(picked) < room && len(l.grants) > 0 {
 		p := l.grants[0]
 		l.grants = l.grants[1:]
 		picked = append(picked, l.hold(pick{l.lane(p.Lane), p.Number, true}))
 	}
-	now := l.Now()
 	for passed := 0; len(picked) < room && passed < len(l.ring); {
 		n := l.ring[0]
 		l.ring[0] = nil
@@ -91,6 +97,29 @@ func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, 
 	n.queue = n.queue[1:]
 	l.queued--
 	return number, true, nil
+}
+
+// age lets the attempts that began long enough ago count as young no more.
+func (l *loop) age(now time.Time) {
+	for len(l.recent) > 0 && (l.recent[0].ended || now.Sub(l.recent[0].began) >= youth) {
+		l.grow(l.recent[0])
+		l.recent[0] = nil
+		l.recent = l.recent[1:]
+	}
+}
+
+// grow makes an attempt count as young no more.
+func (l *loop) grow(a *running) {
+	if !a.old {
+		a.old = true
+		l.young--
+	}
+}
+
+// running is an attempt that is running.
+type running struct {
+	began      time.Time
+	old, ended bool
 }
 
 // hold counts a pick as running.
@@ -167,7 +196,7 @@ func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, n
 		case !w.Granted && (!p.lane.isOpen(now) || w.Lane.IsFailing() && p.lane.begun > 0):
 			early = append(early, p)
 		default:
-			l.startAttempt(ctx, p, w)
+			l.startAttempt(ctx, p, w, now)
 		}
 		l.arrange(ctx, p.lane, now)
 	}
@@ -181,16 +210,19 @@ func (l *loop) drop(p pick) {
 }
 
 // startAttempt attempts a delivery and stores the outcome, in a goroutine.
-func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work) {
+func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work, now time.Time) {
 	p.lane.begun++
 	l.bytes += len(w.Event.Body)
+	a := &running{began: now}
+	l.recent = append(l.recent, a)
+	l.young++
 	l.do(ctx, func(ctx context.Context) func(*loop) {
 		o, fault := l.attempt(ctx, w)
 		if fault != nil {
-			return func(l *loop) { l.afterFault(ctx, p, w, fault) }
+			return func(l *loop) { l.afterFault(ctx, p, a, w, fault) }
 		}
 		applied, err := l.record(ctx, w, o)
-		return func(l *loop) { l.afterAttempt(ctx, p, recordedFor{w, o}, applied, err) }
+		return func(l *loop) { l.afterAttempt(ctx, p, a, recordedFor{w, o}, applied, err) }
 	})
 }
 
@@ -213,9 +245,9 @@ func (e *Engine) record(ctx context.Context, w webhook.Work, o webhook.Outcome) 
 }
 
 // afterFault puts a delivery back that could not be attempted because of a fault of this service. Its lane waits.
-func (l *loop) afterFault(ctx context.Context, p pick, w webhook.Work, fault error) {
+func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Work, fault error) {
 	n, now := p.lane, l.Now()
-	l.endAttempt(n, w)
+	l.endAttempt(n, a, w)
 	n.failed(now)
 	if n.isWorthLogging() {
 		l.Log.ErrorContext(ctx, "an attempt could not be made, so the webhook's deliveries wait",
@@ -223,7 +255,9 @@ func (l *loop) afterFault(ctx context.Context, p pick, w webhook.Work, fault err
 	}
 	if w.Granted {
 		delete(n.inHand, p.number)
-		time.AfterFunc(n.until.Sub(now), l.Wake) // reads the grant again
+		if l.grantsAt.IsZero() || n.until.Before(l.grantsAt) {
+			l.grantsAt = n.until
+		}
 	} else {
 		l.requeue(n, p.number)
 	}
@@ -232,9 +266,9 @@ func (l *loop) afterFault(ctx context.Context, p pick, w webhook.Work, fault err
 
 // afterAttempt continues after an attempt whose outcome was stored, or could not be stored. Then it is kept, and the lane waits
 // until the store takes it: otherwise the receiver would get the event again.
-func (l *loop) afterAttempt(ctx context.Context, p pick, r recordedFor, applied bool, err error) {
+func (l *loop) afterAttempt(ctx context.Context, p pick, a *running, r recordedFor, applied bool, err error) {
 	n := p.lane
-	l.endAttempt(n, r.work)
+	l.endAttempt(n, a, r.work)
 	if err != nil {
 		n.unrecorded = append(n.unrecorded, r)
 		l.recordingFailed(ctx, n, err)
@@ -245,7 +279,9 @@ func (l *loop) afterAttempt(ctx context.Context, p pick, r recordedFor, applied 
 }
 
 // endAttempt frees what a running attempt occupied.
-func (l *loop) endAttempt(n *lane, w webhook.Work) {
+func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
+	a.ended = true
+	l.grow(a)
 	l.running--
 	l.bytes -= len(w.Event.Body)
 	n.running--
@@ -284,7 +320,7 @@ func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)
 	n.backoff = backoff{}
-	l.unread = l.unread || r.work.Granted // only some of the grants were read
+	l.unread = l.unread || r.work.Granted // the lane may have more grants
 	if !applied {
 		n.more = true // someone else may have changed the delivery
 		return

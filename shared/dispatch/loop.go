@@ -14,7 +14,7 @@ import (
 const (
 	arrivalsPerRead = 1000
 	lanesPerRead    = 1000
-	grantsPerRead   = 100
+	grantsPerRead   = DefaultSlots
 
 	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
 	maxQueued = 16_384
@@ -41,11 +41,16 @@ type loop struct {
 	opened bool
 	last   int64 // the number of the last delivery that has arrived
 	unread bool  // whether the store may have arrivals or grants that were not read
-	reads  backoff
+	// grantsAt is when to read grants again after a fault of this service; zero if there was none.
+	grantsAt time.Time
+	reads    backoff
 
 	queued  int // due deliveries in the lanes' queues
 	running int // attempts, including those whose work is being read
 	bytes   int // bodies of running attempts
+
+	recent []*running // attempts in the order in which they began, without those that are old
+	young  int        // how many of them are running
 
 	choring  bool // FanOut or Upkeep is running
 	fanOut   bool // there may be unfinished fan-out
@@ -66,6 +71,9 @@ func (l *loop) turn(ctx context.Context) {
 		apply(l)
 	}
 	l.unread = l.unread || changed
+	if !l.grantsAt.IsZero() && !l.grantsAt.After(l.Now()) {
+		l.grantsAt, l.unread = time.Time{}, true
+	}
 	l.fanOut = l.fanOut || changed
 	if !l.reads.until.After(l.Now()) {
 		err := errors.Join(l.read(ctx), l.begin(ctx))
@@ -271,7 +279,7 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	switch {
 	case wasFanOut:
 		l.fanOut = l.fanOut || more
-		l.unread = l.unread || more
+		l.unread = true // the last step adds deliveries, too
 	case more:
 		l.upkeepAt = now.Add(upkeepPause)
 	default:
@@ -290,8 +298,16 @@ func (l *loop) sleep() {
 	}
 	if l.reads.until.After(now) {
 		earlier(l.reads.until)
-	} else if len(l.timers) > 0 {
-		earlier(l.timers[0].at)
+	} else {
+		if len(l.timers) > 0 {
+			earlier(l.timers[0].at)
+		}
+		if !l.grantsAt.IsZero() {
+			earlier(l.grantsAt)
+		}
+		if l.young == maxYoung {
+			earlier(l.recent[0].began.Add(youth))
+		}
 	}
 	if !l.choring {
 		if l.fanOut {

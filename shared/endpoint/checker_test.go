@@ -166,7 +166,7 @@ func TestCheckTLSUnreachable(t *testing.T) {
 	}{
 		{"hangs in the handshake", discard, 2, reasonUnreachable},
 		{"hangs after half a record", func(c net.Conn) { write(c, "\x16\x03\x03\x00\x7a\x02"); discard(c) }, 1, reasonUnreachable},
-		{"sends a byte at a time", drip, 1, reasonUnreachable},
+		{"sends a byte at a time", dripHello, 1, reasonUnreachable},
 		{"closes at once", func(net.Conn) {}, 2, reasonUnreachable},
 		{"closes after the ClientHello", func(c net.Conn) { readSome(c) }, 2, reasonUnreachable},
 		{"resets", func(c net.Conn) { readSome(c); _ = c.(*net.TCPConn).SetLinger(0) }, 2, reasonUnreachable},

@@ -31,7 +31,7 @@ const (
 
 // Limits of connections that are kept open.
 const (
-	maxIdle     = 512
+	maxIdle     = 1024
 	idleTimeout = 30 * time.Second
 	// transportLife is how long connections are used for new requests, so that a change of a name takes effect.
 	transportLife = 2 * time.Minute
@@ -97,8 +97,8 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 
 // Post sends a body to a URL with the headers given, and "accept-encoding: identity". It returns the response as soon as
 // its header has arrived and its body was read, for at most a second; how the body ends does not matter. The whole takes
-// at most 15 seconds plus that second. If a kept connection turns out to be closed, the body is sent once more on a new one,
-// so a receiver may get it twice.
+// at most 15 seconds plus that second. If a kept connection turns out to be closed, or has bytes on it that belong
+// to no request, the body is sent once more on a new one, so a receiver may get it twice.
 //
 // If no response arrives, the error is a *PostError. If this machine is to blame, it wraps [ErrLocal].
 func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byte) (Response, error) {
@@ -107,18 +107,22 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	timer := time.AfterFunc(c.timeout, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
 
+	ctx = context.WithValue(ctx, requestKey{}, ctx)
 	kept := &keptConn{}
-	traced := httptrace.WithClientTrace(context.WithValue(ctx, requestKey{}, ctx), kept.trace())
-	request, err := http.NewRequestWithContext(traced, http.MethodPost, u.ASCII(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, kept.trace()), http.MethodPost, u.ASCII(), bytes.NewReader(body))
 	if err != nil {
 		return Response{}, err
 	}
 	request.Header = header.Clone()
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := c.currentTransport().RoundTrip(request)
-	if err != nil && kept.wasClosed() && ctx.Err() == nil {
-		request.Body = io.NopCloser(bytes.NewReader(body))
-		response, err = c.fresh.RoundTrip(request)
+	if kept.isStale(response, err) {
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		again := request.Clone(ctx) // net/http may still use the request
+		again.Body = io.NopCloser(bytes.NewReader(body))
+		response, err = c.fresh.RoundTrip(again)
 	}
 	if err != nil {
 		return Response{}, &PostError{Class: classOf(ctx, err), err: err}
@@ -128,21 +132,59 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	return read(response), nil
 }
 
-// keptConn notices that a request was sent on a kept connection that the receiver has closed. net/http could send it again, but
-// would do so on every kept connection to that receiver, of which all may be closed.
+// keptConn is the connection of a request. It notices that it was a kept connection that the receiver has closed. net/http could send
+// the request again, but would do so on every kept connection to that receiver, of which all may be closed.
 type keptConn struct {
+	conn      *receivingConn
 	reused    bool
 	responded atomic.Bool
+	// unsolicited is whether the response began to arrive before the request was sent.
+	unsolicited atomic.Bool
 }
 
 func (k *keptConn) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { k.reused = info.Reused },
-		GotFirstResponseByte: func() { k.responded.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			k.reused = info.Reused
+			k.conn = info.Conn.(*receivingConn)
+			k.conn.received.Store(false)
+		},
+		GotFirstResponseByte: func() {
+			k.responded.Store(true)
+			if k.reused && !k.conn.received.Load() {
+				k.unsolicited.Store(true)
+				_ = k.conn.Close() // or the response to this request would be taken for that to the next
+			}
+		},
 	}
 }
 
-func (k *keptConn) wasClosed() bool { return k.reused && !k.responded.Load() }
+// isStale reports whether the outcome of a request means only that the kept connection could not be used any more. Some receivers
+// respond with 408 when they close an idle connection.
+func (k *keptConn) isStale(response *http.Response, err error) bool {
+	switch {
+	case !k.reused:
+		return false
+	case err != nil:
+		return !k.responded.Load() || k.unsolicited.Load()
+	default:
+		return response.StatusCode == http.StatusRequestTimeout || k.unsolicited.Load()
+	}
+}
+
+// receivingConn is a connection that notices whether anything was received since it was chosen for the latest request.
+type receivingConn struct {
+	net.Conn
+	received atomic.Bool
+}
+
+func (c *receivingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.received.Store(true)
+	}
+	return n, err
+}
 
 // read reads the beginning of a response's body.
 func read(response *http.Response) Response {
@@ -237,7 +279,7 @@ func (c *Client) dial(ctx context.Context, _, hostPort string) (net.Conn, error)
 	for i, target := range targets {
 		var conn *tls.Conn
 		if conn, err = c.dialAddress(ctx, target, config, i < len(targets)-1); err == nil {
-			return conn, nil
+			return &receivingConn{Conn: conn}, nil
 		}
 		if e, ok := errors.AsType[dialError](err); ok && e.class == webhook.ErrorTLS {
 			break

@@ -10,10 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,6 +36,13 @@ func receive(t *testing.T, config *tls.Config, respond func(c net.Conn, r *http.
 			}
 		}
 	})
+}
+
+// acknowledge responds with 204.
+func acknowledge(c net.Conn, r *http.Request) bool {
+	_, _ = io.Copy(io.Discard, r.Body)
+	write(c, "HTTP/1.1 204 No Content\r\n\r\n")
+	return true
 }
 
 // newClient returns a client that trusts an authority and resolves every name to addresses, by default the loopback address.
@@ -106,11 +115,15 @@ func TestPostResponses(t *testing.T) {
 		{"099", "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n", Response{Status: 99}, ""},
 		{"600", "HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", Response{Status: 600}, ""},
 		{"101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nxxx", Response{Status: 101}, ""},
-		{"500 without an end", "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nout\r\n", Response{Status: 500, Excerpt: []byte("out"), Bytes: 3}, ""},
+		{"500 without an end", "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nout\r\n…", Response{Status: 500, Excerpt: []byte("out"), Bytes: 3}, ""},
+		{"no reason, bare line feeds", "HTTP/1.0 200\nContent-Length: 2\n\nok", Response{Status: 200, Excerpt: []byte("ok"), Bytes: 2}, ""},
+		{"an invalid chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Response{Status: 200}, ""},
+		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", Response{}, webhook.ErrorHTTP},
 		{"body of the wrong length", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", Response{Status: 200, Excerpt: []byte("ok"), Bytes: 2}, ""},
 		{"long body", "HTTP/1.1 400 Bad Request\r\n\r\n" + long, Response{Status: 400, Excerpt: []byte(long[:1024]), Bytes: maxDrained}, ""},
 		{"gzip although not asked for", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08", Response{Status: 200, Excerpt: []byte("\x1f\x8b\x08"), Bytes: 3}, ""},
-		{"a header that drips", "HTTP/1.1 200 OK\r\nX-A: …", Response{}, webhook.ErrorTimeout},
+		{"a header that stops", "HTTP/1.1 200 OK\r\nX-A: …", Response{}, webhook.ErrorTimeout},
+		{"a header that drips", "HTTP/1.1 200 OK\r\nX-A: ~", Response{}, webhook.ErrorTimeout},
 		{"nothing", "…", Response{}, webhook.ErrorTimeout},
 		{"a large header", "HTTP/1.1 200 OK\r\nX-A: " + long + "\r\n\r\n", Response{}, webhook.ErrorHTTP},
 		{"garbage", "\x00\x01\r\n\r\n", Response{}, webhook.ErrorHTTP},
@@ -123,15 +136,21 @@ func TestPostResponses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			start, waits := strings.CutSuffix(tt.response, "…")
+			start, drips := strings.CutSuffix(start, "~")
 			s := receive(t, config, func(c net.Conn, _ *http.Request) bool { // the response comes before the body is read
 				write(c, start)
-				if waits || strings.HasSuffix(start, "out\r\n") {
+				if drips {
+					drip(c, "x")
+				}
+				if waits {
 					discard(c)
 				}
 				return false
 			})
 			c := newClient(t, root)
-			c.timeout = 500 * time.Millisecond
+			if waits || drips {
+				c.timeout = 500 * time.Millisecond
+			}
 			began := time.Now()
 			got, err := post(t, c, urlOf(t, host, s))
 			if took := time.Since(began); took > 4*time.Second {
@@ -155,6 +174,7 @@ func TestPostCannotConnect(t *testing.T) {
 	stranger := receive(t, with(newAuthority(t, "stranger").sign(leafTemplate(host)).chain()), never)
 	expired := receive(t, with(root.sign(valid(now().Add(-time.Hour), now().Add(-time.Second))).chain()), never)
 	demanding := receive(t, clients(good, tls.RequireAnyClientCert, tls.VersionTLS13), never)
+	demanding12 := receive(t, clients(good, tls.RequireAnyClientCert, tls.VersionTLS12), never)
 	old := receive(t, versions(good, tls.VersionTLS11, tls.VersionTLS11), never)
 	refusing := &server{addr: clientAddr(t)}
 	tests := []struct {
@@ -166,12 +186,18 @@ func TestPostCannotConnect(t *testing.T) {
 		{"unknown authority", stranger, nil, webhook.ErrorTLS},
 		{"expired", expired, nil, webhook.ErrorTLS},
 		{"client certificate required", demanding, nil, webhook.ErrorTLS},
+		{"client certificate required, TLS 1.2", demanding12, nil, webhook.ErrorTLS},
 		{"TLS 1.1", old, nil, webhook.ErrorTLS},
 		{"refused", refusing, nil, webhook.ErrorConnect},
 		{"not allowed", stranger, func(d *Dialer) { d.Policy = Policy{} }, webhook.ErrorBlocked},
 		{"one of two not allowed", stranger, func(d *Dialer) { d.Resolver = &resolver{addrs: []string{"127.0.0.1", "10.0.0.1"}} }, webhook.ErrorBlocked},
 		{"unknown name", stranger, func(d *Dialer) { d.Resolver = &resolver{} }, webhook.ErrorDNS},
-		{"no name server", stranger, func(d *Dialer) { d.Resolver = &resolver{err: ErrNoNameServer} }, webhook.ErrorDNS},
+		{"no name server", stranger, func(d *Dialer) { d.Resolver = nameServers{address: refusing.addr.String()} }, webhook.ErrorDNS},
+		{"only IPv6, which this machine does not have", stranger, func(d *Dialer) {
+			d.Resolver = &resolver{addrs: []string{"2606:4700::1111"}}
+			d.hasRoute = netip.Addr.Is4
+			d.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.EADDRNOTAVAIL }
+		}, webhook.ErrorConnect},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -212,6 +238,53 @@ func TestPostTriesTheNextAddress(t *testing.T) {
 	}
 }
 
+// If a name server does not respond about one kind of address, the receiver is reached at the other.
+func TestPostSilentNameServer(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), acknowledge)
+	for silent, address := range map[string]string{"ip6": "93.184.216.34", "ip4": "2606:4700::1111"} {
+		c := newClient(t, root)
+		c.timeout = 5 * time.Second
+		c.dialer = &Dialer{Resolver: &resolver{addrs: []string{address}, silent: silent}, Dial: (&dialer{to: s}).dial}
+		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 204 {
+			t.Errorf("no response about %s: got %+v, %v", silent, r, err)
+		}
+	}
+}
+
+// A name that no longer points to allowed addresses gets no new connection. One that was opened before leads to an address that was
+// allowed, and is not used for long.
+func TestPostNameThatChanges(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), acknowledge)
+	c := newClient(t, root)
+	clock, names := now(), &resolver{}
+	c.now = func() time.Time { return clock }
+	c.dialer.Resolver = names
+	for i, tt := range []struct {
+		after       time.Duration
+		addrs       []string
+		class       webhook.ErrorClass
+		connections int32
+	}{
+		{0, []string{"127.0.0.1"}, "", 1},
+		{0, []string{"169.254.169.254"}, "", 1},
+		{transportLife, []string{"169.254.169.254"}, webhook.ErrorBlocked, 1},
+		{0, []string{"127.0.0.1", "::1"}, webhook.ErrorBlocked, 1},
+		{0, []string{"127.0.0.1"}, "", 2},
+	} {
+		clock, names.addrs = clock.Add(tt.after), tt.addrs
+		if r, err := post(t, c, urlOf(t, host, s)); tt.class != "" {
+			assertClass(t, err, tt.class)
+		} else if err != nil || r.Status != 204 {
+			t.Errorf("request %d: got %+v, %v", i+1, r, err)
+		}
+		if got := s.accepted.Load(); got != tt.connections {
+			t.Errorf("request %d: %d connections so far, want %d", i+1, got, tt.connections)
+		}
+	}
+}
+
 // Connections are used again, for two minutes, unless a long body is left unread.
 func TestPostKeepsConnections(t *testing.T) {
 	root := newAuthority(t, "root")
@@ -239,6 +312,53 @@ func TestPostKeepsConnections(t *testing.T) {
 		if got := s.accepted.Load(); got != want {
 			t.Errorf("request %d: %d connections so far, want %d", i+1, got, want)
 		}
+	}
+}
+
+// Whatever a receiver sends on a kept connection before it has an event, only the response to the event counts.
+func TestPostUnsolicited(t *testing.T) {
+	const ok = "HTTP/1.1 204 No Content\r\n\r\n"
+	tests := []struct {
+		name          string
+		first, second string // responses on the first connection, which is then closed
+	}{
+		{"nothing", ok, ""},
+		{"a late 408", ok, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"},
+		{"an early 408", ok + "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", ""},
+		{"a second response", ok + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"},
+		{"a body after a 204", ok + "ok", ok},
+	}
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sent := make(chan bool) // the second request
+			var count atomic.Int32
+			s := receive(t, config, func(c net.Conn, r *http.Request) bool {
+				_, _ = io.Copy(io.Discard, r.Body)
+				n := count.Add(1)
+				if n == 2 {
+					close(sent)
+				}
+				write(c, []string{tt.first, tt.second, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"}[n-1])
+				return n != 2
+			})
+			c := newClient(t, root)
+			var first, second Response
+			var posts sync.WaitGroup
+			// As soon as the connection is kept, and before net/http looks at what else has arrived, the second request is sent.
+			kept := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) {
+				posts.Go(func() { second, _ = post(t, c, urlOf(t, host, s)) })
+				<-sent
+			}})
+			first, _ = c.Post(kept, urlOf(t, host, s), http.Header{}, nil)
+			posts.Wait()
+			s.stop()
+			if first.Status != 204 || second.Status != 202 || count.Load() != 3 || s.accepted.Load() != 2 {
+				t.Errorf("got %d and %d after %d requests on %d connections, want 204 and 202 after 3 requests on 2 connections",
+					first.Status, second.Status, count.Load(), s.accepted.Load())
+			}
+		})
 	}
 }
 

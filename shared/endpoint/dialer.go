@@ -33,9 +33,10 @@ type Dialer struct {
 	hasRoute  func(addr netip.Addr) bool // nil means this machine's routes
 }
 
-// Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them:
-// addresses that this machine has a route to come first, and IPv6 before IPv4. If the policy does not allow all of them,
-// the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer]; if this machine is to blame, [ErrLocal].
+// Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them: IPv6 and IPv4 in
+// turns, because one of the two may not work on the way to the host, and last the addresses that this machine has no route to. If
+// the policy does not allow all of them, the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer]; if this
+// machine is to blame, [ErrLocal].
 func (d *Dialer) Resolve(ctx context.Context, u URL) ([]netip.AddrPort, error) {
 	addrs := []netip.Addr{u.addr}
 	if !u.addr.IsValid() {
@@ -52,21 +53,28 @@ func (d *Dialer) Resolve(ctx context.Context, u URL) ([]netip.AddrPort, error) {
 		targets[i] = netip.AddrPortFrom(addr, u.port)
 	}
 	if len(targets) > 1 {
-		slices.SortStableFunc(targets, func(a, b netip.AddrPort) int { return d.rank(a.Addr()) - d.rank(b.Addr()) })
+		d.order(targets)
 	}
 	return targets, nil
 }
 
-// rank is lower for addresses that are tried earlier.
-func (d *Dialer) rank(addr netip.Addr) int {
-	switch {
-	case !d.routes(addr):
-		return 2
-	case addr.Is4():
-		return 1
-	default:
-		return 0
+// order sorts addresses into the order in which to try them.
+func (d *Dialer) order(targets []netip.AddrPort) {
+	turns := make(map[bool]int) // for IPv4 and for IPv6
+	ranks := make(map[netip.AddrPort]int)
+	for _, target := range targets {
+		is4 := target.Addr().Is4()
+		rank := 2 * turns[is4]
+		if is4 {
+			rank++
+		}
+		if !d.routes(target.Addr()) {
+			rank += 2 * len(targets)
+		}
+		turns[is4]++
+		ranks[target] = rank
 	}
+	slices.SortStableFunc(targets, func(a, b netip.AddrPort) int { return ranks[a] - ranks[b] })
 }
 
 // Connect connects to an address from [Dialer.Resolve]. It does not rely on that: the dialer's hook checks the address

@@ -96,6 +96,34 @@ func TestCheckTLSResolves(t *testing.T) {
 	}
 }
 
+// A host with many addresses in the family that does not work is reached at the other in time.
+func TestResolveOrder(t *testing.T) {
+	ipv6 := []string{"2606:4700::1", "2606:4700::2", "2606:4700::3"}
+	ipv4 := []string{"93.184.216.1", "93.184.216.2"}
+	tests := []struct {
+		name     string
+		hasRoute func(netip.Addr) bool
+		want     []string
+	}{
+		{"both", everywhere, []string{ipv6[0], ipv4[0], ipv6[1], ipv4[1], ipv6[2]}},
+		{"no IPv6", netip.Addr.Is4, append(ipv4[:2:2], ipv6...)},
+		{"no IPv4", netip.Addr.Is6, append(ipv6[:3:3], ipv4...)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &Dialer{Resolver: &resolver{addrs: append(ipv4[:2:2], ipv6...)}, hasRoute: tt.hasRoute}
+			targets, err := d.Resolve(t.Context(), mustParse(t, "https://"+host))
+			var got []string
+			for _, target := range targets {
+				got = append(got, target.Addr().String())
+			}
+			if err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func everywhere(netip.Addr) bool { return true }
 
 // Whether this machine or the host is to blame depends on the error and on the routes of this machine.

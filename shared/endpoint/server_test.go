@@ -267,11 +267,16 @@ func readSome(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
 
 func write(c net.Conn, data string) { _, _ = io.WriteString(c, data) }
 
-// drip sends a byte of a handshake every 20 ms until the client disconnects.
-func drip(c net.Conn) {
+// dripHello sends a ServerHello byte by byte.
+func dripHello(c net.Conn) {
 	write(c, "\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+	drip(c, "\x03")
+}
+
+// drip sends a byte every 20 ms until the client disconnects.
+func drip(c net.Conn, b string) {
 	for {
-		if _, err := c.Write([]byte{3}); err != nil {
+		if _, err := io.WriteString(c, b); err != nil {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

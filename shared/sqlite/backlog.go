@@ -13,7 +13,7 @@ const (
 	selectArrived = `
 SELECT d.number, d.webhook, d.due FROM deliveries AS d
 WHERE d.number > ?1 AND d.due IS NOT NULL AND EXISTS (SELECT 1 FROM webhooks AS w WHERE w.number = d.webhook)
-ORDER BY d.number LIMIT ?2`
+ORDER BY d.number LIMIT ?2 + 0`
 
 	selectLastNumber = `SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'`
 
@@ -27,18 +27,19 @@ WITH RECURSIVE lanes (number) AS (
 )`
 
 	selectLanes = unfinishedLanes + `
-SELECT number FROM lanes WHERE EXISTS (SELECT 1 FROM webhooks AS w WHERE w.number = lanes.number) LIMIT ?2`
+SELECT number FROM lanes WHERE EXISTS (SELECT 1 FROM webhooks AS w WHERE w.number = lanes.number) LIMIT ?2 + 0`
 
 	// selectDue leaves out events before the number ?2, which are too old, and those that are held.
 	selectDue = `
 SELECT d.number, d.webhook, d.due
-FROM webhooks AS w CROSS JOIN deliveries AS d ON d.webhook = w.number AND d.due IS NOT NULL
+FROM webhooks AS w CROSS JOIN deliveries AS d INDEXED BY deliveries_unfinished ON d.webhook = w.number AND d.due IS NOT NULL
 WHERE w.number = ?1 AND w.disabled_reason = '' AND d.event >= ?2 AND d.event >> 20 >= w.held_before
-ORDER BY d.due, d.number LIMIT ?3`
+ORDER BY d.due, d.number LIMIT ?3 + 0`
 
+	// selectGranted reads the due time of the row with the lowest number.
 	selectGranted = `
-SELECT d.number, d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
-WHERE d.granted = 1 AND w.disabled_reason = '' ORDER BY d.number LIMIT ?1`
+SELECT min(d.number), d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
+WHERE d.granted = 1 AND d.webhook > 0 AND w.disabled_reason = '' GROUP BY d.webhook ORDER BY d.webhook LIMIT ?1 + 0`
 
 	selectBacklogSize = `SELECT count(*), min(nullif(due, 0)) FROM deliveries WHERE due IS NOT NULL`
 )

@@ -46,7 +46,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// writeUntilKilled creates webhooks under consecutive numbers and deletes every third one. It returns the first error.
+// writeUntilKilled creates webhooks under consecutive numbers, accepts an event for each, and deletes every third one. It returns
+// the first error.
 func writeUntilKilled(path string) error {
 	from, err := strconv.ParseInt(os.Getenv(childFrom), 10, 64)
 	if err != nil {
@@ -71,12 +72,13 @@ func writeUntilKilled(path string) error {
 	return <-failed
 }
 
-// writeOne creates the webhook with a number, unless it exists, and deletes it if the number is a multiple of three. The number
-// is the webhook's name and its idempotency key.
+// writeOne creates the webhook with a number, unless it exists, accepts an event for it, and deletes it if the number is a multiple
+// of three. The number is the webhook's name, its idempotency key, its event type and the event's key.
 func writeOne(store *Store, number int64) error {
 	ctx := context.Background()
 	w := newWebhook(childCompany)
 	w.Name, w.CreatedAt = strconv.FormatInt(number, 10), time.Now()
+	w.Events = []string{w.Name}
 	record := &webhook.IdempotencyRecord{Key: webhook.NewIdempotencyKey("create-webhook", w.Name)}
 	earlier, err := store.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: ample, Idempotency: record})
 	if err != nil {
@@ -86,6 +88,14 @@ func writeOne(store *Store, number int64) error {
 		w.ID = earlier.WebhookID
 	}
 	say("created", w.Name, w.ID)
+	e := webhook.NewEvent{Event: webhook.Event{
+		ID: webhook.KeyedEventID(childCompany, w.Name), Company: childCompany, Type: w.Name, Key: w.Name, AcceptedAt: time.Now(),
+	}}
+	if _, err := store.AcceptEvents(ctx, []webhook.NewEvent{e}); err == nil {
+		say("accepted", w.Name, e.ID)
+	} else if webhook.KindOf(err) != webhook.KindUnprocessable { // the webhook does not exist any longer
+		return fmt.Errorf("accepting %s: %w", w.Name, err)
+	}
 	if number%3 != 0 {
 		return nil
 	}

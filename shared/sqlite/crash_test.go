@@ -11,7 +11,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// TestKill has two processes create and delete the same webhooks in one file, and kills them one after the other, repeatedly.
+// TestKill has two processes create and delete the same webhooks and accept events for them in one file, and kills them one after the other, repeatedly.
 // Everything acknowledged must be stored, and nothing incomplete. In every fourth round they may be killed while they open the
 // file.
 func TestKill(t *testing.T) {
@@ -40,23 +40,24 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d: Close: %v", round, err)
 		}
 	}
-	if len(seen.created) < 5*rounds || len(seen.deleted) < rounds {
-		t.Errorf("only %d creations and %d deletions were acknowledged", len(seen.created), len(seen.deleted))
+	if len(seen.created) < 5*rounds || len(seen.accepted) < 5*rounds || len(seen.deleted) < rounds {
+		t.Error("too little was acknowledged")
 	}
-	t.Logf("%d creations and %d deletions were acknowledged", len(seen.created), len(seen.deleted))
+	t.Logf("%d creations, %d events and %d deletions were acknowledged", len(seen.created), len(seen.accepted), len(seen.deleted))
 }
 
 // ledger is what processes have acknowledged.
 type ledger struct {
 	mu       sync.Mutex
 	created  map[string]string // IDs, by the webhook's name
+	accepted map[string]string // IDs of events, by the webhook's name
 	deleting map[string]bool   // IDs whose deletion began
 	deleted  map[string]bool   // IDs whose deletion was acknowledged
 	last     int               // the highest number created
 }
 
 func newLedger() *ledger {
-	return &ledger{created: map[string]string{}, deleting: map[string]bool{}, deleted: map[string]bool{}}
+	return &ledger{created: map[string]string{}, accepted: map[string]string{}, deleting: map[string]bool{}, deleted: map[string]bool{}}
 }
 
 func (l *ledger) lastNumber() int {
@@ -82,6 +83,8 @@ func (l *ledger) add(t *testing.T, line string) {
 		l.created[name] = id
 		number, _ := strconv.Atoi(name)
 		l.last = max(l.last, number)
+	case "accepted":
+		l.accepted[name] = id
 	case "deleting":
 		l.deleting[id] = true
 	case "deleted":
@@ -110,6 +113,15 @@ func (l *ledger) compare(t *testing.T, store *Store) {
 			t.Errorf("the deletion of %s was acknowledged, but it still exists", id)
 		case got != id && (ok || !l.deleting[id]):
 			t.Errorf("%s was acknowledged with key %s, which now has %q", id, name, got)
+		}
+	}
+	for name, id := range l.accepted {
+		page, err := store.EventDeliveries(t.Context(), childCompany, id, "", 1, time.Now())
+		if _, exists := stored[name]; exists && (err != nil || len(page.Deliveries) != 1) {
+			t.Errorf("event %s was acknowledged, but its deliveries are %v, %v", id, page.Deliveries, err)
+		}
+		if _, err := store.Event(t.Context(), childCompany, id); err != nil {
+			t.Errorf("event %s was acknowledged, but it is not stored: %v", id, err)
 		}
 	}
 	wantConsistent(t, store)

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ const (
 	selectDeliveries = `
 SELECT d.number, d.event, e.id, e.type, d.status, d.due, d.made, d.attempts
 FROM deliveries AS d CROSS JOIN events AS e ON e.number = d.event
-WHERE d.webhook = ?1 AND d.event BETWEEN ?2 AND ?3 ORDER BY d.event DESC LIMIT ?4`
+WHERE d.webhook = ?1 AND d.event BETWEEN ?2 AND ?3 ORDER BY d.event DESC LIMIT ?4 + 0`
 
 	// selectEventDeliveries probes for a delivery of each of the company's webhooks.
 	selectEventDeliveries = `
@@ -27,7 +26,7 @@ SELECT w.id, d.number, d.event, e.id, e.type, d.status, d.due, d.made, d.attempt
 FROM events AS e
 CROSS JOIN webhooks AS w ON w.company = e.company AND w.id > ?3
 CROSS JOIN deliveries AS d ON d.webhook = w.number AND d.event = e.number
-WHERE e.id = ?2 AND e.company = ?1 ORDER BY w.id LIMIT ?4`
+WHERE e.id = ?2 AND e.company = ?1 ORDER BY w.id LIMIT ?4 + 0`
 
 	grant = `UPDATE deliveries SET granted = 1 WHERE number = ?1`
 )
@@ -60,7 +59,7 @@ func statusOf(stored int) webhook.Status {
 	}
 }
 
-// status returns the status of the delivery at a time.
+// statusAt returns the status of the delivery at a time.
 func (r *deliveryRow) statusAt(l webhook.Lane, now time.Time) webhook.Status {
 	return webhook.StatusOf(statusOf(r.status), l, acceptedAt(r.event), now)
 }
@@ -195,16 +194,22 @@ func (s *Store) Delivery(ctx context.Context, company, webhookID, deliveryID str
 		return webhook.Delivery{}, webhook.ErrNotFound
 	}
 	first := millis << countBits
-	found, err := webhook.Delivery{}, error(webhook.ErrNotFound)
-	readErr := s.eachDelivery(ctx, company, webhookID, first, first|(1<<countBits-1), func(row *deliveryRow, l webhook.Lane) (bool, error) {
-		ref := webhook.Ref{Company: company, WebhookID: webhookID, EventID: row.eventID, AcceptedAt: acceptedAt(row.event)}
-		if ref.DeliveryID() != deliveryID {
-			return true, nil
+	var found *webhook.Delivery
+	err := s.eachDelivery(ctx, company, webhookID, first, first|(1<<countBits-1), func(row *deliveryRow, l webhook.Lane) (bool, error) {
+		d, err := row.delivery(company, webhookID, l, now)
+		if err != nil || d.DeliveryID() != deliveryID {
+			return true, err
 		}
-		found, err = row.delivery(company, webhookID, l, now)
+		found = &d
 		return false, nil
 	})
-	return found, translate(errors.Join(readErr, err))
+	if err == nil && found == nil {
+		err = webhook.ErrNotFound
+	}
+	if err != nil {
+		return webhook.Delivery{}, translate(err)
+	}
+	return *found, nil
 }
 
 // millisOf returns the time in a delivery ID, in milliseconds since 1970, or false if it is not the ID of a delivery that could be

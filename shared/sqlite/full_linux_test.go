@@ -23,12 +23,22 @@ func testFullDisk(t *testing.T, dir string, enlarge func()) {
 		_, err := store.CreateWebhook(t.Context(), webhook.Creation{Webhook: w, Quota: ample})
 		return err
 	}
-	stored := 0
-	err := createLarge(store)
+	create(t, store, newWebhook("co_2"))
+	accept(t, store, newEvent("co_2", day()))
+	works, err := store.Work(t.Context(), []webhook.Ref{{Number: 1}}, day())
+	if err != nil || len(works) != 1 {
+		t.Fatalf("Work = %v, %v, want one", works, err)
+	}
+	outcome := delivered(works[0].Ref)
+	outcome.Attempt.URL = strings.Repeat("a", 64<<10)
+	stored := 1
+	err = createLarge(store)
 	for ; err == nil; err = createLarge(store) {
 		stored++
 	}
 	wantUnavailable(t, "CreateWebhook on a full disk", err)
+	_, err = store.Record(t.Context(), outcome)
+	wantUnavailable(t, "Record on a full disk", err)
 	wantCount(t, store, stored)
 
 	source := newPath(t) // on another disk
@@ -55,4 +65,7 @@ func testFullDisk(t *testing.T, dir string, enlarge func()) {
 		}
 	}
 	wantCount(t, store, stored+50)
+	if applied, err := store.Record(t.Context(), outcome); !applied || err != nil {
+		t.Errorf("Record with room again = %v, %v, want true", applied, err)
+	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -80,6 +81,36 @@ func newWebhook(company string) webhook.Webhook {
 	}
 }
 
+// newEvent returns an event that was accepted at a time, of a type to which the webhooks of newWebhook subscribe.
+func newEvent(company string, accepted time.Time) webhook.NewEvent {
+	id := webhook.NewEventID(ulid.Make().String())
+	return webhook.NewEvent{
+		Event: webhook.Event{
+			ID: id, Company: company, Type: "RecurringPayments.charge.paid", Timestamp: accepted, AcceptedAt: accepted, Body: make([]byte, 1024),
+		},
+		Sent: sha256.Sum256([]byte(id)),
+	}
+}
+
+// accept stores events.
+func accept(t *testing.T, store *Store, events ...webhook.NewEvent) {
+	t.Helper()
+	if _, err := store.AcceptEvents(t.Context(), events); err != nil {
+		t.Fatalf("AcceptEvents: %v", err)
+	}
+}
+
+// delivered returns the outcome of a successful first attempt.
+func delivered(r webhook.Ref) webhook.Outcome {
+	return webhook.Outcome{
+		Ref: r, Status: webhook.StatusDelivered, WebhookVersion: 1,
+		Attempt: webhook.Attempt{
+			Number: 1, At: time.UnixMilli(1_800_000_000_000), Duration: 12 * time.Millisecond, URL: "https://example.com/webhooks/billing",
+			StatusCode: 200, Bytes: 2, Response: "ok",
+		},
+	}
+}
+
 // create stores a webhook.
 func create(t *testing.T, store *Store, w webhook.Webhook) {
 	t.Helper()
@@ -113,7 +144,8 @@ func wantCount(t *testing.T, store *Store, want int) {
 	wantConsistent(t, store)
 }
 
-// wantConsistent checks the integrity of the file, and that counters and subscriptions match the webhooks.
+// wantConsistent checks the integrity of the file, that counters and subscriptions match the webhooks, and that every delivery
+// has an event and a webhook, which may be a deleted one.
 func wantConsistent(t *testing.T, store *Store) {
 	t.Helper()
 	for query, want := range map[string]string{
@@ -124,6 +156,9 @@ func wantConsistent(t *testing.T, store *Store) {
 			EXCEPT SELECT company, value, number FROM webhooks AS w, json_each(events))`: "0",
 		`SELECT count(*) FROM (SELECT company, value, number FROM webhooks AS w, json_each(events)
 			EXCEPT SELECT company, event_type, webhook FROM subscriptions)`: "0",
+		`SELECT count(*) FROM deliveries WHERE event NOT IN (SELECT number FROM events)
+			OR webhook NOT IN (SELECT number FROM webhooks UNION SELECT number FROM deleted_webhooks)
+			OR (status = 0) <> (due IS NOT NULL)`: "0",
 	} {
 		wantValue(t, store, query, want)
 	}

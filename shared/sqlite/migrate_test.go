@@ -111,7 +111,7 @@ func TestMigrateWebhooks(t *testing.T) {
 	want := newWebhook("co_1")
 	raw(`INSERT INTO webhooks VALUES (7, 'co_1', '`+want.ID+`', 'Billing Events', '', 'https://example.com/webhooks/billing',
 			'["RecurringPayments.charge.paid","RecurringPayments.charge.failed"]', CAST('sealed' AS BLOB), 1, 1767225600000);
-		INSERT INTO subscriptions SELECT company, value, id FROM webhooks, json_each(events);
+		INSERT INTO subscriptions SELECT company, value, w.id FROM webhooks AS w, json_each(events);
 		INSERT INTO counters VALUES ('co_1', 1)`)(t, path)
 	store := openStore(t, path)
 	got, lane, err := store.Lane(t.Context(), "co_1", want.ID)

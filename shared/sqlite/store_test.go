@@ -19,6 +19,15 @@ func TestWebhookStore(t *testing.T) {
 	webhooktest.Run(t, func(*testing.T) webhook.Store { return store })
 }
 
+func TestDeliveryStore(t *testing.T) {
+	store := openStore(t, newPath(t))
+	webhooktest.RunDeliveries(t, func(*testing.T) webhooktest.DeliveryTestStore { return store })
+}
+
+func TestBacklog(t *testing.T) {
+	webhooktest.RunBacklog(t, func(t *testing.T) webhooktest.BacklogTestStore { return openStore(t, newPath(t)) })
+}
+
 func TestKeyStore(t *testing.T) {
 	store := openStore(t, newPath(t))
 	accesstest.Run(t, func(*testing.T) access.KeyStore { return store })

@@ -12,7 +12,7 @@ const (
 	selectDeletedWebhooks = `SELECT number FROM deleted_webhooks ORDER BY number LIMIT 1`
 
 	deleteDeliveriesOfWebhook = `
-DELETE FROM deliveries WHERE number IN (SELECT number FROM deliveries WHERE webhook = ?1 LIMIT ?2)`
+DELETE FROM deliveries WHERE number IN (SELECT number FROM deliveries WHERE webhook = ?1 LIMIT ?2 + 0)`
 
 	deleteDeletedWebhook = `DELETE FROM deleted_webhooks WHERE number = ?1`
 
@@ -22,15 +22,15 @@ DELETE FROM deliveries WHERE number IN (SELECT number FROM deliveries WHERE webh
 SELECT d.number FROM lanes
 CROSS JOIN webhooks AS w ON w.number = lanes.number AND w.disabled_reason = ''
 CROSS JOIN deliveries AS d ON d.number IN
-    (SELECT number FROM deliveries WHERE webhook = w.number AND due IS NOT NULL ORDER BY due, number LIMIT ?3)
+    (SELECT number FROM deliveries WHERE webhook = w.number AND due IS NOT NULL ORDER BY due, number LIMIT ?3 + 0)
 WHERE (SELECT event FROM deliveries WHERE webhook = w.number AND due IS NOT NULL ORDER BY due, number LIMIT 1) < ?2
-AND d.event < ?2 AND d.event >> 20 >= w.held_before LIMIT ?3`
+AND d.event < ?2 AND d.event >> 20 >= w.held_before LIMIT ?3 + 0`
 
 	failDeliveries = `
 UPDATE deliveries SET status = 2, due = NULL
 WHERE number IN (SELECT value FROM json_each(?1)) AND due IS NOT NULL`
 
-	selectOldEvents = `SELECT number FROM events WHERE number < ?1 ORDER BY number LIMIT ?2`
+	selectOldEvents = `SELECT number FROM events WHERE number < ?1 ORDER BY number LIMIT ?2 + 0`
 
 	// deleteOldDeliveries deletes up to ?3 deliveries of the events with the numbers from ?1 to ?2.
 	deleteOldDeliveries = `
@@ -39,7 +39,7 @@ DELETE FROM deliveries WHERE number IN (
     FROM (SELECT DISTINCT company FROM events WHERE number BETWEEN ?1 AND ?2) AS c
     CROSS JOIN webhooks AS w ON w.company = c.company
     CROSS JOIN deliveries AS d ON d.webhook = w.number AND d.event BETWEEN ?1 AND ?2
-    LIMIT ?3
+    LIMIT ?3 + 0
 )`
 
 	deleteOldEvents = `DELETE FROM events WHERE number BETWEEN ?1 AND ?2`

@@ -24,7 +24,7 @@ FROM webhooks ORDER BY number DESC LIMIT 1`
 
 	selectPage = `
 SELECT id, name, description, url, events, sealed_token, version, created_at
-FROM webhooks WHERE company = ?1 ORDER BY id LIMIT ?2 OFFSET ?3`
+FROM webhooks WHERE company = ?1 ORDER BY id LIMIT ?2 + 0 OFFSET ?3`
 
 	selectCount = `SELECT webhooks FROM counters WHERE company = ?1`
 

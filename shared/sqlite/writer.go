@@ -29,8 +29,8 @@ const (
 type writer struct {
 	db      *sql.DB
 	queue   chan *write   // unbuffered: a change that was not received still belongs to the caller
-	patient chan *write   // also unbuffered, for changes that may wait for others
-	news    chan struct{} // receives a value after commits with news; buffered
+	patient chan *write   // likewise, for changes that may wait for others
+	news    chan struct{} // has a value if there was a commit with news
 	stop    chan struct{}
 	stopped chan struct{}
 	once    sync.Once
@@ -40,8 +40,8 @@ type writer struct {
 // write is a change that waits for the writer.
 type write struct {
 	ctx  context.Context                             // of the caller, which stops waiting when it ends
-	size int                                         // about how many rows it changes
-	safe bool                                        // whether it hardly ever fails, so that it can share a savepoint
+	size int                                         // about how many rows or pages it changes
+	safe bool                                        // whether it hardly ever fails: then it shares a savepoint with others
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
@@ -49,7 +49,8 @@ type write struct {
 
 // startWriter starts the goroutine, which runs until it is closed, even after ctx has ended.
 func startWriter(ctx context.Context, path string) (*writer, error) {
-	db, err := sql.Open(driverName, dataSource(path, lockTimeout))
+	// Savepoints keep the pages that change in memory, not in a temporary file.
+	db, err := sql.Open(driverName, dataSource(path, lockTimeout, "temp_store(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}
@@ -69,12 +70,12 @@ func startWriter(ctx context.Context, path string) (*writer, error) {
 // change runs a change in the writer's next transaction and returns after its commit. If ctx ends first, it returns
 // immediately. The change may still happen, so the caller must not use the values that it sets.
 func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *session) error) error {
-	return w.changeMany(ctx, 1, run)
+	return w.submit(w.queue, &write{ctx: ctx, size: 1, run: run})
 }
 
-// changeMany is change for a change of about size rows.
+// changeMany is change for one that changes about size rows or pages, and hardly ever fails.
 func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.Context, s *session) error) error {
-	return w.submit(w.queue, &write{ctx: ctx, size: size, run: run})
+	return w.submit(w.queue, &write{ctx: ctx, size: size, safe: true, run: run})
 }
 
 // changeSoon is change for one of many small changes that hardly ever fail. It may wait up to maxWait for others, in order to share
@@ -200,7 +201,7 @@ func (w *writer) transact(ctx context.Context, s *session, batch []*write) error
 		return err
 	}
 	s.room, s.news = maxFanOut, false
-	var together []*write // they share a savepoint
+	var together []*write // the safe ones
 	for _, op := range batch {
 		if op.err = op.ctx.Err(); op.err != nil {
 			continue
@@ -258,10 +259,10 @@ func (s *session) attempt(ctx context.Context, ops ...*write) error {
 	if err := s.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err
 	}
-	failed := false
+	failed, room := false, s.room
 	for _, op := range ops {
 		if op.err = op.run(ctx, s); op.err != nil {
-			failed = true
+			failed, s.room = true, room
 			if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
 				return errors.Join(op.err, err)
 			}

@@ -152,11 +152,11 @@ type backlog struct {
 	log             *slog.Logger
 	pending, oldest *prometheus.Desc
 
-	mu        sync.Mutex // held while counting: concurrent scrapes wait for the result
-	counted   time.Time
-	count     int64
-	oldestDue time.Time
-	err       error
+	mu      sync.Mutex // held while counting: concurrent scrapes wait for the result
+	counted time.Time
+	count   int64
+	overdue time.Duration
+	err     error
 }
 
 // Describe implements [prometheus.Collector].
@@ -169,24 +169,26 @@ func (b *backlog) Describe(descriptions chan<- *prometheus.Desc) {
 func (b *backlog) Collect(metrics chan<- prometheus.Metric) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
-	if b.counted.IsZero() || now.Sub(b.counted) >= backlogTTL {
-		ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
-		defer cancel()
-		if b.count, b.oldestDue, b.err = b.size(ctx); b.err != nil {
-			b.log.Warn("the backlog could not be counted for /metrics", "cause", b.err)
-		}
-		b.counted = now
+	if now := b.now(); b.counted.IsZero() || now.Sub(b.counted) >= backlogTTL {
+		b.measure(now)
 	}
+	if b.err == nil {
+		metrics <- prometheus.MustNewConstMetric(b.pending, prometheus.GaugeValue, float64(b.count))
+		metrics <- prometheus.MustNewConstMetric(b.oldest, prometheus.GaugeValue, b.overdue.Seconds())
+	}
+}
+
+func (b *backlog) measure(now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
+	defer cancel()
+	var oldestDue time.Time
+	b.count, oldestDue, b.err = b.size(ctx)
+	b.counted, b.overdue = now, 0
 	if b.err != nil {
-		return
+		b.log.Warn("the backlog could not be counted for /metrics", "cause", b.err)
+	} else if !oldestDue.IsZero() {
+		b.overdue = max(0, now.Sub(oldestDue))
 	}
-	age := 0.0
-	if !b.oldestDue.IsZero() {
-		age = max(0, now.Sub(b.oldestDue).Seconds())
-	}
-	metrics <- prometheus.MustNewConstMetric(b.pending, prometheus.GaugeValue, float64(b.count))
-	metrics <- prometheus.MustNewConstMetric(b.oldest, prometheus.GaugeValue, age)
 }
 
 // Handler returns the handler for GET /metrics.

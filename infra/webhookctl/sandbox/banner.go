@@ -10,9 +10,10 @@ import (
 // whether the service delivers events. It shows the API key.
 func (s *Sandbox) WriteBanner(out io.Writer, api string, delivers bool) error {
 	const curl = `curl -sS -w '\n' -H "Authorization: Bearer $KEY"`
-	publish, receives := "", "            (events in DynamoDB are not delivered yet)\n"
+	receives, steps, publish := "(events in DynamoDB are not delivered yet)", "", ""
 	if delivers {
-		receives = "            verifies the signatures of its webhooks\n"
+		receives = "and verifies the signatures of its webhooks"
+		steps = " publish an event to it, list its deliveries,"
 		publish = curl + ` "$API/events" -d '{"event":{"type":"RecurringPayments.charge.paid","data":{"amount":1250,"currency":"EUR"}}}'` +
 			"\nsleep 1\n" + curl + ` "$API/webhooks/$ID/deliveries"` + "\n"
 	}
@@ -23,19 +24,19 @@ The webhook API is running at %[1]s in development mode. Press Ctrl-C to stop it
             for the company %[3]s, with all permissions; saved in %[4]s
   Receiver  %[5]s
             prints here what it receives, on any path; its port is saved in %[6]s
-%[9]s
-To list the event types, create a webhook, list the webhooks, get the new one%[10]s
+            %[7]s
+
+To list the event types, create a webhook, list the webhooks, get the new one,%[8]s
 and delete it, paste these commands into another terminal, in this order:
 
 API=%[1]s
 KEY=%[2]s
-%[7]s "$API/webhooks/types"
-ID=$(%[7]s "$API/webhooks" -d '{"webhook":{"name":"Billing Events","description":"Receive invoice and payment updates","url":"%[5]s/webhooks/billing","events":["RecurringPayments.charge.paid"]}}' | tee /dev/stderr | grep -o 'wh_[0-9A-Z]*')
-%[7]s "$API/webhooks?size=10&page=1"
-%[7]s "$API/webhooks/$ID"
-%[8]s%[7]s -X DELETE "$API/webhooks/$ID"
+%[9]s "$API/webhooks/types"
+ID=$(%[9]s "$API/webhooks" -d '{"webhook":{"name":"Billing Events","description":"Receive invoice and payment updates","url":"%[5]s/webhooks/billing","events":["RecurringPayments.charge.paid"]}}' | tee /dev/stderr | grep -o 'wh_[0-9A-Z]*')
+%[9]s "$API/webhooks?size=10&page=1"
+%[9]s "$API/webhooks/$ID"
+%[10]s%[9]s -X DELETE "$API/webhooks/$ID"
 
-`, api, s.Key, Company, filepath.Join(s.dir, KeyFile), s.ReceiverURL, filepath.Join(s.dir, portFile), curl, publish, receives,
-		map[bool]string{true: ", publish an event, list its deliveries"}[delivers])
+`, api, s.Key, Company, filepath.Join(s.dir, KeyFile), s.ReceiverURL, filepath.Join(s.dir, portFile), receives, steps, curl, publish)
 	return err
 }

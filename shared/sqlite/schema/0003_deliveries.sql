@@ -74,7 +74,7 @@ CREATE TABLE deliveries (
 
 CREATE UNIQUE INDEX deliveries_by_event ON deliveries (webhook, event);
 CREATE INDEX deliveries_unfinished ON deliveries (webhook, due) WHERE due IS NOT NULL;
-CREATE INDEX deliveries_granted ON deliveries (granted) WHERE granted = 1;
+CREATE INDEX deliveries_granted ON deliveries (webhook) WHERE granted = 1;
 
 -- Webhooks that were deleted and may still have deliveries.
 CREATE TABLE deleted_webhooks (

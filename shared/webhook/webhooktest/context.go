@@ -13,13 +13,8 @@ func contextCases() []testCase {
 		stored, visible, name := f.createOne(), f.newTypeName(), f.newTypeName()
 		f.addType(f.company, visible, f.now)
 		added := webhook.EventType{Name: name, Company: f.company, AddedAt: f.now}
-		canceled, cancel := context.WithCancel(f.ctx)
-		cancel()
-		expired, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
-		defer cancel()
-		second := func(_ any, err error) error { return err }
-		for _, ctx := range []context.Context{canceled, expired} {
-			for method, err := range map[string]error{
+		f.wantEnded(func(ctx context.Context) map[string]error {
+			return map[string]error{
 				"ListWebhooks":    second(f.store.ListWebhooks(ctx, f.company, webhook.Page{Size: 100, Number: 1})),
 				"Webhook":         second(f.store.Webhook(ctx, f.company, stored.ID)),
 				"PrepareCreation": second(f.store.PrepareCreation(ctx, webhook.CreationQuery{Company: f.company, Events: []string{name}, Now: f.now})),
@@ -33,11 +28,61 @@ func contextCases() []testCase {
 				"AllEventTypes":   second(f.store.AllEventTypes(ctx, f.company)),
 				"ImportEventType": f.store.ImportEventType(ctx, added),
 				"Ping":            f.store.Ping(ctx),
-			} {
-				if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ctx.Err()) {
-					f.t.Errorf("%s: got error %v, want KindUnavailable wrapping %v", method, err, ctx.Err())
-				}
+			}
+		})
+	}}}
+}
+
+func deliveryContextCases() []testCase {
+	return []testCase{{"every method is unavailable once its context has ended", func(f *fixture) {
+		d := f.attempt(f.newDelivery(), webhook.StatusPending)
+		f.wantEnded(func(ctx context.Context) map[string]error {
+			_, _, laneErr := f.deliveries.Lane(ctx, d.Company, d.WebhookID)
+			return map[string]error{
+				"AcceptEvents":    second(f.deliveries.AcceptEvents(ctx, []webhook.NewEvent{f.newEvent(d.EventType)})),
+				"Event":           second(f.deliveries.Event(ctx, d.Company, d.EventID)),
+				"EventDeliveries": second(f.deliveries.EventDeliveries(ctx, d.Company, d.EventID, "", 100, f.now)),
+				"Deliveries":      second(f.deliveries.Deliveries(ctx, f.queryAll(d.WebhookID))),
+				"Delivery":        second(f.deliveries.Delivery(ctx, d.Company, d.WebhookID, d.DeliveryID(), f.now)),
+				"RetryDelivery":   second(f.deliveries.RetryDelivery(ctx, d.Company, d.WebhookID, d.DeliveryID(), f.now)),
+				"Lane":            laneErr,
+				"Work":            second(f.deliveries.Work(ctx, []webhook.Ref{d.Ref}, f.now)),
+				"Record":          second(f.deliveries.Record(ctx, f.outcome(d, webhook.StatusDelivered))),
+			}
+		})
+	}}}
+}
+
+func backlogContextCases() []testCase {
+	return []testCase{{"every method is unavailable once its context has ended", func(f *fixture) {
+		lane := f.pendingOf(f.newDelivery()).Lane
+		f.wantEnded(func(ctx context.Context) map[string]error {
+			return map[string]error{
+				"Arrived":    second(f.backlog.Arrived(ctx, 0, 100)),
+				"LastNumber": second(f.backlog.LastNumber(ctx)),
+				"Lanes":      second(f.backlog.Lanes(ctx, 0, 100)),
+				"Due":        second(f.backlog.Due(ctx, lane, 100, f.now)),
+				"Granted":    second(f.backlog.Granted(ctx, 100)),
+				"FanOut":     second(f.backlog.FanOut(ctx)),
+				"Upkeep":     second(f.backlog.Upkeep(ctx, f.now, f.now)),
+			}
+		})
+	}}}
+}
+
+func second(_ any, err error) error { return err }
+
+// wantEnded calls methods with contexts that have ended and checks their errors.
+func (f *fixture) wantEnded(call func(ctx context.Context) map[string]error) {
+	canceled, cancel := context.WithCancel(f.ctx)
+	cancel()
+	expired, cancel := context.WithDeadline(f.ctx, time.Now().Add(-time.Second))
+	defer cancel()
+	for _, ctx := range []context.Context{canceled, expired} {
+		for method, err := range call(ctx) {
+			if webhook.KindOf(err) != webhook.KindUnavailable || !errors.Is(err, ctx.Err()) {
+				f.t.Errorf("%s: got error %v, want KindUnavailable wrapping %v", method, err, ctx.Err())
 			}
 		}
-	}}}
+	}
 }

@@ -45,7 +45,23 @@ func RunDeliveries(t *testing.T, open func(t *testing.T) DeliveryTestStore) {
 		{"work", workCases()},
 		{"record", recordCases()},
 		{"lane", laneCases()},
+		{"list", deliveryListCases()},
+		{"retry", retryCases()},
+		{"context", deliveryContextCases()},
+		{"properties", deliveryPropertyCases()},
 	}, func(t *testing.T) webhook.Store { return open(t) })
+}
+
+// BacklogTestStore is a store on one host.
+type BacklogTestStore interface {
+	DeliveryTestStore
+	webhook.Backlog
+}
+
+// RunBacklog checks a store against the contract of [webhook.Backlog]. Unlike [RunDeliveries], it needs a store of its own for
+// every case: open returns a new, empty one.
+func RunBacklog(t *testing.T, open func(t *testing.T) BacklogTestStore) {
+	run(t, []group{{"backlog", backlogCases()}, {"context", backlogContextCases()}}, func(t *testing.T) webhook.Store { return open(t) })
 }
 
 // group is a part of a suite.

@@ -1,0 +1,162 @@
+package deliverytest
+
+import (
+	"time"
+
+	"webhooks/shared/webhook"
+)
+
+// apply checks an outcome against the request that it is about and against what came before.
+func (f Recorded) apply(c *checker) {
+	d := c.delivery(f.WebhookID, f.EventID)
+	if d == nil {
+		return
+	}
+	if c.exact && !d.running {
+		c.report(d.key, 4, "an outcome is recorded although no attempt runs")
+	}
+	if f.Attempt.Number != d.made+1 {
+		c.report(d.key, 4, "attempt %d is recorded after attempt %d", f.Attempt.Number, d.made)
+	}
+	response := c.claim(d, f.Attempt.StatusCode)
+	c.checkStatus(d, f.Outcome, response)
+	if c.exact && f.Status == webhook.StatusPending {
+		c.checkDue(d, f.Outcome, response)
+	}
+	d.made, d.step, d.status, d.due = f.Attempt.Number, f.Step, f.Status, f.Due
+	if d.granted <= d.made {
+		d.granted = 0
+	}
+	c.changeLane(d, f.Outcome, response)
+	d.end()
+}
+
+// claim returns the response that an outcome with a status code is about. No two outcomes are about the same one.
+func (c *checker) claim(d *progress, status int) Responded {
+	if status == 0 {
+		return Responded{}
+	}
+	for i := len(d.posts) - 1; i >= 0; i-- {
+		if p := d.posts[i]; !p.claimed && p.response.Status == status {
+			p.claimed = true
+			return p.response
+		}
+	}
+	c.report(d.key, 1, "an outcome with status %d is recorded, but the receiver did not send it", status)
+	return Responded{Status: status}
+}
+
+func succeeded(status int) bool { return status >= 200 && status < 300 }
+
+// checkStatus checks a delivery's new status.
+func (c *checker) checkStatus(d *progress, o webhook.Outcome, r Responded) {
+	_, latest := c.clock(c.at)
+	var ok bool
+	switch o.Status {
+	case webhook.StatusDelivered:
+		ok = succeeded(r.Status) || d.status == webhook.StatusDelivered
+	case webhook.StatusFailed:
+		last := !d.begun.granted && !d.begun.probe && d.step+1 >= len(c.o.Schedule)
+		ok = !succeeded(r.Status) &&
+			(r.Final || d.status == webhook.StatusFailed || latest.Sub(d.acceptedAt) >= webhook.MaxAge || last || !c.exact)
+	case webhook.StatusPending:
+		ok = !succeeded(r.Status) && !r.Final && d.status == webhook.StatusPending
+	}
+	if !ok {
+		c.report(d.key, 1, "it becomes %s after it was %s and the receiver responded with %d", o.Status, d.status, r.Status)
+	}
+}
+
+// checkDue checks when the next attempt of a pending delivery is due, and for which step.
+func (c *checker) checkDue(d *progress, o webhook.Outcome, r Responded) {
+	wait := func(share int) time.Duration { return c.o.Schedule[o.Step] * time.Duration(share) / 10 }
+	ended := o.Attempt.Ended()
+	var ok bool
+	switch {
+	case d.begun.granted:
+		ok = o.Step == d.step && o.Due.Equal(d.due)
+	case d.begun.probe:
+		ok = o.Step == d.step && o.Due.IsZero()
+	case o.Step != d.step+1 || o.Step >= len(c.o.Schedule):
+		ok = false
+	default:
+		latest := ended.Add(wait(11))
+		if !r.PausedUntil.IsZero() && r.PausedUntil.Add(attemptTime).After(latest) {
+			latest = r.PausedUntil.Add(attemptTime)
+		}
+		ok = !o.Due.Before(ended.Add(wait(9))) && !o.Due.Before(r.PausedUntil) && !o.Due.After(latest.Add(2*time.Millisecond))
+	}
+	if !ok {
+		c.report(d.key, 4, "after attempt %d, which ended at %v, step %d is due at %v", o.Attempt.Number, ended, o.Step, o.Due)
+	}
+}
+
+// changeLane applies an outcome to the lane.
+func (c *checker) changeLane(d *progress, o webhook.Outcome, r Responded) {
+	op := webhook.LaneFailed
+	switch {
+	case r.Disable:
+		op = webhook.LaneDisabled
+		d.to.disabledAt = c.at
+	case succeeded(r.Status) && d.begun.healthy:
+		op = webhook.LaneUnchanged
+	case succeeded(r.Status):
+		op = webhook.LaneSucceeded
+	case d.begun.probe:
+		op = webhook.LaneProbeFailed
+	}
+	if op == webhook.LaneSucceeded && d.to.lane.IsFailing() {
+		d.to.closedAt = c.at
+	}
+	d.to.lane = d.to.lane.Apply(op, o.Attempt.Ended(), r.PausedUntil)
+}
+
+// checkPatience checks that an attempt that begins now is not late.
+func (c *checker) checkPatience(d *progress) {
+	if c.calmed.IsZero() || d.begun.granted {
+		return
+	}
+	if late := c.overdue(d); late > 0 {
+		c.report(d.key, 6, "its attempt begins %v late", late+c.o.Patience)
+	}
+}
+
+// overdue returns how much longer than it should a pending delivery has waited since everything that it may wait for was over.
+func (c *checker) overdue(d *progress) time.Duration {
+	earliest, _ := c.clock(c.at)
+	offset := earliest.Sub(c.at)
+	waitedFor := c.calmed
+	for _, t := range []time.Time{d.to.closedAt, d.due.Add(-offset), d.to.lane.PausedUntil.Add(-offset), d.to.lane.ProbeAt.Add(-offset)} {
+		if t.After(waitedFor) {
+			waitedFor = t
+		}
+	}
+	return c.at.Sub(waitedFor) - c.o.Patience
+}
+
+// finish checks what is shown of a delivery at the end of the history.
+func (c *checker) finish(d *progress) {
+	if !d.to.deletedAt.IsZero() || d.optional {
+		return
+	}
+	_, latest := c.clock(c.at)
+	want := webhook.StatusOf(d.status, d.to.lane, d.acceptedAt, latest)
+	switch {
+	case d.shown == "":
+		c.report(d.key, 1, "the delivery is lost: its status is %s, but it is not shown", want)
+	case d.shown != want:
+		c.report(d.key, 1, "it is shown as %s, but it is %s", d.shown, want)
+	}
+	if extra := len(d.posts) - d.made; extra > c.crashes+d.extra {
+		c.report(d.key, 4, "%d requests for %d attempts, with %d crashes", len(d.posts), d.made, c.crashes)
+	}
+	if c.calmed.IsZero() || d.to.lane.DisabledReason != "" || d.running || d.to.probe != nil {
+		return
+	}
+	if late := c.overdue(d); late > 0 && d.shown == webhook.StatusPending {
+		c.report(d.key, 6, "it has been due for %v", late+c.o.Patience)
+	}
+	if waited := min(c.at.Sub(d.grantedAt), c.at.Sub(c.calmed)); d.granted > 0 && waited > c.o.Patience {
+		c.report(d.key, 6, "a granted retry has waited for %v", waited)
+	}
+}

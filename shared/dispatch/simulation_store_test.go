@@ -1,0 +1,113 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"webhooks/shared/delivery/deliverytest"
+	"webhooks/shared/webhook"
+)
+
+// gatedStore is what the engine of a process has as a store: each call is a step and may fail.
+type gatedStore struct{ *process }
+
+// call is a step that calls the store, unless it fails before. It may also fail after that.
+func call[T any](s *gatedStore, name string, effect func() (T, error)) (result T, err error) {
+	if !s.step(s.process, "%s", name) {
+		return result, errCrashed
+	}
+	fault := noFault
+	if !s.calm && s.chance(s.storeFaults) {
+		fault = s.storeFaultKinds[s.random.IntN(len(s.storeFaultKinds))]
+	}
+	if fault != noFault {
+		s.note("  fails: %s", fault)
+	}
+	unavailable := webhook.Unavailable(errors.New(string(fault)))
+	if fault == failsBefore {
+		return result, unavailable
+	}
+	if fault == slow {
+		time.Sleep(s.between(time.Millisecond, 5*time.Second))
+		if !s.step(s.process, "%s at last", name) {
+			return result, errCrashed
+		}
+	}
+	s.alone(func() { result, err = effect() })
+	if fault == failsAfter {
+		return *new(T), unavailable
+	}
+	return result, err
+}
+
+// storeFault is how a call of the store fails.
+type storeFault string
+
+const (
+	noFault     storeFault = ""
+	failsBefore storeFault = "before it had an effect"
+	failsAfter  storeFault = "after it had an effect"
+	slow        storeFault = "slow"
+)
+
+// Arrived implements [webhook.Backlog].
+func (s *gatedStore) Arrived(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	return call(s, "read arrivals", func() ([]webhook.Pending, error) { return s.simulation.store.Arrived(ctx, after, limit) })
+}
+
+// LastNumber implements [webhook.Backlog].
+func (s *gatedStore) LastNumber(ctx context.Context) (int64, error) {
+	return call(s, "read the last number", func() (int64, error) { return s.simulation.store.LastNumber(ctx) })
+}
+
+// Lanes implements [webhook.Backlog].
+func (s *gatedStore) Lanes(ctx context.Context, after int64, limit int) ([]int64, error) {
+	return call(s, "read lanes", func() ([]int64, error) { return s.simulation.store.Lanes(ctx, after, limit) })
+}
+
+// Due implements [webhook.Backlog].
+func (s *gatedStore) Due(ctx context.Context, lane int64, limit int, now time.Time) ([]webhook.Pending, error) {
+	return call(s, "read what is due", func() ([]webhook.Pending, error) { return s.simulation.store.Due(ctx, lane, limit, now) })
+}
+
+// Granted implements [webhook.Backlog].
+func (s *gatedStore) Granted(ctx context.Context, limit int) ([]webhook.Pending, error) {
+	return call(s, "read grants", func() ([]webhook.Pending, error) { return s.simulation.store.Granted(ctx, limit) })
+}
+
+// FanOut implements [webhook.Backlog].
+func (s *gatedStore) FanOut(ctx context.Context) (bool, error) {
+	return call(s, "fan out", func() (bool, error) { return s.simulation.store.FanOut(ctx) })
+}
+
+// Upkeep implements [webhook.Backlog].
+func (s *gatedStore) Upkeep(ctx context.Context, now, keepFrom time.Time) (bool, error) {
+	return call(s, "upkeep", func() (bool, error) { return s.simulation.store.Upkeep(ctx, now, keepFrom) })
+}
+
+// Work implements the engine's interface, and records what was read.
+func (s *gatedStore) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([]webhook.Work, error) {
+	return call(s, "read work", func() ([]webhook.Work, error) {
+		works, err := s.simulation.store.Work(ctx, refs, now)
+		for _, w := range works {
+			s.recorder.Add(deliverytest.Read{Webhook: w.WebhookID, Event: w.EventID, Number: w.Made + 1})
+		}
+		return works, err
+	})
+}
+
+// Record implements the engine's interface, and records the outcome.
+func (s *gatedStore) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
+	return call(s, "record "+name(o.Ref), func() (bool, error) {
+		applied, err := s.simulation.store.Record(ctx, o)
+		switch {
+		case applied:
+			s.note("  %s %d %s", o.Status, o.Attempt.StatusCode, o.Attempt.Error)
+			s.recorder.Add(deliverytest.Recorded{Outcome: o})
+		case err == nil:
+			s.recorder.Add(deliverytest.Dropped{Webhook: o.WebhookID, Event: o.EventID})
+		}
+		return applied, err
+	})
+}

@@ -1,0 +1,513 @@
+package dispatch_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"webhooks/shared/delivery"
+	"webhooks/shared/delivery/deliverytest"
+	"webhooks/shared/dispatch"
+	"webhooks/shared/endpoint"
+	"webhooks/shared/sqlite"
+	"webhooks/shared/webhook"
+	"webhooks/shared/webhook/webhooktest"
+)
+
+// simulation is one run of the engine, of which a seed decides everything: what clients do, how receivers respond, what fails, and
+// the order of everything that happens at the same time. It runs in a bubble of synctest. Each effect first takes a step: it waits
+// until all goroutines do, and is then the one that the seed picks.
+type simulation struct {
+	plan
+	random   *rand.Rand // only for the goroutine that was let through
+	began    time.Time
+	recorder *deliverytest.Recorder
+	store    store
+	close    func() error     // of the store
+	plant    func(p *process) // plants a bug; nil for none
+	trace    strings.Builder
+	errors   []string
+
+	subscribers map[string]*receiver // by URL
+	known       []webhook.Ref        // deliveries that may exist
+	accepted    []webhook.Event
+	posts       int
+	steps       int
+	network     *network // nil if POSTs go to the model of a receiver
+
+	mu        sync.Mutex
+	parked    []*step
+	wake      chan struct{}
+	offset    time.Duration // of the service's clock
+	process   *process
+	calm      bool
+	busy      bool // an effect takes place
+	ended     bool
+	abandoned bool
+}
+
+// maxSteps ends a simulation in which something is repeated forever.
+const maxSteps = 50_000
+
+// store is what engine and clients need from a store.
+type store interface {
+	webhook.DeliveryStore
+	webhook.Backlog
+	CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error)
+	DeleteWebhook(ctx context.Context, company, id string) error
+	AddEventType(ctx context.Context, t webhook.EventType) error
+}
+
+// step is an effect that waits to be let through.
+type step struct {
+	name    string
+	process *process // nil if it does not end with the engine
+	alive   chan bool
+}
+
+// step waits until the seed picks this step. It reports whether the process that the step belongs to is still alive.
+func (s *simulation) step(p *process, format string, args ...any) (alive bool) {
+	s.mu.Lock()
+	if p != nil && p.crashed || s.abandoned {
+		s.mu.Unlock()
+		return false
+	}
+	waiting := &step{fmt.Sprintf(format, args...), p, make(chan bool, 1)}
+	s.parked = append(s.parked, waiting)
+	s.mu.Unlock()
+	s.rouse()
+	return <-waiting.alive
+}
+
+// alone lets nothing else through until an effect is complete, even if that takes time.
+func (s *simulation) alone(effect func()) {
+	s.setBusy(true)
+	effect()
+	s.setBusy(false)
+	s.rouse()
+}
+
+func (s *simulation) setBusy(busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = busy
+}
+
+func (s *simulation) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// loop lets one step through at a time. When there is none, time goes on.
+func (s *simulation) loop() {
+	for {
+		synctest.Wait()
+		s.mu.Lock()
+		ended, waiting := s.ended, len(s.parked)
+		if s.busy {
+			waiting = 0
+		}
+		s.mu.Unlock()
+		switch {
+		case ended:
+			return
+		case s.steps == maxSteps:
+			s.abandon()
+			s.steps++
+		case waiting == 0:
+			<-s.wake
+		case !s.calm && s.chance(s.crashes):
+			s.crash()
+		case !s.calm && s.chance(s.jumps):
+			s.jump()
+		default:
+			s.letThrough()
+		}
+	}
+}
+
+func (s *simulation) letThrough() {
+	s.mu.Lock()
+	slices.SortStableFunc(s.parked, func(a, b *step) int { return cmp.Compare(a.name, b.name) })
+	i := s.random.IntN(len(s.parked))
+	picked := s.parked[i]
+	s.parked = slices.Delete(s.parked, i, i+1)
+	s.mu.Unlock()
+	s.steps++
+	s.note("%s", picked.name)
+	picked.alive <- true
+}
+
+// abandon ends a simulation that does not come to an end.
+func (s *simulation) abandon() {
+	s.wrong("there are more than %d steps", maxSteps)
+	s.crash()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandoned = true
+	for _, waiting := range s.parked {
+		waiting.alive <- false
+	}
+}
+
+// chance reports true with a probability of 1 in n, and never if n is 0.
+func (s *simulation) chance(n int) bool { return n > 0 && s.random.IntN(n) == 0 }
+
+// between returns a random time from low to high.
+func (s *simulation) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(s.random.Int64N(int64(high-low)/int64(time.Millisecond)+1))*time.Millisecond
+}
+
+// note adds a line to the trace.
+func (s *simulation) note(format string, args ...any) {
+	fmt.Fprintf(&s.trace, "%12s ", time.Since(s.began).Round(time.Millisecond))
+	fmt.Fprintf(&s.trace, format, args...)
+	s.trace.WriteByte('\n')
+}
+
+func (s *simulation) wrong(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.errors = append(s.errors, fmt.Sprintf(format, args...))
+}
+
+// now is the service's clock.
+func (s *simulation) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.offset).Round(0).UTC()
+}
+
+func (s *simulation) millis() time.Time { return s.now().Truncate(time.Millisecond) }
+
+// jump sets the service's clock forward, or back a little: what the engine waits for after failures lasts longer then. (The real
+// clock has a monotonic reading, which such waits use.)
+func (s *simulation) jump() {
+	by := s.between(-time.Minute, 20*time.Minute)
+	s.note("-- clock jumps by %v", by)
+	s.recorder.Add(deliverytest.Jumped{By: by})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset += by
+}
+
+// process is an engine between two crashes, with what it is made of.
+type process struct {
+	*simulation
+	store     dispatch.Store
+	attempter interface {
+		Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error)
+	}
+	poster interface {
+		Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error)
+	}
+	deaf bool // whether the store's changes wake it only sometimes
+
+	engine  *dispatch.Engine
+	stop    context.CancelFunc
+	stopped chan struct{}
+	dead    chan struct{}
+	crashed bool // protected by the simulation's mutex
+}
+
+func (s *simulation) start() {
+	p := &process{simulation: s, stopped: make(chan struct{}), dead: make(chan struct{})}
+	p.store, p.attempter, p.poster = &gatedStore{p}, &attempts{p}, &modelPoster{p}
+	if s.network != nil {
+		p.poster = s.network.client(p)
+	}
+	if s.plant != nil {
+		s.plant(p)
+	}
+	p.engine = dispatch.New(dispatch.Config{
+		Store: p.store, Attempter: p.attempter, Now: s.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Retention: 30 * 24 * time.Hour, Slots: s.slots,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	s.mu.Lock()
+	s.process = p
+	s.mu.Unlock()
+	go func() {
+		defer close(p.stopped)
+		p.engine.Run(ctx)
+	}()
+}
+
+// crash ends the engine: nothing that it does from now on has an effect. Another one starts on the same store.
+func (s *simulation) crash() {
+	p := s.process
+	s.mu.Lock()
+	if p.crashed {
+		s.mu.Unlock()
+		return
+	}
+	p.crashed = true
+	parked := s.parked
+	s.parked = nil
+	for _, waiting := range parked {
+		if waiting.process == p {
+			waiting.alive <- false
+		} else {
+			s.parked = append(s.parked, waiting)
+		}
+	}
+	s.mu.Unlock()
+	close(p.dead)
+	p.stop()
+	s.recorder.Add(deliverytest.Crashed{})
+	pause := s.between(0, 20*time.Second)
+	s.note("-- crash, restart in %v", pause)
+	time.AfterFunc(pause, func() {
+		if s.step(nil, "start the engine") {
+			s.start()
+		}
+	})
+}
+
+// changed is what the store does after a change.
+func (s *simulation) changed() {
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if !p.deaf || s.chance(2) {
+		p.engine.Wake()
+	}
+}
+
+// simulate runs a seed and returns the trace and what was wrong.
+func simulate(t *testing.T, seed uint64, plant func(p *process)) (trace string, wrong []string) {
+	var s *simulation
+	synctest.Test(t, func(t *testing.T) {
+		s = newSimulation(t, seed, plant)
+		s.start()
+		for _, a := range s.actions {
+			go s.act(a)
+		}
+		go s.end()
+		s.loop()
+	})
+	for _, v := range deliverytest.Check(s.recorder.History(), deliverytest.Options{Schedule: s.schedule, Patience: 3 * time.Minute}) {
+		s.wrong("%v", v)
+	}
+	return s.trace.String(), s.errors
+}
+
+func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulation {
+	random := rand.New(rand.NewPCG(seed, 0))
+	s := &simulation{
+		plan: newPlan(random), random: random, plant: plant, began: time.Now(), recorder: deliverytest.NewRecorder(time.Now),
+		subscribers: make(map[string]*receiver), wake: make(chan struct{}, 1),
+	}
+	memory := webhooktest.NewMemory()
+	memory.FanOutLimit = s.fanOutLimit
+	s.store = memory
+	if s.onDisk {
+		disk, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), s.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.store, s.close = disk, disk.Close
+	}
+	for _, name := range eventTypes() {
+		if err := s.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: s.millis()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.realReceivers {
+		s.network = newNetwork(t, s)
+	}
+	return s
+}
+
+// end ends the faults and then the simulation, after the engine has stopped in an orderly way, and records what the store shows.
+func (s *simulation) end() {
+	time.Sleep(s.calmAfter)
+	s.step(nil, "no more faults")
+	s.calm = true
+	time.Sleep(time.Minute) // after a crash, and for what the last jump of the clock affects
+	s.recorder.Add(deliverytest.Calmed{})
+	time.Sleep(s.endAfter)
+	s.step(nil, "stop the engine")
+	began := time.Now()
+	s.process.stop()
+	<-s.process.stopped
+	if took := time.Since(began); took > 20*time.Second {
+		s.wrong("the engine took %v to stop", took)
+	}
+	if s.network != nil {
+		s.network.close()
+	}
+	for _, e := range s.accepted {
+		for cursor := ""; ; {
+			page, err := s.store.EventDeliveries(context.Background(), e.Company, e.ID, cursor, 100, s.now())
+			if err != nil {
+				s.wrong("reading deliveries: %v", err)
+			}
+			for _, d := range page.Deliveries {
+				s.recorder.Add(deliverytest.Shown{Webhook: d.WebhookID, Event: e.ID, Status: d.Status})
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+	}
+	if s.close != nil {
+		if err := s.close(); err != nil {
+			s.wrong("closing the store: %v", err)
+		}
+	}
+	s.mu.Lock()
+	s.ended, s.abandoned = true, true
+	s.mu.Unlock()
+	s.rouse()
+}
+
+// act does what a client does, and repeats it until the client knows that it was done.
+func (s *simulation) act(a action) {
+	time.Sleep(a.after)
+	for s.step(nil, "%s", a.name) {
+		fails := !s.calm && s.chance(s.clientFaults)
+		before := fails && s.chance(2)
+		pause := s.between(time.Second, time.Minute)
+		if !before {
+			s.alone(func() { a.do(s) })
+		}
+		if !fails {
+			return
+		}
+		s.note("  its response is lost")
+		time.Sleep(pause)
+	}
+}
+
+func (s *simulation) create(r *receiver) {
+	w := webhook.Webhook{
+		ID: r.id, Company: r.company, Name: r.id, URL: r.url(), Events: r.types, SealedToken: []byte(r.token()), Version: 1, CreatedAt: s.millis(),
+	}
+	if s.subscribers[w.URL] != nil {
+		return // this is a repetition
+	}
+	if _, err := s.store.CreateWebhook(context.Background(), webhook.Creation{Webhook: w, Quota: 1000}); err != nil {
+		s.wrong("creating a webhook: %v", err)
+	}
+	s.subscribers[w.URL] = r
+	s.recorder.Add(deliverytest.Created{Company: r.company, Webhook: r.id, Types: r.types})
+}
+
+func (s *simulation) delete(r *receiver) {
+	switch err := s.store.DeleteWebhook(context.Background(), r.company, r.id); {
+	case err == nil:
+		s.recorder.Add(deliverytest.Deleted{Webhook: r.id})
+	case !errors.Is(err, webhook.ErrNotFound):
+		s.wrong("deleting a webhook: %v", err)
+	}
+}
+
+func (s *simulation) publish(events []webhook.NewEvent) {
+	for i := range events {
+		e := &events[i]
+		e.Timestamp, e.AcceptedAt, e.Sent = s.millis(), s.millis(), sha256.Sum256([]byte(e.ID))
+		e.Body = []byte(`{"id":"` + e.ID + `"}`)
+	}
+	replayed, err := s.store.AcceptEvents(context.Background(), events)
+	if err != nil {
+		s.wrong("publishing: %v", err)
+		return
+	}
+	defer s.changed()
+	for i, e := range events {
+		if replayed[i] {
+			continue
+		}
+		s.accepted = append(s.accepted, e.Event)
+		s.recorder.Add(deliverytest.Accepted{Company: e.Company, Event: e.ID, Type: e.Type, Body: sha256.Sum256(e.Body)})
+		for _, url := range slices.Sorted(maps.Keys(s.subscribers)) {
+			if r := s.subscribers[url]; r.company == e.Company && slices.Contains(r.types, e.Type) {
+				s.known = append(s.known, webhook.Ref{Company: e.Company, WebhookID: r.id, EventID: e.ID, AcceptedAt: e.AcceptedAt})
+			}
+		}
+	}
+}
+
+// retry requests a retry of a random delivery.
+func (s *simulation) retry() {
+	if len(s.known) == 0 {
+		return
+	}
+	ref := s.known[s.random.IntN(len(s.known))]
+	d, err := s.store.RetryDelivery(context.Background(), ref.Company, ref.WebhookID, ref.DeliveryID(), s.now())
+	switch {
+	case err == nil:
+		defer s.changed()
+		s.note("  of %s", name(ref))
+		s.recorder.Add(deliverytest.Granted{Webhook: ref.WebhookID, Event: ref.EventID, Number: d.Made + 1})
+	case !errors.Is(err, webhook.ErrNotFound) && webhook.KindOf(err) != webhook.KindConflict:
+		s.wrong("requesting a retry: %v", err)
+	}
+}
+
+// name is short for a delivery and its next attempt.
+func name(r webhook.Ref) string {
+	return fmt.Sprintf("w%s/e%s#%d", strings.TrimLeft(r.WebhookID, "wh_0"), strings.TrimLeft(r.EventID, "evt_0"), r.Made+1)
+}
+
+// attempts makes the attempts of a process with the real Attempter.
+type attempts struct{ *process }
+
+// Attempt implements the engine's interface.
+func (a *attempts) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error) {
+	if !a.step(a.process, "begin %s", name(w.Ref)) {
+		return webhook.Outcome{}, errCrashed
+	}
+	a.recorder.Add(deliverytest.Begun{Webhook: w.WebhookID, Event: w.EventID})
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, workKey{}, w.Ref))
+	defer cancel()
+	go func() {
+		select {
+		case <-a.dead:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	attempter := delivery.Attempter{
+		Client: a.poster, Sealer: sealer{fails: !a.calm && a.chance(a.sealerFaults)}, Schedule: a.schedule, Now: a.now,
+		Random: func() float64 { return float64(sha256.Sum256([]byte(name(w.Ref)))[0]) / 256 },
+	}
+	o, err := attempter.Attempt(ctx, w)
+	if err != nil && a.step(a.process, "fault of %s", name(w.Ref)) {
+		a.recorder.Add(deliverytest.Dropped{Webhook: w.WebhookID, Event: w.EventID})
+	}
+	return o, err
+}
+
+var errCrashed = errors.New("the process has crashed")
+
+// workKey is the key of the delivery in the context of its attempt.
+type workKey struct{}
+
+// sealer opens tokens that are not sealed.
+type sealer struct{ fails bool }
+
+func (s sealer) Open(_ context.Context, _, _ string, sealed []byte) (string, error) {
+	if s.fails {
+		return "", webhook.Unavailable(errors.New("no key"))
+	}
+	return string(sealed), nil
+}
