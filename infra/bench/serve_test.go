@@ -34,23 +34,28 @@ const (
 	// its own type.
 	subscribers = 100
 	typeAll     = "all"
-	// typePending is the type of the events that wait for tomorrow, which all webhooks get.
-	typePending = "pending"
+	// typeWaiting is the type of the events that wait for tomorrow, which all webhooks get.
+	typeWaiting = "waiting"
 )
 
-func typeOf(subscriber int) string { return fmt.Sprintf("only.%d", subscriber) }
+// typeOf returns the type of an event that goes to one webhook, with all of them in turn.
+func typeOf(event int) string { return fmt.Sprintf("only.%d", event%subscribers) }
 
 // data is a data directory of webhookctl serve, with a company and its webhooks.
 type data struct {
-	dir string
-	key string // the company's API key
+	size dataSize
+	dir  string
+	key  string // the company's API key
 }
 
-// newData fills a data directory: with webhooks on a number of hosts, and with events that wait for tomorrow, each with a delivery
-// for every webhook.
-func newData(b *testing.B, r *receiver, webhooks, hosts, waiting int) *data {
+// dataSize says how many webhooks there are, on how many hosts, and how many events wait for tomorrow, each with a delivery for
+// every webhook.
+type dataSize struct{ webhooks, hosts, waiting int }
+
+// newData fills a data directory.
+func newData(b *testing.B, r *receiver, size dataSize) *data {
 	b.Helper()
-	d := &data{dir: b.TempDir()}
+	d := &data{size: size, dir: b.TempDir()}
 	d.change(b, func(store *sqlite.Store) {
 		keys, _, err := seal.LoadOrCreateKeyFile(b.Context(), filepath.Join(d.dir, "token.key"), rand.Reader)
 		if err != nil {
@@ -58,14 +63,14 @@ func newData(b *testing.B, r *receiver, webhooks, hosts, waiting int) *data {
 		}
 		sealer := seal.Sealer{Keys: keys, Random: rand.Reader}
 		d.key = newCompany(b, store).key
-		calls := make([]call, webhooks)
+		calls := make([]call, size.webhooks)
 		for i := range calls {
-			calls[i] = func(ctx context.Context) error { return subscribe(ctx, store, sealer, i, r.url(i, hosts)) }
+			calls[i] = func(ctx context.Context) error { return subscribe(ctx, store, sealer, i, r.url(i, size.hosts)) }
 		}
 		concurrently(b, 64, calls)
-		accept(b, store, slices.Repeat([]string{typePending}, waiting))
+		accept(b, store, slices.Repeat([]string{typeWaiting}, size.waiting))
 	})
-	if waiting > 0 {
+	if size.waiting > 0 {
 		d.exec(b, "UPDATE deliveries SET due = ? WHERE due IS NOT NULL", time.Now().Add(24*time.Hour).UnixMilli())
 	}
 	return d
@@ -74,7 +79,7 @@ func newData(b *testing.B, r *receiver, webhooks, hosts, waiting int) *data {
 // subscribe creates a webhook.
 func subscribe(ctx context.Context, store *sqlite.Store, sealer seal.Sealer, i int, url string) error {
 	w := webhook.Webhook{
-		ID: newID(), Company: companyID, Name: "Billing Events", URL: url, Events: []string{typePending},
+		ID: newID(), Company: companyID, Name: "Billing Events", URL: url, Events: []string{typeWaiting},
 		Version: 1, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if i < subscribers {
@@ -141,7 +146,7 @@ func eventData(sent time.Time) []byte {
 // copy returns a copy of the data in a new directory.
 func (d *data) copy(b *testing.B) *data {
 	b.Helper()
-	to := &data{b.TempDir(), d.key}
+	to := &data{d.size, b.TempDir(), d.key}
 	for _, name := range []string{"webhooks.db", "token.key"} {
 		content, err := os.ReadFile(filepath.Join(d.dir, name))
 		if err == nil {
@@ -204,7 +209,7 @@ func buildWebhookctl(b *testing.B) string {
 }
 
 // serve starts the service on a free port, and returns when it serves. It is killed when the benchmark ends.
-func (d *data) serve(b *testing.B, program string, r *receiver) *service {
+func (d *data) serve(b *testing.B, site *site) *service {
 	b.Helper()
 	logFile := filepath.Join(d.dir, "log")
 	log, err := os.Create(logFile)
@@ -212,8 +217,8 @@ func (d *data) serve(b *testing.B, program string, r *receiver) *service {
 		b.Fatal(err)
 	}
 	defer log.Close()
-	s := &service{key: d.key, started: time.Now(), Cmd: exec.CommandContext(b.Context(), program, "serve", "--addr", "127.0.0.1:0",
-		"--log-format", "json", "--rate-limit", "0", "--data", d.dir, "--ca-file", r.CAFile, "--allow-network", "127.0.0.0/8")}
+	s := &service{key: d.key, started: time.Now(), Cmd: exec.CommandContext(b.Context(), site.program, "serve", "--addr", "127.0.0.1:0",
+		"--log-format", "json", "--rate-limit", "0", "--data", d.dir, "--ca-file", site.receiver.CAFile, "--allow-network", "127.0.0.0/8")}
 	s.publish.Transport = &http.Transport{MaxIdleConnsPerHost: publishers}
 	s.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "WEBHOOKS_") })
 	s.Stderr = log
@@ -264,8 +269,4 @@ func (s *service) event(ctx context.Context, eventType string) error {
 		err = fmt.Errorf("response %d: %s", response.StatusCode, text)
 	}
 	return err
-}
-
-func (s *service) publishing(eventType string) call {
-	return func(ctx context.Context) error { return s.event(ctx, eventType) }
 }
