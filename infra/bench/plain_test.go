@@ -97,7 +97,7 @@ func (p *plain) postOnce(url, id, body string) error {
 	}
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	mac := hmac.New(sha256.New, p.secret)
-	io.WriteString(mac, id+"."+timestamp+"."+body)
+	_, _ = io.WriteString(mac, id+"."+timestamp+"."+body)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", timestamp)
