@@ -22,7 +22,7 @@ func TestBackupAndRestore(t *testing.T) {
 	p := place{dir: t.TempDir()}
 	s, key, location := newServed(t, p)
 	stdout, _ := mustRun(t, newTool(t, p.dir, "backup", "b.db"))
-	want := `^Backed up \.webhooks/webhooks\.db to b\.db: 1 webhook, 1 API key, \d+ bytes, schema 2\.
+	want := `^Backed up \.webhooks/webhooks\.db to b\.db: 1 webhook, 1 API key, \d+ bytes, schema 3\.
 The token key file \(\.webhooks/token\.key, or the one in --token-key-file\) is not included: back it up as well, to another place\.
 $`
 	if !regexp.MustCompile(want).MatchString(stdout) {
@@ -47,7 +47,7 @@ $`
 
 	// The service is running.
 	stdout, stderr := mustRun(t, newTool(t, p.dir, "restore", "b.db", "--replace"))
-	want = `^Restored b\.db to \.webhooks/webhooks\.db: 1 webhook, 1 API key, \d+ bytes, schema 2\.
+	want = `^Restored b\.db to \.webhooks/webhooks\.db: 1 webhook, 1 API key, \d+ bytes, schema 3\.
 The replaced database was kept as \S+/\.webhooks/webhooks\.db\.replaced-\d{8}T\d{6}Z\.
 API keys that have been revoked since the backup work again: check "webhookctl keys list"\.
 $`
