@@ -255,7 +255,9 @@ func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Wor
 	}
 	if w.Granted {
 		delete(n.inHand, p.number)
-		time.AfterFunc(n.until.Sub(now), l.Wake) // reads the grant again
+		if l.grantsAt.IsZero() || n.until.Before(l.grantsAt) {
+			l.grantsAt = n.until
+		}
 	} else {
 		l.requeue(n, p.number)
 	}

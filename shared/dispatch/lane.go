@@ -103,7 +103,7 @@ func (n *lane) nextTime(now time.Time) time.Time {
 
 // isIdle reports whether the lane can be forgotten.
 func (n *lane) isIdle() bool {
-	return n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero()
+	return !n.listed && n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero()
 }
 
 // laneHeap has the lanes that wait for a time, the earliest first.

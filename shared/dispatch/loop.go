@@ -41,7 +41,9 @@ type loop struct {
 	opened bool
 	last   int64 // the number of the last delivery that has arrived
 	unread bool  // whether the store may have arrivals or grants that were not read
-	reads  backoff
+	// grantsAt is when to read grants again after a fault of this service; zero if there was none.
+	grantsAt time.Time
+	reads    backoff
 
 	queued  int // due deliveries in the lanes' queues
 	running int // attempts, including those whose work is being read
@@ -69,6 +71,9 @@ func (l *loop) turn(ctx context.Context) {
 		apply(l)
 	}
 	l.unread = l.unread || changed
+	if !l.grantsAt.IsZero() && !l.grantsAt.After(l.Now()) {
+		l.grantsAt, l.unread = time.Time{}, true
+	}
 	l.fanOut = l.fanOut || changed
 	if !l.reads.until.After(l.Now()) {
 		err := errors.Join(l.read(ctx), l.begin(ctx))
@@ -296,6 +301,9 @@ func (l *loop) sleep() {
 	} else {
 		if len(l.timers) > 0 {
 			earlier(l.timers[0].at)
+		}
+		if !l.grantsAt.IsZero() {
+			earlier(l.grantsAt)
 		}
 		if l.young == maxYoung {
 			earlier(l.recent[0].began.Add(youth))

@@ -41,7 +41,7 @@ func newPlan(random *rand.Rand) plan {
 	}
 	p := plan{
 		schedule:    delivery.DefaultSchedule(),
-		slots:       oneOf(2, 40, 1024, 1024),
+		slots:       oneOf(1, 2, 40, 1024, 1024),
 		fanOutLimit: oneOf(1, 2, 1000),
 		calmAfter:   10*time.Minute + upTo(3*time.Hour),
 		endAfter:    10*time.Minute + upTo(time.Hour),
@@ -78,8 +78,9 @@ func newPlan(random *rand.Rand) plan {
 	for i := range 5 + random.IntN(25) {
 		p.actions = append(p.actions, newPublishing(random, 100*i, receivers, bursts[random.IntN(len(bursts))]))
 	}
-	for i := range random.IntN(8) {
-		p.actions = append(p.actions, action{upTo(span), fmt.Sprintf("request retry %d", i+1), (*simulation).retry})
+	for i := range oneOf(0, 2, 8, 40) {
+		at := bursts[random.IntN(len(bursts))] + upTo(time.Minute)
+		p.actions = append(p.actions, action{at, fmt.Sprintf("request retry %d", i+1), (*simulation).retry})
 	}
 	return p
 }

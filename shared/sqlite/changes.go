@@ -49,7 +49,8 @@ func (w *watcher) changed(ctx context.Context) bool {
 	before := w.version
 	err := w.connect(ctx)
 	if err == nil {
-		err = w.query.QueryRowContext(ctx).Scan(&w.version)
+		// The driver starts a goroutine to watch a context that can end.
+		err = w.query.QueryRowContext(context.WithoutCancel(ctx)).Scan(&w.version)
 	}
 	if err != nil {
 		w.disconnect()
