@@ -95,8 +95,16 @@ func (n *lane) lookAt(t time.Time) {
 // nextTime returns the time at which to arrange the lane again, or the zero time if none.
 func (n *lane) nextTime(now time.Time) time.Time {
 	next := n.dueAt
-	if opens := n.opensAt(); (n.hasWork() || len(n.unrecorded) > 0) && opens.After(now) && (next.IsZero() || opens.Before(next)) {
-		next = opens
+	earlier := func(t time.Time) {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	if n.hasWork() {
+		earlier(n.opensAt())
+	}
+	if len(n.unrecorded) > 0 {
+		earlier(n.until) // whenever the lane opens
 	}
 	return next
 }

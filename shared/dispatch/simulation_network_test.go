@@ -248,8 +248,10 @@ func (n *network) serve(session *tls.Conn, r *receiver, connection int) {
 			return
 		}
 		response := http.Response{
-			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(post, after),
-			Body: io.NopCloser(strings.NewReader("thank you")), ContentLength: 9, Request: request,
+			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(post, after), Request: request,
+		}
+		if after.status != http.StatusNoContent {
+			response.Body, response.ContentLength = io.NopCloser(strings.NewReader("thank you")), 9
 		}
 		if err := response.Write(session); err != nil {
 			return

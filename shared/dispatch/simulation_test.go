@@ -437,7 +437,7 @@ func (s *simulation) publish(events []webhook.NewEvent) {
 			continue
 		}
 		s.accepted = append(s.accepted, e.Event)
-		s.recorder.Add(deliverytest.Accepted{Company: e.Company, Event: e.ID, Type: e.Type, Body: sha256.Sum256(e.Body)})
+		s.recorder.Add(deliverytest.Accepted{Company: e.Company, Event: e.ID, Type: e.Type, At: e.AcceptedAt, Body: sha256.Sum256(e.Body)})
 		for _, url := range slices.Sorted(maps.Keys(s.subscribers)) {
 			if r := s.subscribers[url]; r.company == e.Company && slices.Contains(r.types, e.Type) {
 				s.known = append(s.known, webhook.Ref{Company: e.Company, WebhookID: r.id, EventID: e.ID, AcceptedAt: e.AcceptedAt})

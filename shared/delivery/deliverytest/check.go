@@ -179,7 +179,6 @@ func (f Accepted) apply(c *checker) {
 		return
 	}
 	c.events[f.Event] = f
-	earliest, _ := c.clock(c.at)
 	for id, to := range c.webhooks {
 		if to.Company != f.Company || !slices.Contains(to.Types, f.Type) || !to.deletedAt.IsZero() {
 			continue
@@ -187,7 +186,7 @@ func (f Accepted) apply(c *checker) {
 		k := key{id, f.Event}
 		c.deliveries[k] = &progress{
 			key: k, to: to, optional: c.at.Sub(to.createdAt) < c.o.Tolerance,
-			acceptedAt: earliest, due: earliest, status: webhook.StatusPending,
+			acceptedAt: f.At, due: f.At, status: webhook.StatusPending,
 		}
 	}
 }

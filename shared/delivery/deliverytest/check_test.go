@@ -43,7 +43,7 @@ func (s *story) add(facts ...Fact) {
 func (s *story) wait(d time.Duration) { s.at = s.at.Add(d) }
 
 func (s *story) accepted(company, id string) Accepted {
-	return Accepted{Company: company, Event: id, Type: "paid", Body: sha256.Sum256([]byte(id))}
+	return Accepted{Company: company, Event: id, Type: "paid", At: s.at, Body: sha256.Sum256([]byte(id))}
 }
 
 func (s *story) begin(webhookID, eventID string, number int) {

@@ -37,6 +37,8 @@ type Deleted struct{ Webhook string }
 // Accepted says that an event was accepted: every webhook that now subscribes to its type must get it.
 type Accepted struct {
 	Company, Event, Type string
+	// At is the time of acceptance, by the clock of the service.
+	At time.Time
 	// Body is the hash of what receivers must get.
 	Body [sha256.Size]byte
 }

@@ -167,10 +167,10 @@ func backlogArrivals(f *fixture) {
 	var written atomic.Int32
 	f.race(writers+1, func(f *fixture, i int) {
 		if i < writers {
+			defer written.Add(1)
 			for range each {
 				f.publish(w.Events[0])
 			}
-			written.Add(1)
 			return
 		}
 		read, after := 0, int64(0)
