@@ -118,6 +118,7 @@ func (d *deliverer) run(ctx context.Context) error {
 	d.engine.Run(ctx)
 	changes.Wait()
 	d.client.Close()
+	d.log.Info("stopped delivering")
 	return unlock()
 }
 

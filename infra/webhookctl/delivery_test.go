@@ -159,6 +159,18 @@ func TestListen(t *testing.T) {
 	}
 }
 
+// TestDeliveryVerifiesCertificates checks that --tls-check off does not apply to deliveries.
+func TestDeliveryVerifiesCertificates(t *testing.T) {
+	s, _ := newDelivering(t, "--tls-check", "off")
+	url, _ := receiver(t)
+	webhookID, _ := s.create(t, s.devKey(t), url)
+	mustRun(t, s.tool(t, "publish", "a.b", "{}"))
+	s.waitFor(t, "the attempt", func() bool {
+		stdout, _ := mustRun(t, s.tool(t, "deliveries", "list", webhookID))
+		return strings.Contains(masked(stdout), "dlv_ID  evt_ID  a.b  pending  TIME  1  tls  TIME\n")
+	})
+}
+
 // TestAnotherProcessTakesOver publishes at a process that does not deliver, and then stops the one that does.
 func TestAnotherProcessTakesOver(t *testing.T) {
 	s, webhookID := newDelivering(t)

@@ -118,7 +118,7 @@ func (d *demo) run(ctx context.Context) error {
 
 // deliver shows an event that is delivered.
 func (d *demo) deliver(ctx context.Context) error {
-	d.step(1, "A company registers a webhook. The service checks the receiver's certificate and returns a token for signatures.")
+	d.step(1, "A company registers a webhook. The service checks the receiver's certificate.")
 	if err := d.register(ctx); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (d *demo) deliver(ctx context.Context) error {
 // retry shows an event whose first attempt fails.
 func (d *demo) retry(ctx context.Context) error {
 	d.step(4, "At the next event, the receiver fails, and the service tries again.")
-	d.line("Retries come after 5 s, 5 min, 30 min, 2 h and so on, for three days. For this demo, the first comes after 0.5 s.")
+	d.line("Retries usually come after 5 s, 5 min, 30 min and so on, for three days; in this demo, after 0.5 s.")
 	eventID, err := d.publish(ctx, 990)
 	if err != nil {
 		return err
@@ -191,7 +191,7 @@ func (d *demo) register(ctx context.Context) error {
 
 // publish publishes an event.
 func (d *demo) publish(ctx context.Context, amount int) (id string, err error) {
-	data := fmt.Sprintf(`{"amount":%d,"currency":"EUR"}`, amount)
+	data := fmt.Sprintf(`{"amount":%d}`, amount)
 	response, err := d.api.Post(ctx, "/events", map[string]newEvent{"event": {Type: demoType, Data: []byte(data)}})
 	if err != nil {
 		return "", err

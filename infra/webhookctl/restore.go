@@ -20,9 +20,9 @@ type restoreCmd struct {
 
 // Help is the end of "webhookctl restore --help".
 func (*restoreCmd) Help() string {
-	return `The backup is checked before anything else happens. A damaged one, or one of a newer version of this program, is rejected. The service may be running: it sees the restored data at once, except that it may use an API key for up to a minute that the backup does not have. Run the command as the user that the service runs as.
+	return `The backup is checked before anything else happens. A damaged one, or one of a newer version of this program, is rejected. With --replace, stop the service first: it could otherwise take the deliveries in the backup for others. Run the command as the user that the service runs as.
 
-Everything is as it was at the time of the backup. API keys that have been revoked since then work again: revoke them again.
+Everything is as it was at the time of the backup. Deliveries that were pending then are attempted again. API keys that have been revoked since then work again: revoke them again.
 
 The token key file must belong to the backup.
 
@@ -44,7 +44,12 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 		return err
 	}
 	return untilSignal(ctx, func(ctx context.Context) error {
+		unlock, err := cmd.lock(ctx, storage.databaseFile())
+		if err != nil {
+			return err
+		}
 		restored, err := sqlite.Restore(ctx, cmd.File, storage.databaseFile(), cmd.Replace, c.now())
+		err = errors.Join(err, unlock())
 		switch {
 		case errors.Is(err, sqlite.ErrExists):
 			return fmt.Errorf("%s already exists: use another --data, or --replace to replace it with the backup", storage.databaseFile())
@@ -53,6 +58,26 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 		}
 		return cmd.report(c, storage, restored)
 	})
+}
+
+// lock keeps processes from delivering while a database is replaced. It is an error if one of them delivers now, because it knows
+// deliveries by numbers, which stand for others in the backup.
+func (cmd *restoreCmd) lock(ctx context.Context, path string) (unlock func() error, err error) {
+	if !cmd.Replace {
+		return func() error { return nil }, nil
+	}
+	locking, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	unlock, err = sqlite.LockDelivery(locking, path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // there is nothing to replace
+		return func() error { return nil }, nil
+	case locking.Err() != nil && ctx.Err() == nil:
+		return nil, fmt.Errorf("a process delivers the events in %s: stop it before the restore (for example with systemctl stop webhooks)", path)
+	case err != nil:
+		return nil, fileError(path, err)
+	}
+	return unlock, nil
 }
 
 // validate rejects some files that are not backups before anything is created. The verification does the rest.

@@ -39,7 +39,7 @@ ORDER BY d.due, d.number LIMIT ?3 + 0`
 	// selectGranted reads the due time of the row with the lowest number.
 	selectGranted = `
 SELECT min(d.number), d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
-WHERE d.granted = 1 AND w.disabled_reason = '' GROUP BY d.webhook ORDER BY d.webhook LIMIT ?1 + 0`
+WHERE d.granted = 1 AND d.webhook > 0 AND w.disabled_reason = '' GROUP BY d.webhook ORDER BY d.webhook LIMIT ?1 + 0`
 
 	selectBacklogSize = `SELECT count(*), min(nullif(due, 0)) FROM deliveries WHERE due IS NOT NULL`
 )

@@ -14,8 +14,8 @@ const (
 	dataVersion = `PRAGMA data_version`
 )
 
-// Changes calls changed when there may be new work: immediately after this Store has committed events or grants, and within
-// changesPause after any other commit, of whatever process. It returns when ctx ends. changed must not block. Only one call
+// Changes calls changed when there may be new work: immediately after this Store has committed events or grants, and within about
+// 100 ms after any other commit, of whatever process. It returns when ctx ends. changed must not block. Only one call
 // of Changes may be active at a time.
 func (s *Store) Changes(ctx context.Context, changed func()) {
 	watch := watcher{db: s.reads.db}
@@ -49,7 +49,8 @@ func (w *watcher) changed(ctx context.Context) bool {
 	before := w.version
 	err := w.connect(ctx)
 	if err == nil {
-		err = w.query.QueryRowContext(ctx).Scan(&w.version)
+		// The driver starts a goroutine to watch a context that can end.
+		err = w.query.QueryRowContext(context.WithoutCancel(ctx)).Scan(&w.version)
 	}
 	if err != nil {
 		w.disconnect()

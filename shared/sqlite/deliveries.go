@@ -59,7 +59,7 @@ func statusOf(stored int) webhook.Status {
 	}
 }
 
-// status returns the status of the delivery at a time.
+// statusAt returns the status of the delivery at a time.
 func (r *deliveryRow) statusAt(l webhook.Lane, now time.Time) webhook.Status {
 	return webhook.StatusOf(statusOf(r.status), l, acceptedAt(r.event), now)
 }

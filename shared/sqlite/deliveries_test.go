@@ -111,6 +111,14 @@ func TestUpkeepSteps(t *testing.T) {
 			}
 		}, day(), day(), 3, "1100 0 0"},
 		{"too old", func(*testing.T, *Store, webhook.Webhook) {}, day().Add(webhook.MaxAge + 1000*time.Millisecond), day(), 3, "1100 1100 99"},
+		{"too old, some of them held", func(t *testing.T, store *Store, _ webhook.Webhook) {
+			err := store.writes.change(t.Context(), func(ctx context.Context, tx *session) error {
+				return tx.exec(ctx, "UPDATE webhooks SET held_before = ?1", day().Add(100*time.Millisecond).UnixMilli())
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, day().Add(webhook.MaxAge + 1000*time.Millisecond), day(), 3, "1100 1100 199"},
 		{"retention", func(*testing.T, *Store, webhook.Webhook) {}, day(), day().Add(time.Second), 25, "100 100 100"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,6 +226,21 @@ func TestPatientChanges(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// An outcome for a deleted webhook changes nothing, although its deliveries are deleted later.
+func TestRecordForDeletedWebhook(t *testing.T) {
+	store := openStore(t, newPath(t))
+	w := newWebhook("co_1")
+	create(t, store, w)
+	accept(t, store, newEvent("co_1", day()))
+	if err := store.DeleteWebhook(t.Context(), "co_1", w.ID); err != nil {
+		t.Fatal(err)
+	}
+	if applied, err := store.Record(t.Context(), delivered(webhook.Ref{Number: 1})); applied || err != nil {
+		t.Errorf("Record = %v, %v, want false", applied, err)
+	}
+	wantValue(t, store, "SELECT count(*) FROM deliveries WHERE made = 0", "1")
 }
 
 // TestChanges watches a file while this store and another one change it.

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxFanOut limits the deliveries that are inserted by one transaction. Thousands would delay everybody else's changes.
+	// maxFanOut limits the deliveries that one transaction inserts, apart from one for each event. Thousands would delay
+	// everybody else's changes.
 	maxFanOut = 1000
 
 	// insertEvent takes the first free number of the millisecond, whose first and last number are ?1 and ?2.
@@ -111,11 +112,20 @@ func (s *session) accept(ctx context.Context, e *webhook.NewEvent) (replayed boo
 	if inserted == 0 {
 		return true, s.checkReplay(ctx, e)
 	}
-	delivered, err := s.fanOut(ctx, &fanOut{number: number, company: e.Company, eventType: e.Type, end: math.MaxInt64})
-	if err != nil || delivered > 0 {
+	f := fanOut{number: number, company: e.Company, eventType: e.Type, end: math.MaxInt64}
+	deliveries, complete, err := s.fanOut(ctx, &f)
+	switch {
+	case err != nil:
 		return false, err
+	case !complete:
+		if err := s.scan(ctx, selectLastWebhook, nil, &f.end); err != nil {
+			return false, err
+		}
+		return false, s.exec(ctx, setFanOut, number, f.at, f.end)
+	case deliveries == 0:
+		return false, s.checkType(ctx, e)
 	}
-	return false, s.checkType(ctx, e)
+	return false, nil
 }
 
 // checkReplay returns an error if the event that is stored under the ID of e is not the same.
@@ -153,32 +163,20 @@ type fanOut struct {
 	at, end            int64 // webhooks after at and up to end have no delivery yet
 }
 
-// fanOut inserts deliveries of an event, as many as the transaction may still insert, but at least one, and returns how many. It
-// stores where to continue.
-func (s *session) fanOut(ctx context.Context, f *fanOut) (inserted int64, err error) {
+// fanOut inserts deliveries of an event, as many as the transaction may still insert, but at least one if there is one. It returns
+// how many, and whether that completes the fan-out. If not, it moves f.at.
+func (s *session) fanOut(ctx context.Context, f *fanOut) (inserted int64, complete bool, err error) {
 	limit := max(s.room, 1)
 	last, inserted, err := s.insert(ctx, insertDeliveries, f.number, f.number>>countBits, f.company, f.eventType, f.at, f.end, limit)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	s.room -= inserted
 	s.news = true
-	isFirst := f.end == math.MaxInt64
 	if inserted < limit {
-		if isFirst {
-			return inserted, nil
-		}
-		return inserted, s.exec(ctx, setFanOut, f.number, nil, nil)
+		return inserted, true, nil
 	}
-	if err := s.scan(ctx, selectLastOfEvent, []any{last}, &f.at); err != nil {
-		return 0, err
-	}
-	if isFirst {
-		if err := s.scan(ctx, selectLastWebhook, nil, &f.end); err != nil {
-			return 0, err
-		}
-	}
-	return inserted, s.exec(ctx, setFanOut, f.number, f.at, f.end)
+	return inserted, false, s.scan(ctx, selectLastOfEvent, []any{last}, &f.at)
 }
 
 // FanOut implements [webhook.Backlog].
@@ -188,15 +186,7 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 	}
 	err = s.writes.change(ctx, func(ctx context.Context, tx *session) error {
 		for tx.room > 0 {
-			var f fanOut
-			err := tx.scan(ctx, selectToFanOut, nil, &f.number, &f.company, &f.eventType, &f.at, &f.end)
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if _, err := tx.fanOut(ctx, &f); err != nil {
+			if more, err := tx.continueFanOut(ctx); err != nil || !more {
 				return err
 			}
 		}
@@ -207,6 +197,26 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 	}
 	err = s.reads.row(ctx, selectAnyToFanOut).Scan(&more)
 	return more, translate(err)
+}
+
+// continueFanOut continues with the oldest event that has not all of its deliveries, or returns false if there is none.
+func (s *session) continueFanOut(ctx context.Context) (found bool, err error) {
+	var f fanOut
+	err = s.scan(ctx, selectToFanOut, nil, &f.number, &f.company, &f.eventType, &f.at, &f.end)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, complete, err := s.fanOut(ctx, &f)
+	if err != nil {
+		return false, err
+	}
+	if complete {
+		return true, s.exec(ctx, setFanOut, f.number, nil, nil)
+	}
+	return true, s.exec(ctx, setFanOut, f.number, f.at, f.end)
 }
 
 // Event implements [webhook.DeliveryStore].

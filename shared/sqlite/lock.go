@@ -12,14 +12,19 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// lockPause is how long [Store.LockDelivery] waits before it tries again.
+// lockPause is how long [LockDelivery] waits before it tries again.
 const lockPause = 250 * time.Millisecond
 
-// LockDelivery waits until no other process has the lock for delivering from this file, and takes it. It returns the error of a
-// context that ends before, of kind [webhook.KindUnavailable]. The lock ends with unlock, or with the process. It is on a file next
-// to the database, which remains.
+// LockDelivery is [LockDelivery] for the file of this store.
 func (s *Store) LockDelivery(ctx context.Context) (unlock func() error, err error) {
-	path, err := filepath.EvalSymlinks(s.path) // the same for all links to the database
+	return LockDelivery(ctx, s.path)
+}
+
+// LockDelivery waits until no other process has the lock for delivering from the database at path, which must exist, and takes
+// it. It returns the error of a context that ends before, of kind [webhook.KindUnavailable]. The lock ends with unlock, or with the
+// process. It is on a file next to the database, which remains.
+func LockDelivery(ctx context.Context, path string) (unlock func() error, err error) {
+	path, err = filepath.EvalSymlinks(path) // the same for all links to the database
 	if err != nil {
 		return nil, webhook.Unavailable(fmt.Errorf("finding the database file: %w", err))
 	}

@@ -93,7 +93,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// reader is a pool of connections that only read, with every query of the package prepared.
+// reader is a pool of connections that only read, with every query of the package prepared. Limits are written as LIMIT ?1 + 0,
+// because SQLite prepares a statement again whenever a parameter that is the whole limit gets a value.
 type reader struct {
 	db       *sql.DB
 	prepared map[string]*sql.Stmt

@@ -259,10 +259,10 @@ func (s *session) attempt(ctx context.Context, ops ...*write) error {
 	if err := s.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err
 	}
-	failed := false
+	failed, room := false, s.room
 	for _, op := range ops {
 		if op.err = op.run(ctx, s); op.err != nil {
-			failed = true
+			failed, s.room = true, room
 			if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
 				return errors.Join(op.err, err)
 			}

@@ -13,15 +13,15 @@ import (
 // A delivery exists from when its event has been fanned out to its webhook until the webhook is deleted or the event's retention
 // ends. An attempt of it can be repeated after a crash, but only one outcome of each attempt number is ever recorded.
 type DeliveryStore interface {
-	// AcceptEvents stores events, up to 100, each with a delivery for every webhook of its company that subscribes to its type
-	// at this moment. It may complete the fan-out of an event later, but then the event is already durable, and so is where to
-	// continue. It returns, for each event, whether it was already stored: with the same ID and the same Sent. Those it
-	// leaves unchanged.
+	// AcceptEvents stores events, up to 100 with different IDs, each with a delivery, due at AcceptedAt, for every webhook of
+	// its company that subscribes to its type at this moment. It may complete the fan-out of an event later, but then the event
+	// is already durable, and so is where to continue. It returns, for each event, whether it was already stored: with the same
+	// ID and the same Sent. Those it leaves unchanged.
 	//
-	// If an event cannot be accepted, it stores none of them and returns an [*EventError] for the first one: of
-	// [KindUnprocessable] if the type is neither visible to the company nor subscribed to by any of its webhooks, or else of
-	// [KindConflict] if the ID is stored with another Sent. If it returns [KindUnavailable], it may have stored some of
-	// them; repeating the call is safe if the IDs are the same.
+	// If an event cannot be accepted, it stores none of them and returns an [*EventError]: of [KindUnprocessable] for the first
+	// one whose type is neither visible to the company nor subscribed to by any of its webhooks, or else of [KindConflict] for
+	// the first one whose ID is stored with another Sent. If it returns [KindUnavailable], it may have stored some of them;
+	// repeating the call is safe if the IDs are the same.
 	AcceptEvents(ctx context.Context, events []NewEvent) (replayed []bool, err error)
 
 	// Event returns one event, or [ErrNotFound]. id may be any string.
@@ -33,10 +33,12 @@ type DeliveryStore interface {
 	EventDeliveries(ctx context.Context, company, eventID, cursor string, limit int, now time.Time) (DeliveryPage, error)
 
 	// Deliveries returns one page of a webhook's deliveries, newest first, or [ErrNotFound] if the webhook does not exist.
-	// It examines at most [MaxExamined] deliveries, so that a page may be short, or empty, although there are more.
+	// Those of events accepted in the same millisecond are in any order, but always the same. It examines at most [MaxExamined]
+	// deliveries, so that a page may be short, or empty, although there are more.
 	Deliveries(ctx context.Context, q DeliveryQuery) (DeliveryPage, error)
 
-	// Delivery returns one delivery, or [ErrNotFound]. The IDs may be any strings.
+	// Delivery returns one delivery, or [ErrNotFound]. The IDs may be any strings. A store that has no [Backlog] may find a
+	// delivery, here and in Deliveries and RetryDelivery, only after its first outcome was recorded.
 	Delivery(ctx context.Context, company, webhookID, deliveryID string, now time.Time) (Delivery, error)
 
 	// RetryDelivery grants one attempt now, in addition to the schedule, and returns the delivery. The grant names the next
@@ -90,8 +92,9 @@ type Backlog interface {
 	// and reports whether there is more to do.
 	FanOut(ctx context.Context) (more bool, err error)
 
-	// Upkeep does one small step of what can wait, and reports whether there is more to do: it marks deliveries older than
-	// [MaxAge] as failed, deletes those of deleted webhooks, and deletes events accepted before a time with their deliveries.
+	// Upkeep does one small step of what can wait, and reports whether there may be more to do: it marks unfinished deliveries
+	// older than [MaxAge] as failed, unless they are held, deletes those of deleted webhooks, and deletes events accepted
+	// before a time with their deliveries.
 	Upkeep(ctx context.Context, now, keepFrom time.Time) (more bool, err error)
 }
 

@@ -152,7 +152,7 @@ func acceptTypes(f *fixture) {
 	other.addType(other.company, foreign, f.now)
 	other.subscribe(foreign)
 	for _, name := range []string{visible, everywhere, hidden, subscribed} {
-		f.publish(name)
+		f.wantEvent(f.publish(name).Event)
 	}
 	unavailable := oddStrings()
 	unavailable["new"], unavailable["hidden"], unavailable["another company's"] = f.newTypeName(), dead, foreign

@@ -1,6 +1,7 @@
 package webhooktest
 
 import (
+	"context"
 	"crypto/sha256"
 	"reflect"
 	"slices"
@@ -43,15 +44,22 @@ func (f *fixture) accept(events ...webhook.NewEvent) {
 // fanOut completes the fan-out of all events.
 func (f *fixture) fanOut() {
 	f.t.Helper()
-	if f.backlog == nil {
-		return
+	if f.backlog != nil {
+		f.repeat("FanOut", f.backlog.FanOut)
 	}
-	for more := true; more; {
-		var err error
-		if more, err = f.backlog.FanOut(f.ctx); err != nil {
-			f.t.Fatalf("FanOut: %v", err)
+}
+
+// repeat calls a method until there is no more to do.
+func (f *fixture) repeat(method string, call func(ctx context.Context) (more bool, err error)) {
+	f.t.Helper()
+	for range 10_000 {
+		if more, err := call(f.ctx); err != nil {
+			f.t.Fatalf("%s: %v", method, err)
+		} else if !more {
+			return
 		}
 	}
+	f.t.Fatalf("%s always has more to do", method)
 }
 
 // publish accepts a new event of a type.

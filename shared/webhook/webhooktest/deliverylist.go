@@ -218,16 +218,6 @@ func retryCases() []testCase {
 			wantError(f.t, err, webhook.WebhookDisabled())
 			f.wantWork("afterward", d, f.now, false)
 		}},
-		{"an attempt of one delivery is granted once by 10 concurrent calls", func(f *fixture) {
-			d := f.attempt(f.newDelivery(), webhook.StatusDelivered)
-			f.race(10, func(f *fixture, _ int) {
-				if _, err := f.deliveries.RetryDelivery(f.ctx, d.Company, d.WebhookID, d.DeliveryID(), f.now); err != nil {
-					f.t.Errorf("RetryDelivery: %v", err)
-				}
-			})
-			f.wantWork("granted", d, f.now, true)
-			f.wantWork("used up", f.attempt(d, webhook.StatusDelivered), f.now, false)
-		}},
 	}
 }
 

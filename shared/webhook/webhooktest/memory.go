@@ -231,46 +231,38 @@ func (m *Memory) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
 	})
 }
 
-// webhook returns a webhook, or nil.
-func (m *Memory) webhook(company, id string) *memoryWebhook {
-	for _, w := range m.webhooks {
-		if w.Company == company && w.ID == id {
-			return w
-		}
+// first returns the first element for which is reports true, or nil.
+func first[T any](list []*T, is func(*T) bool) *T {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i]
 	}
 	return nil
+}
+
+func (m *Memory) webhook(company, id string) *memoryWebhook {
+	return first(m.webhooks, func(w *memoryWebhook) bool { return w.Company == company && w.ID == id })
+}
+
+func (m *Memory) event(company, id string) *memoryEvent {
+	return first(m.events, func(e *memoryEvent) bool { return e.Company == company && e.ID == id })
+}
+
+// delivery returns the delivery with the number of a Ref or, if that is 0, the one with its other fields.
+func (m *Memory) delivery(r webhook.Ref) *memoryDelivery {
+	return first(m.deliveries, func(d *memoryDelivery) bool {
+		return d.number == r.Number || r.Number == 0 && d.isOf(r.Company, r.WebhookID) && d.event.ID == r.EventID
+	})
+}
+
+func (m *Memory) deliveryByID(company, webhookID, id string) *memoryDelivery {
+	return first(m.deliveries, func(d *memoryDelivery) bool { return d.isOf(company, webhookID) && d.id == id })
 }
 
 // subscribers returns the webhooks that an event is for.
 func (m *Memory) subscribers(e webhook.NewEvent) []*memoryWebhook {
-	var found []*memoryWebhook
-	for _, w := range m.webhooks {
-		if w.Company == e.Company && slices.Contains(w.Events, e.Type) {
-			found = append(found, w)
-		}
-	}
-	return found
-}
-
-// event returns an event, or nil.
-func (m *Memory) event(company, id string) *memoryEvent {
-	for _, e := range m.events {
-		if e.Company == company && e.ID == id {
-			return e
-		}
-	}
-	return nil
-}
-
-// delivery returns the delivery with the number of a Ref or, if that is 0, the one with its other fields. It returns nil if
-// there is none.
-func (m *Memory) delivery(r webhook.Ref) *memoryDelivery {
-	for _, d := range m.deliveries {
-		if d.number == r.Number || r.Number == 0 && d.isOf(r.Company, r.WebhookID) && d.event.ID == r.EventID {
-			return d
-		}
-	}
-	return nil
+	return slices.DeleteFunc(slices.Clone(m.webhooks), func(w *memoryWebhook) bool {
+		return w.Company != e.Company || !slices.Contains(w.Events, e.Type)
+	})
 }
 
 func (d *memoryDelivery) isOf(company, webhookID string) bool {

@@ -1,22 +1,47 @@
 package webhooktest
 
-import "testing"
+import (
+	"testing"
+
+	"webhooks/shared/webhook"
+)
 
 func TestMemory(t *testing.T) {
-	RunDeliveries(t, func(*testing.T) DeliveryTestStore { return NewMemory() })
-}
-
-func TestMemoryBacklog(t *testing.T) {
-	RunBacklog(t, func(*testing.T) BacklogTestStore { return NewMemory() })
-}
-
-// A fan-out of one delivery at a time changes nothing.
-func TestMemoryFanOut(t *testing.T) {
-	open := func() *Memory {
-		m := NewMemory()
-		m.FanOutLimit = 1
-		return m
+	for _, limit := range []int{NewMemory().FanOutLimit, 1} {
+		open := func() *Memory {
+			m := NewMemory()
+			m.FanOutLimit = limit
+			return m
+		}
+		RunDeliveries(t, func(*testing.T) DeliveryTestStore { return open() })
+		RunBacklog(t, func(*testing.T) BacklogTestStore { return open() })
 	}
-	RunDeliveries(t, func(*testing.T) DeliveryTestStore { return open() })
-	RunBacklog(t, func(*testing.T) BacklogTestStore { return open() })
+}
+
+func TestMemoryChanged(t *testing.T) {
+	m := NewMemory()
+	f := newFixture(t, m)
+	changes := 0
+	m.Changed = func() {
+		changes++
+		f.lastNumber() // the store is not locked
+	}
+	want := func(n int) {
+		t.Helper()
+		if changes != n {
+			t.Errorf("%d changes, want %d", changes, n)
+		}
+	}
+	w := f.subscribe(f.newTypeName())
+	f.wantRejected("no such type", 0, webhook.TypeUnavailable(), f.newEvent(""))
+	want(0)
+	e := f.publish(w.Events[0])
+	want(1)
+	if _, err := m.AcceptEvents(t.Context(), []webhook.NewEvent{e}); err != nil {
+		t.Error(err)
+	}
+	d := f.attempt(fresh(w, e), webhook.StatusDelivered)
+	want(1)
+	f.retry(d)
+	want(2)
 }

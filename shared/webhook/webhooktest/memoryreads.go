@@ -96,26 +96,26 @@ func (d *memoryDelivery) matches(q webhook.DeliveryQuery) bool {
 // Delivery implements [webhook.DeliveryStore].
 func (m *Memory) Delivery(ctx context.Context, company, webhookID, deliveryID string, now time.Time) (webhook.Delivery, error) {
 	return locked(ctx, m, func() (webhook.Delivery, error) {
-		found := m.find(func(d *memoryDelivery) bool { return d.isOf(company, webhookID) && d.id == deliveryID })
-		if len(found) == 0 {
+		d := m.deliveryByID(company, webhookID, deliveryID)
+		if d == nil {
 			return webhook.Delivery{}, webhook.ErrNotFound
 		}
-		return found[0].read(now), nil
+		return d.read(now), nil
 	})
 }
 
 // RetryDelivery implements [webhook.DeliveryStore].
 func (m *Memory) RetryDelivery(ctx context.Context, company, webhookID, deliveryID string, now time.Time) (webhook.Delivery, error) {
 	read, err := locked(ctx, m, func() (webhook.Delivery, error) {
-		found := m.find(func(d *memoryDelivery) bool { return d.isOf(company, webhookID) && d.id == deliveryID })
-		if len(found) == 0 {
+		d := m.deliveryByID(company, webhookID, deliveryID)
+		if d == nil {
 			return webhook.Delivery{}, webhook.ErrNotFound
 		}
-		if found[0].webhook.lane.DisabledReason != "" {
+		if d.webhook.lane.DisabledReason != "" {
 			return webhook.Delivery{}, webhook.WebhookDisabled()
 		}
-		found[0].granted = true
-		return found[0].read(now), nil
+		d.granted = true
+		return d.read(now), nil
 	})
 	if err == nil {
 		m.changed()
@@ -170,8 +170,8 @@ func (m *Memory) Lanes(ctx context.Context, after int64, limit int) ([]int64, er
 func (m *Memory) FanOut(ctx context.Context) (bool, error) {
 	return locked(ctx, m, func() (bool, error) {
 		isWaiting := func(e *memoryEvent) bool { return len(e.waiting) > 0 }
-		if i := slices.IndexFunc(m.events, isWaiting); i >= 0 {
-			m.fanOut(m.events[i])
+		if e := first(m.events, isWaiting); e != nil {
+			m.fanOut(e)
 		}
 		return slices.ContainsFunc(m.events, isWaiting), nil
 	})
@@ -180,32 +180,28 @@ func (m *Memory) FanOut(ctx context.Context) (bool, error) {
 // Upkeep implements [webhook.Backlog]. Each step changes one delivery or deletes one event.
 func (m *Memory) Upkeep(ctx context.Context, now, keepFrom time.Time) (bool, error) {
 	return locked(ctx, m, func() (bool, error) {
-		expired := m.find(func(d *memoryDelivery) bool {
+		expired := first(m.deliveries, func(d *memoryDelivery) bool {
 			return d.status == webhook.StatusPending && d.statusAt(now) == webhook.StatusFailed
 		})
-		if len(expired) > 0 {
-			expired[0].status, expired[0].due = webhook.StatusFailed, time.Time{}
+		if expired != nil {
+			expired.status, expired.due = webhook.StatusFailed, time.Time{}
 			return true, nil
 		}
-		i := slices.IndexFunc(m.events, func(e *memoryEvent) bool { return e.AcceptedAt.Before(keepFrom) })
-		if i < 0 {
-			return false, nil
-		}
-		deleted := m.events[i]
-		m.events = slices.Delete(m.events, i, i+1)
+		deleted := first(m.events, func(e *memoryEvent) bool { return e.AcceptedAt.Before(keepFrom) })
+		m.events = slices.DeleteFunc(m.events, func(e *memoryEvent) bool { return e == deleted })
 		m.deliveries = slices.DeleteFunc(m.deliveries, func(d *memoryDelivery) bool { return d.event == deleted })
-		return true, nil
+		return deleted != nil, nil
 	})
 }
 
 // pending returns up to limit deliveries for which include reports true, ascending by number.
 func (m *Memory) pending(ctx context.Context, limit int, include func(*memoryDelivery) bool) ([]webhook.Pending, error) {
 	return locked(ctx, m, func() ([]webhook.Pending, error) {
-		var pending []webhook.Pending
-		for _, d := range m.find(include) {
-			if len(pending) < limit {
-				pending = append(pending, webhook.Pending{Lane: d.webhook.number, Number: d.number, Due: d.due})
-			}
+		found := m.find(include)
+		pending := make([]webhook.Pending, min(limit, len(found)))
+		for i := range pending {
+			d := found[i]
+			pending[i] = webhook.Pending{Lane: d.webhook.number, Number: d.number, Due: d.due}
 		}
 		return pending, nil
 	})

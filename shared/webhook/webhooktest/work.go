@@ -2,6 +2,7 @@ package webhooktest
 
 import (
 	"bytes"
+	"reflect"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -128,9 +129,8 @@ func (f *fixture) wantWorks(want []webhook.Work, refs ...webhook.Ref) {
 		g := got[i]
 		sameWebhook := g.Webhook.ID == w.Webhook.ID && g.Webhook.Company == w.Webhook.Company && g.Webhook.URL == w.Webhook.URL &&
 			g.Webhook.Version == w.Webhook.Version && bytes.Equal(g.Webhook.SealedToken, w.Webhook.SealedToken)
-		sameEvent := g.Event.ID == w.Event.ID && g.Event.Company == w.Event.Company && bytes.Equal(g.Event.Body, w.Event.Body)
 		if g.Ref != w.Ref || g.Status != w.Status || g.Step != w.Step || g.Due != w.Due || g.Granted != w.Granted || g.Lane != w.Lane ||
-			!sameWebhook || !sameEvent {
+			!sameWebhook || !reflect.DeepEqual(g.Event, w.Event) {
 			f.t.Fatalf("work %d: got %+v, want %+v", i, g, w)
 		}
 	}
