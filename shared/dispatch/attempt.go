@@ -320,7 +320,9 @@ func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)
 	n.backoff = backoff{}
-	l.unread = l.unread || r.work.Granted // the lane may have more grants
+	if r.work.Granted || n.moreGrants { // the lane may have more of them
+		l.unread, n.moreGrants = true, false
+	}
 	if !applied {
 		n.more = true // someone else may have changed the delivery
 		return

@@ -34,6 +34,8 @@ type lane struct {
 	recording  bool          // the first of them is being stored
 	backoff                  // after failures of the store or of this service, which count for no delivery
 
+	moreGrants bool // to be read after the next outcome
+
 	listed bool // in the ring
 	timer  int  // position in the heap
 	at     time.Time

@@ -183,6 +183,7 @@ func (l *loop) grant(p webhook.Pending) {
 		n.queue = slices.Delete(n.queue, i, i+1)
 		l.queued--
 	} else if n.inHand[p.Number] {
+		n.moreGrants = true // the store returns others of the lane only after it
 		return
 	}
 	n.inHand[p.Number] = true
