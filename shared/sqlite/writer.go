@@ -158,14 +158,11 @@ func (w *writer) gather(batch []*write) []*write {
 	}
 	for size < maxBatch {
 		var next *write
-		select {
+		select { // at random, so that neither kind keeps the other one waiting
 		case next = <-w.queue:
+		case next = <-w.patient:
 		default:
-			select {
-			case next = <-w.patient:
-			default:
-				return batch
-			}
+			return batch
 		}
 		batch, size = append(batch, next), size+next.size
 	}
