@@ -141,7 +141,7 @@ func TestFailedTransaction(t *testing.T) {
 		want    webhook.Kind
 	}{
 		{"rolled back", func(ctx context.Context, tx *session) error {
-			return tx.exec(ctx, "ROLLBACK")
+			return errors.Join(tx.exec(ctx, "ROLLBACK"), errors.New("rolled back"))
 		}, webhook.KindInternal},
 		{"rolled back by SQLite because the disk is full", func(ctx context.Context, tx *session) error {
 			if err := tx.scan(ctx, "PRAGMA max_page_count = 1", nil, new(int)); err != nil {
