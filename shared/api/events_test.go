@@ -120,7 +120,7 @@ func TestPublishInvalid(t *testing.T) {
 		{"an invalid entry", "", "", batch(entry(""), `"a"`), 400, "events[1]: The entry must be an object."},
 		{"an entry without a type", "", "", batch(entry(""), entry(""), `{"data":{}}`), 400, `events[2]: A valid "type" must be specified.`},
 		{"a large entry", "", "", batch(entry(""), entry(`,"key":"`+large+`"`)), 413, "events[1]: An event must not exceed 262144 bytes."},
-		{"a key twice", "", "", batch(entry(`,"key":"a"`), entry(`,"key":"b"`), entry(`,"key":"a"`)), 400, `events[2]: This is the "key" of events[0], too.`},
+		{"a key twice", "", "", batch(entry(`,"key":"a"`), entry(`,"key":"b"`), entry(`,"key":"a"`)), 400, `events[2]: The "key" is the same as in events[0].`},
 		{"another company's type", "", "", `{"event":{"type":"a","data":{}}}`, 422, "Some events are not available"},
 		{"an unknown type in a batch", "", "", batch(entry(""), `{"type":"a","data":{}}`), 422, "events[1]: Some events are not available"},
 		{"a used key", "", "", event(`,"key":"4711"`), 409, "This key was already used for a different event."},
