@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxFanOut limits the deliveries that one transaction inserts, apart from one for each event. Thousands would delay
-	// everybody else's changes.
+	// maxFanOut limits the deliveries that one transaction inserts, apart from one for each event. Thousands would delay all other
+	// changes.
 	maxFanOut = 1000
 
 	// insertEvent takes the first free number of the millisecond, whose first and last number are ?1 and ?2.
@@ -128,7 +128,7 @@ func (s *session) accept(ctx context.Context, e *webhook.NewEvent) (replayed boo
 	return false, nil
 }
 
-// checkReplay returns an error if the event that is stored under the ID of e is not the same.
+// checkReplay returns an error if the stored event with the ID of e is a different one.
 func (s *session) checkReplay(ctx context.Context, e *webhook.NewEvent) error {
 	if err := s.checkType(ctx, e); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *session) checkType(ctx context.Context, e *webhook.NewEvent) error {
 	return nil
 }
 
-// fanOut is an event that may not have all of its deliveries.
+// fanOut is an event that may not have all of its deliveries yet.
 type fanOut struct {
 	number             int64
 	company, eventType string
@@ -199,7 +199,7 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 	return more, translate(err)
 }
 
-// continueFanOut continues with the oldest event that has not all of its deliveries, or returns false if there is none.
+// continueFanOut continues with the oldest event that does not have all of its deliveries, or returns false if there is none.
 func (s *session) continueFanOut(ctx context.Context) (found bool, err error) {
 	var f fanOut
 	err = s.scan(ctx, selectToFanOut, nil, &f.number, &f.company, &f.eventType, &f.at, &f.end)

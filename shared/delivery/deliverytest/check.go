@@ -33,7 +33,7 @@ type Violation struct {
 	Webhook, Event, Text string
 }
 
-// String returns all of it on one line.
+// String returns the violation on one line.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s invariant %d: webhook %s, event %s: %s", v.At.UTC().Format(time.DateTime+".000"), v.Invariant, v.Webhook, v.Event, v.Text)
 }
