@@ -134,7 +134,7 @@ func TestPublishInvalid(t *testing.T) {
 	}
 }
 
-// What receivers get is what was sent, but for white space between tokens.
+// Receivers get what was sent, except for white space between tokens.
 func TestPublishedBody(t *testing.T) {
 	f := newEvents(t)
 	const data = "{ \"n\" : 1.10e2,\n\"a\":\"\\u00e9 <&> \\/ é\u2028\" , \"b\":12345678901234567890 }"
