@@ -27,12 +27,15 @@ type lane struct {
 	inHand map[int64]bool // deliveries that are queued, running, or not recorded yet
 
 	running, begun int // attempts, with and without those whose work is being read
+	old            int // those that have been running for so long that the receiver is slow
 	// width is how many attempts may run while the lane recovers, or 0 for no such limit.
 	width int
 
 	unrecorded []recordedFor // outcomes that the store did not accept
 	recording  bool          // the first of them is being stored
 	backoff                  // after failures of the store or of this service, which are not failed attempts
+
+	moreGrants bool // to be read after the next outcome
 
 	listed bool // in the ring
 	timer  int  // position in the heap
