@@ -202,7 +202,7 @@ func TestPublishBatch(t *testing.T) {
 	}
 }
 
-// A platform key reaches the events of every company, and nothing else.
+// A platform key can access the events of every company, and nothing else.
 func TestPlatformKey(t *testing.T) {
 	f := newEvents(t)
 	id := f.published(call{method: "POST", target: "/events", key: platform, body: `{"event":` + entry(`,"company":"acme"`) + `}`})
@@ -380,7 +380,7 @@ func TestWebhookStatus(t *testing.T) {
 		strings.NewReplacer("06:40", "06:41", `"failed":2`, `"failed":3`).Replace(recent) + `"pending":0,"held":2}}`)
 }
 
-// What belongs to another company looks as if it did not exist.
+// Another company's events and deliveries look as if they did not exist.
 func TestEventsNotFound(t *testing.T) {
 	f := newEvents(t)
 	id := f.published(publish(aEvent))

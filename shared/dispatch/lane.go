@@ -35,7 +35,7 @@ type lane struct {
 	recording  bool          // the first of them is being stored
 	backoff                  // after failures of the store or of this service, which are not failed attempts
 
-	moreGrants bool // to be read after the next outcome
+	moreGrants bool // the store may have more grants, to read after the next outcome
 
 	listed bool // in the ring
 	timer  int  // position in the heap
