@@ -157,6 +157,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"frobnicate", `unknown command frobnicate` + helpFor("--help")},
 		{"keys", `missing command: use one of create, list, revoke` + helpFor("keys --help")},
+		{"events", `missing command: use show` + helpFor("events --help")},
 		{"keys lst", `unknown command lst, did you mean "list"? Or run "webhookctl keys --help" for help`},
 		{"keys create", `missing --company (or WEBHOOKS_COMPANY) or --platform (or WEBHOOKS_PLATFORM) and --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
 		{"keys create --platform", `missing --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
