@@ -56,7 +56,7 @@ CREATE TABLE events (
     body        BLOB    NOT NULL  -- what receivers get
 ) STRICT;
 
-CREATE INDEX events_to_fan_out ON events (number) WHERE fan_out_end IS NOT NULL;
+CREATE INDEX events_to_fan_out ON events (company, number) WHERE fan_out_end IS NOT NULL;
 
 -- Deliveries. Numbers ascend in the order in which deliveries become visible, and are never reused. A delivery whose webhook or
 -- event does not exist will be deleted.
