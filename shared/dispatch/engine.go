@@ -1,9 +1,9 @@
 // Package dispatch delivers the events in a store on one host: it decides which delivery is attempted when.
 //
-// Each webhook has a lane. Lanes with due deliveries take turns, and a lane begins an attempt only while it has few running
-// attempts compared to the number of free slots, so a receiver that hangs cannot use up the engine. Waiting deliveries stay in
-// the store. Only the lanes that have something to do, the numbers of a few due deliveries of each, and the running attempts are in
-// memory.
+// Each webhook has a lane. Companies with due deliveries take turns, and so do the lanes of a company. A company uses no more slots
+// than it leaves free, and a lane only a small part of the slots that its company may still use, so receivers that hang cannot use up
+// the engine. Waiting deliveries stay in the store. Only the lanes that have something to do, the numbers of a few due deliveries of
+// each, and the running attempts are in memory.
 //
 // One goroutine, the loop, owns this state. It reads the store, starts a goroutine for each attempt, and applies its result.
 // It sleeps until an attempt has ended, the store has changed, or the next lane is due.
