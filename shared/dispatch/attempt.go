@@ -17,10 +17,12 @@ const (
 	maxBody  = 257 << 10
 	maxBytes = 32 << 20
 
-	// maxYoung is how many attempts run that began less than youth ago. More of them would not make receivers that respond at
-	// once any faster, but need more connections and memory. Receivers that are slower do not count.
+	// maxYoung is how many attempts run that began less than youth ago, to receivers that are not known to be slow. More of them
+	// would not make receivers any faster, but need more connections and memory.
 	maxYoung = 128
-	youth    = 20 * time.Millisecond
+	youth    = 100 * time.Millisecond
+	// minBegun is how many of those begin at once, if that many are due: a read for many costs little more than one for few.
+	minBegun = 32
 )
 
 // begin begins as many attempts as it can. The lanes take turns, one attempt each.
@@ -57,6 +59,9 @@ func (l *loop) pick(ctx context.Context) ([]pick, error) {
 	now := l.Now()
 	l.age(now)
 	room := min(worksPerRead, l.Slots-l.running, maxYoung-l.young, (maxBytes-l.bytes)/maxBody)
+	if l.isCrowded() {
+		room = 0
+	}
 	var picked []pick
 	for len(picked) < room && len(l.grants) > 0 {
 		p := l.grants[0]
@@ -99,27 +104,49 @@ func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, 
 	return number, true, nil
 }
 
-// age lets the attempts that began long enough ago count as young no more.
+// running is an attempt that is running.
+type running struct {
+	lane         *lane
+	began        time.Time
+	young, ended bool
+}
+
+// isCrowded reports whether enough young attempts are running.
+func (l *loop) isCrowded() bool { return l.young > maxYoung-minBegun }
+
+// track counts an attempt that begins. It is young, unless its lane is known to be slow.
+func (l *loop) track(n *lane, now time.Time) *running {
+	a := &running{lane: n, began: now, young: n.old == 0}
+	if a.young {
+		l.young++
+		l.recent = append(l.recent, a)
+	} else {
+		n.old++
+	}
+	return a
+}
+
+// untrack undoes track.
+func (l *loop) untrack(a *running) {
+	a.ended = true
+	if a.young {
+		l.young--
+	} else {
+		a.lane.old--
+	}
+}
+
+// age counts the attempts that began long enough ago as young no more.
 func (l *loop) age(now time.Time) {
 	for len(l.recent) > 0 && (l.recent[0].ended || now.Sub(l.recent[0].began) >= youth) {
-		l.grow(l.recent[0])
+		if a := l.recent[0]; !a.ended {
+			a.young = false
+			l.young--
+			a.lane.old++
+		}
 		l.recent[0] = nil
 		l.recent = l.recent[1:]
 	}
-}
-
-// grow makes an attempt count as young no more.
-func (l *loop) grow(a *running) {
-	if !a.old {
-		a.old = true
-		l.young--
-	}
-}
-
-// running is an attempt that is running.
-type running struct {
-	began      time.Time
-	old, ended bool
 }
 
 // hold counts a pick as running.
@@ -213,9 +240,7 @@ func (l *loop) drop(p pick) {
 func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work, now time.Time) {
 	p.lane.begun++
 	l.bytes += len(w.Event.Body)
-	a := &running{began: now}
-	l.recent = append(l.recent, a)
-	l.young++
+	a := l.track(p.lane, now)
 	l.do(ctx, func(ctx context.Context) func(*loop) {
 		o, fault := l.attempt(ctx, w)
 		if fault != nil {
@@ -280,8 +305,7 @@ func (l *loop) afterAttempt(ctx context.Context, p pick, a *running, r recordedF
 
 // endAttempt frees what a running attempt occupied.
 func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
-	a.ended = true
-	l.grow(a)
+	l.untrack(a)
 	l.running--
 	l.bytes -= len(w.Event.Body)
 	n.running--

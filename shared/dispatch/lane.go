@@ -27,6 +27,7 @@ type lane struct {
 	inHand map[int64]bool // deliveries that are queued, running, or not recorded yet
 
 	running, begun int // attempts, with and without those whose work is being read
+	old            int // those that have been running for so long that the receiver is slow
 	// width is how many attempts may run since the lane recovered, or 0 for no such limit.
 	width int
 

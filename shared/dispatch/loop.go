@@ -49,7 +49,7 @@ type loop struct {
 	running int // attempts, including those whose work is being read
 	bytes   int // bodies of running attempts
 
-	recent []*running // attempts in the order in which they began, without those that are old
+	recent []*running // young attempts in the order in which they began, with some that have ended
 	young  int        // how many of them are running
 
 	choring  bool // FanOut or Upkeep is running
@@ -306,7 +306,7 @@ func (l *loop) sleep() {
 		if !l.grantsAt.IsZero() {
 			earlier(l.grantsAt)
 		}
-		if l.young == maxYoung {
+		if l.isCrowded() {
 			earlier(l.recent[0].began.Add(youth))
 		}
 	}
