@@ -25,7 +25,7 @@ const (
 	minBegun = 32
 )
 
-// begin begins as many attempts as it can. The lanes take turns, one attempt each.
+// begin begins as many attempts as it can. The companies take turns, one attempt each, and so do the lanes of each company.
 func (l *loop) begin(ctx context.Context) error {
 	for {
 		picked, err := l.pick(ctx)
@@ -54,7 +54,7 @@ type pick struct {
 	granted bool
 }
 
-// pick takes the deliveries to attempt next: granted ones, and then one of each lane in turn.
+// pick takes the deliveries to attempt next, one of each company in turn.
 func (l *loop) pick(ctx context.Context) ([]pick, error) {
 	now := l.Now()
 	l.age(now)
@@ -63,36 +63,60 @@ func (l *loop) pick(ctx context.Context) ([]pick, error) {
 		room = 0
 	}
 	var picked []pick
-	for len(picked) < room && len(l.grants) > 0 {
-		p := l.grants[0]
-		l.grants = l.grants[1:]
-		picked = append(picked, l.hold(pick{l.lane(p.Lane), p.Number, true}))
-	}
 	for passed := 0; len(picked) < room && passed < len(l.ring); {
-		n := l.ring[0]
+		c := l.ring[0]
 		l.ring[0] = nil
 		l.ring = l.ring[1:]
-		n.listed = false
-		number, ok, err := l.next(ctx, n, now)
+		c.listed = false
+		p, ok, err := l.pickOf(ctx, c, now)
 		if ok {
-			picked = append(picked, l.hold(pick{n, number, false}))
+			picked = append(picked, l.hold(p))
 		}
-		l.arrange(ctx, n, now)
+		l.list(c)
 		switch {
 		case err != nil:
 			return picked, err
 		case ok:
 			passed = 0
-		case n.listed: // again, as the last one
+		case c.listed: // again, as the last one
 			passed++
 		}
 	}
 	return picked, nil
 }
 
-// next takes the next delivery of a lane, if the lane may begin an attempt.
-func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, ok bool, err error) {
-	if !n.isOpen(now) || n.running >= n.limit(l.Slots-l.running) {
+// pickOf takes the delivery of a company to attempt next, if the company may begin an attempt: a granted one, or one of its lanes
+// in turn.
+func (l *loop) pickOf(ctx context.Context, c *company, now time.Time) (p pick, ok bool, err error) {
+	slots := l.Slots - l.used - c.used
+	if slots <= 0 && c.used > 0 {
+		return pick{}, false, nil
+	}
+	if len(c.grants) > 0 {
+		granted := c.grants[0]
+		c.grants = c.grants[1:]
+		return pick{l.lane(granted), granted.Number, true}, true, nil
+	}
+	for passed := 0; passed < len(c.ring); {
+		n := c.ring[0]
+		c.ring[0] = nil
+		c.ring = c.ring[1:]
+		n.listed = false
+		number, ok, err := l.next(ctx, n, slots, now)
+		l.arrange(ctx, n, now)
+		switch {
+		case ok || err != nil:
+			return pick{n, number, false}, ok, err
+		case n.listed: // again, as the last one
+			passed++
+		}
+	}
+	return pick{}, false, nil
+}
+
+// next takes the next delivery of a lane, if the lane may begin an attempt while its company may still use a number of slots.
+func (l *loop) next(ctx context.Context, n *lane, slots int, now time.Time) (number int64, ok bool, err error) {
+	if !n.isOpen(now) || !n.hasRoom(slots) {
 		return 0, false, nil
 	}
 	if err := l.fill(ctx, n, now); err != nil || len(n.queue) == 0 {
@@ -153,6 +177,7 @@ func (l *loop) age(now time.Time) {
 func (l *loop) hold(p pick) pick {
 	l.running++
 	p.lane.running++
+	l.use(p.lane, 1)
 	return p
 }
 
@@ -160,6 +185,7 @@ func (l *loop) hold(p pick) pick {
 func (l *loop) release(p pick) {
 	l.running--
 	p.lane.running--
+	l.use(p.lane, -1)
 }
 
 // fill reads due deliveries of a lane if it has none in memory.
@@ -194,7 +220,9 @@ func (l *loop) putBack(ctx context.Context, picked []pick) {
 	for _, p := range slices.Backward(picked) {
 		l.release(p)
 		if p.granted {
-			l.grants = slices.Insert(l.grants, 0, webhook.Pending{Lane: p.lane.number, Number: p.number})
+			c := p.lane.company
+			c.grants = slices.Insert(c.grants, 0, webhook.Pending{Company: c.name, Lane: p.lane.number, Number: p.number})
+			l.list(c)
 		} else {
 			l.requeue(p.lane, p.number)
 		}
@@ -240,6 +268,7 @@ func (l *loop) drop(p pick) {
 func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work, now time.Time) {
 	p.lane.begun++
 	l.bytes += len(w.Event.Body)
+	l.use(p.lane, l.slots(w.Event.Body)-1)
 	a := l.track(p.lane, now)
 	l.do(ctx, func(ctx context.Context) func(*loop) {
 		o, fault := l.attempt(ctx, w)
@@ -308,6 +337,7 @@ func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
 	l.untrack(a)
 	l.running--
 	l.bytes -= len(w.Event.Body)
+	l.use(n, -l.slots(w.Event.Body))
 	n.running--
 	n.begun--
 }
