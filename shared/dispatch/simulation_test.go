@@ -133,7 +133,7 @@ func (s *simulation) loop() {
 		case waiting == 0:
 			<-s.wake
 		case !s.calm && s.chance(s.crashes):
-			s.crash()
+			s.restart()
 		case !s.calm && s.chance(s.jumps):
 			s.jump()
 		default:
@@ -157,7 +157,9 @@ func (s *simulation) letThrough() {
 // abandon ends a simulation that does not come to an end.
 func (s *simulation) abandon() {
 	s.wrong("there are more than %d steps", maxSteps)
-	s.crash()
+	if p := s.process; !p.crashed {
+		s.crash(p)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abandoned = true
@@ -223,6 +225,7 @@ type process struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 	dead    chan struct{}
+	ending  bool // it was stopped or has crashed
 	crashed bool // protected by the simulation's mutex
 }
 
@@ -247,17 +250,48 @@ func (s *simulation) start() {
 	go func() {
 		defer close(p.stopped)
 		p.engine.Run(ctx)
+		if !p.crashed {
+			p.hasStopped()
+		}
 	}()
 }
 
-// crash ends the engine: nothing that it does from now on has an effect. Another one starts on the same store.
-func (s *simulation) crash() {
+// hasStopped records that the engine has stopped in an orderly way. Outcomes that the store did not take are lost then.
+func (p *process) hasStopped() {
+	if p.storeFaults == 0 {
+		p.recorder.Add(deliverytest.Stopped{})
+	} else {
+		p.recorder.Add(deliverytest.Crashed{})
+	}
+}
+
+// restart ends the engine, and another one starts on the same store: after a crash, or after it has stopped in an orderly way.
+func (s *simulation) restart() {
 	p := s.process
-	s.mu.Lock()
-	if p.crashed {
-		s.mu.Unlock()
+	if p.ending {
 		return
 	}
+	p.ending = true
+	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
+	if s.chance(4) {
+		s.note("-- stop, restart in %v", pause)
+		p.stop()
+	} else {
+		s.note("-- crash, restart in %v", pause)
+		s.crash(p)
+	}
+	go func() {
+		<-p.stopped
+		time.Sleep(pause)
+		if s.step(nil, "start the engine") {
+			s.start()
+		}
+	}()
+}
+
+// crash ends a process: nothing that it does from now on has an effect.
+func (s *simulation) crash(p *process) {
+	s.mu.Lock()
 	p.crashed = true
 	parked := s.parked
 	s.parked = nil
@@ -272,13 +306,6 @@ func (s *simulation) crash() {
 	close(p.dead)
 	p.stop()
 	s.recorder.Add(deliverytest.Crashed{})
-	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
-	s.note("-- crash, restart in %v", pause)
-	time.AfterFunc(pause, func() {
-		if s.step(nil, "start the engine") {
-			s.start()
-		}
-	})
 }
 
 // changed is what the store does after a change.
