@@ -251,18 +251,9 @@ func (s *simulation) start() {
 		defer close(p.stopped)
 		p.engine.Run(ctx)
 		if !p.crashed {
-			p.hasStopped()
+			p.recorder.Add(deliverytest.Stopped{})
 		}
 	}()
-}
-
-// hasStopped records that the engine has stopped in an orderly way. Outcomes that the store did not take are lost then.
-func (p *process) hasStopped() {
-	if p.storeFaults == 0 {
-		p.recorder.Add(deliverytest.Stopped{})
-	} else {
-		p.recorder.Add(deliverytest.Crashed{})
-	}
 }
 
 // restart ends the engine, and another one starts on the same store: after a crash, or after it has stopped in an orderly way.
