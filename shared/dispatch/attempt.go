@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -359,6 +360,30 @@ func (l *loop) recordAgain(ctx context.Context, n *lane) {
 			l.arrange(ctx, n, l.Now())
 		}
 	})
+}
+
+// stop waits for the running attempts, and stores the outcomes that the store has not taken yet. Otherwise, the receivers would get
+// these events again. It gives up if the store keeps failing.
+func (l *loop) stop(ctx context.Context) {
+	l.timer.Stop()
+	l.goroutines.Wait()
+	results, _ := l.news()
+	for _, apply := range results {
+		apply(l)
+	}
+	l.goroutines.Wait()
+	for _, number := range slices.Sorted(maps.Keys(l.lanes)) {
+		for _, r := range l.lanes[number].unrecorded {
+			var b backoff
+			for _, err := l.record(ctx, r.work, r.outcome); err != nil; _, err = l.record(ctx, r.work, r.outcome) {
+				if b.failed(l.Now()); b.failures == lastTries {
+					l.Log.ErrorContext(ctx, "outcomes of attempts could not be stored, so these events will be sent again", "cause", err.Error())
+					return
+				}
+				<-time.NewTimer(b.until.Sub(l.Now())).C
+			}
+		}
+	}
 }
 
 func (l *loop) recordingFailed(ctx context.Context, n *lane, err error) {

@@ -83,7 +83,8 @@ func (e *Engine) Wake() {
 func (e *Engine) Lanes() (withWork, failing int) { return int(e.working.Load()), int(e.stuck.Load()) }
 
 // Run delivers until ctx ends, and then returns as soon as the running attempts have ended and their outcomes are stored, which
-// takes at most about 16 seconds. If the store fails, it keeps trying. It can be called once.
+// takes at most about 16 seconds. If the store fails, it keeps trying, but only for a few seconds after ctx has ended. It can be
+// called once.
 func (e *Engine) Run(ctx context.Context) {
 	defer context.AfterFunc(ctx, e.rouse)()
 	l := newLoop(e)
@@ -91,8 +92,7 @@ func (e *Engine) Run(ctx context.Context) {
 		l.turn(ctx)
 		<-e.wake
 	}
-	l.timer.Stop()
-	l.goroutines.Wait()
+	l.stop(context.WithoutCancel(ctx))
 }
 
 func (e *Engine) rouse() {

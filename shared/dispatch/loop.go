@@ -334,6 +334,8 @@ func (l *loop) sleep() {
 const (
 	shortestBackoff = 100 * time.Millisecond
 	longestBackoff  = 10 * time.Second
+	// lastTries is after how many failures an engine that is to stop gives up.
+	lastTries = 6
 )
 
 // backoff is the wait after consecutive failures.

@@ -217,6 +217,15 @@ func (f Crashed) apply(c *checker) {
 	}
 }
 
+func (f Stopped) apply(c *checker) {
+	for _, k := range slices.SortedFunc(maps.Keys(c.deliveries), key.compare) {
+		if d := c.deliveries[k]; d.running {
+			c.report(k, 4, "the engine has stopped without the outcome of its attempt")
+			d.end()
+		}
+	}
+}
+
 func (f Read) apply(c *checker) {
 	if d := c.delivery(f.Webhook, f.Event); d != nil {
 		d.read = c.judge(d, f.Number, c.at)

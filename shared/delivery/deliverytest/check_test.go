@@ -229,6 +229,7 @@ func TestCheckExact(t *testing.T) {
 		{"a number is repeated", "attempt 1 begins after attempt 1", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.begin(hook, event, 1) }},
 		{"an old reading", "what was read before another attempt", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.add(Begun{hook, event}) }},
 		{"two at a time", "while another one runs", func(s *story) { s.begin(hook, event, 1); s.begin(hook, event, 1) }},
+		{"stopped too soon", "without the outcome", func(s *story) { s.begin(hook, event, 1); s.add(Stopped{}) }},
 		{"too early", "1ms before it is due", func(s *story) { s.fail(1); s.wait(10*time.Second - time.Millisecond); s.begin(hook, event, 2) }},
 		{"due too early", "step 1 is due", func(s *story) {
 			s.begin(hook, event, 1)

@@ -91,8 +91,11 @@ type Recorded struct{ webhook.Outcome }
 // the delivery no longer exists.
 type Dropped struct{ Webhook, Event string }
 
-// Crashed says that the engine stopped. What it had begun may be repeated.
+// Crashed says that the engine has crashed. What it had begun may be repeated.
 type Crashed struct{}
+
+// Stopped says that the engine has stopped in an orderly way. What it had begun has ended.
+type Stopped struct{}
 
 // Jumped says that the clock of the service was set forward or, if By is negative, back.
 type Jumped struct{ By time.Duration }
