@@ -366,6 +366,8 @@ func (l *loop) recordAgain(ctx context.Context, n *lane) {
 // these events again. It gives up if the store keeps failing.
 func (l *loop) stop(ctx context.Context) {
 	l.timer.Stop()
+	close(l.tasks)
+	l.tasks = nil
 	l.goroutines.Wait()
 	results, _ := l.news()
 	for _, apply := range results {

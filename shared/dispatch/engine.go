@@ -105,13 +105,37 @@ func (e *Engine) rouse() {
 // do runs a task in a goroutine. The loop then calls the function that it returns. The task continues when ctx ends: Run waits for it.
 func (l *loop) do(ctx context.Context, task func(ctx context.Context) (apply func(l *loop))) {
 	ctx = context.WithoutCancel(ctx)
-	l.goroutines.Go(func() {
+	run := func() {
 		apply := task(ctx)
 		l.mu.Lock()
 		l.results = append(l.results, apply)
 		l.mu.Unlock()
 		l.rouse()
-	})
+	}
+	select {
+	case l.tasks <- run: // a goroutine waits for it; none does after the loop has stopped
+	default:
+		tasks := l.tasks
+		l.goroutines.Go(func() { l.work(tasks, run) })
+	}
+}
+
+// work runs a task and then others, unless enough goroutines wait for some. A new goroutine for each attempt would have to grow its
+// stack every time.
+func (l *loop) work(tasks <-chan func(), run func()) {
+	for run != nil {
+		run()
+		if tasks == nil {
+			return
+		}
+		select {
+		case l.spare <- struct{}{}:
+			run = <-tasks
+			<-l.spare
+		default:
+			return
+		}
+	}
 }
 
 // news returns and clears what has happened since the loop's last turn.

@@ -31,6 +31,8 @@ const (
 type loop struct {
 	*Engine
 	goroutines sync.WaitGroup
+	tasks      chan func()   // for goroutines that wait for the next one
+	spare      chan struct{} // has an element for each of those
 	timer      *time.Timer
 
 	lanes     map[int64]*lane
@@ -60,7 +62,10 @@ type loop struct {
 }
 
 func newLoop(e *Engine) *loop {
-	l := &loop{Engine: e, lanes: make(map[int64]*lane), companies: make(map[string]*company), upkeepAt: e.Now()}
+	l := &loop{
+		Engine: e, tasks: make(chan func()), spare: make(chan struct{}, maxYoung),
+		lanes: make(map[int64]*lane), companies: make(map[string]*company), upkeepAt: e.Now(),
+	}
 	l.timer = time.AfterFunc(longestSleep, e.rouse)
 	return l
 }

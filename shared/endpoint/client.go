@@ -92,7 +92,7 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	if conn := c.kept.take(address); conn != nil {
 		response, err := conn.post(ctx, deadline, u, header, body)
 		if !conn.isStale(response, err) {
-			return c.finish(conn, response, err)
+			return c.finish(ctx, conn, response, err)
 		}
 		conn.close()
 	}
@@ -104,18 +104,18 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	}
 	conn := newConn(session, address, c.kept.now())
 	response, err := conn.post(ctx, deadline, u, header, body)
-	return c.finish(conn, response, err)
+	return c.finish(ctx, conn, response, err)
 }
 
 // finish keeps the connection of a request, or closes it, and returns the response.
-func (c *Client) finish(conn *conn, response Response, err error) (Response, error) {
+func (c *Client) finish(ctx context.Context, conn *conn, response Response, err error) (Response, error) {
 	if err == nil && conn.reusable {
 		c.kept.put(conn)
 	} else {
 		conn.close()
 	}
 	if err != nil {
-		return Response{}, &PostError{Class: classOf(context.Background(), err), err: err}
+		return Response{}, &PostError{Class: classOf(ctx, err), err: err}
 	}
 	return response, nil
 }
@@ -176,7 +176,7 @@ func (c *Client) dialAddress(ctx context.Context, target netip.AddrPort, config 
 	return session, nil
 }
 
-// classOf returns the class of an error of a request. ctx is that of the dial.
+// classOf returns the class of an error of a request.
 func classOf(ctx context.Context, err error) webhook.ErrorClass {
 	e, dialing := errors.AsType[dialError](err)
 	_, alert := alertOf(err)

@@ -55,7 +55,7 @@ func (c *conn) post(ctx context.Context, deadline time.Time, u URL, header http.
 	if err != nil {
 		return Response{}, err
 	}
-	head, err := c.readHeader()
+	head, err := c.readHeader() //nolint:bodyclose // closing it would read all of it
 	if err != nil {
 		return Response{}, err
 	}
