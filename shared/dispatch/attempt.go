@@ -17,13 +17,15 @@ const (
 	maxBody  = 257 << 10
 	maxBytes = 32 << 20
 
-	// maxYoung is how many attempts run that began less than youth ago. More of them would not make receivers that respond at
-	// once any faster, but need more connections and memory. Receivers that are slower do not count.
+	// maxYoung is how many attempts run that began less than youth ago, to receivers that are not known to be slow. More of them
+	// would not make receivers any faster, but need more connections and memory.
 	maxYoung = 128
-	youth    = 20 * time.Millisecond
+	youth    = 100 * time.Millisecond
+	// minBegun is how many of those begin at once, if that many are due: a read for many costs little more than one for few.
+	minBegun = 32
 )
 
-// begin begins as many attempts as it can. The lanes take turns, one attempt each.
+// begin begins as many attempts as it can. The companies take turns, one attempt each, and so do the lanes of each company.
 func (l *loop) begin(ctx context.Context) error {
 	for {
 		picked, err := l.pick(ctx)
@@ -52,42 +54,69 @@ type pick struct {
 	granted bool
 }
 
-// pick takes the deliveries to attempt next: granted ones, and then one of each lane in turn.
+// pick takes the deliveries to attempt next, one of each company in turn.
 func (l *loop) pick(ctx context.Context) ([]pick, error) {
 	now := l.Now()
 	l.age(now)
 	room := min(worksPerRead, l.Slots-l.running, maxYoung-l.young, (maxBytes-l.bytes)/maxBody)
-	var picked []pick
-	for len(picked) < room && len(l.grants) > 0 {
-		p := l.grants[0]
-		l.grants = l.grants[1:]
-		picked = append(picked, l.hold(pick{l.lane(p.Lane), p.Number, true}))
+	if l.isCrowded() {
+		room = 0
 	}
+	var picked []pick
 	for passed := 0; len(picked) < room && passed < len(l.ring); {
-		n := l.ring[0]
+		c := l.ring[0]
 		l.ring[0] = nil
 		l.ring = l.ring[1:]
-		n.listed = false
-		number, ok, err := l.next(ctx, n, now)
+		c.listed = false
+		p, ok, err := l.pickOf(ctx, c, now)
 		if ok {
-			picked = append(picked, l.hold(pick{n, number, false}))
+			picked = append(picked, l.hold(p))
 		}
-		l.arrange(ctx, n, now)
+		l.list(c)
 		switch {
 		case err != nil:
 			return picked, err
 		case ok:
 			passed = 0
-		case n.listed: // again, as the last one
+		case c.listed: // again, as the last one
 			passed++
 		}
 	}
 	return picked, nil
 }
 
-// next takes the next delivery of a lane, if the lane may begin an attempt.
-func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, ok bool, err error) {
-	if !n.isOpen(now) || n.running >= n.limit(l.Slots-l.running) {
+// pickOf takes the delivery of a company to attempt next, if the company may begin an attempt: a granted one, or one of its lanes
+// in turn.
+func (l *loop) pickOf(ctx context.Context, c *company, now time.Time) (p pick, ok bool, err error) {
+	slots := l.Slots - l.used - c.used
+	if slots <= 0 && c.used > 0 {
+		return pick{}, false, nil
+	}
+	if len(c.grants) > 0 {
+		granted := c.grants[0]
+		c.grants = c.grants[1:]
+		return pick{l.lane(granted), granted.Number, true}, true, nil
+	}
+	for passed := 0; passed < len(c.ring); {
+		n := c.ring[0]
+		c.ring[0] = nil
+		c.ring = c.ring[1:]
+		n.listed = false
+		number, ok, err := l.next(ctx, n, slots, now)
+		l.arrange(ctx, n, now)
+		switch {
+		case ok || err != nil:
+			return pick{n, number, false}, ok, err
+		case n.listed: // again, as the last one
+			passed++
+		}
+	}
+	return pick{}, false, nil
+}
+
+// next takes the next delivery of a lane, if the lane may begin an attempt while its company may still use a number of slots.
+func (l *loop) next(ctx context.Context, n *lane, slots int, now time.Time) (number int64, ok bool, err error) {
+	if !n.isOpen(now) || !n.hasRoom(slots) {
 		return 0, false, nil
 	}
 	if err := l.fill(ctx, n, now); err != nil || len(n.queue) == 0 {
@@ -99,33 +128,56 @@ func (l *loop) next(ctx context.Context, n *lane, now time.Time) (number int64, 
 	return number, true, nil
 }
 
-// age lets the attempts that began long enough ago count as young no more.
+// running is an attempt that is running.
+type running struct {
+	lane         *lane
+	began        time.Time
+	young, ended bool
+}
+
+// isCrowded reports whether enough young attempts are running.
+func (l *loop) isCrowded() bool { return l.young > maxYoung-minBegun }
+
+// track counts an attempt that begins. It is young, unless its lane is known to be slow.
+func (l *loop) track(n *lane, now time.Time) *running {
+	a := &running{lane: n, began: now, young: n.old == 0}
+	if a.young {
+		l.young++
+		l.recent = append(l.recent, a)
+	} else {
+		n.old++
+	}
+	return a
+}
+
+// untrack undoes track.
+func (l *loop) untrack(a *running) {
+	a.ended = true
+	if a.young {
+		l.young--
+	} else {
+		a.lane.old--
+	}
+}
+
+// age counts the attempts that began long enough ago as young no more.
 func (l *loop) age(now time.Time) {
 	for len(l.recent) > 0 && (l.recent[0].ended || now.Sub(l.recent[0].began) >= youth) {
-		l.grow(l.recent[0])
+		if a := l.recent[0]; !a.ended {
+			a.young = false
+			l.young--
+			a.lane.old++
+		}
 		l.recent[0] = nil
 		l.recent = l.recent[1:]
 	}
-}
-
-// grow makes an attempt count as young no more.
-func (l *loop) grow(a *running) {
-	if !a.old {
-		a.old = true
-		l.young--
-	}
-}
-
-// running is an attempt that is running.
-type running struct {
-	began      time.Time
-	old, ended bool
 }
 
 // hold counts a pick as running.
 func (l *loop) hold(p pick) pick {
 	l.running++
 	p.lane.running++
+	l.use(p.lane, 1)
 	return p
 }
 
@@ -133,6 +185,7 @@ func (l *loop) hold(p pick) pick {
 func (l *loop) release(p pick) {
 	l.running--
 	p.lane.running--
+	l.use(p.lane, -1)
 }
 
 // fill reads due deliveries of a lane if it has none in memory.
@@ -167,7 +220,9 @@ func (l *loop) putBack(ctx context.Context, picked []pick) {
 	for _, p := range slices.Backward(picked) {
 		l.release(p)
 		if p.granted {
-			l.grants = slices.Insert(l.grants, 0, webhook.Pending{Lane: p.lane.number, Number: p.number})
+			c := p.lane.company
+			c.grants = slices.Insert(c.grants, 0, webhook.Pending{Company: c.name, Lane: p.lane.number, Number: p.number})
+			l.list(c)
 		} else {
 			l.requeue(p.lane, p.number)
 		}
@@ -213,9 +268,8 @@ func (l *loop) drop(p pick) {
 func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work, now time.Time) {
 	p.lane.begun++
 	l.bytes += len(w.Event.Body)
-	a := &running{began: now}
-	l.recent = append(l.recent, a)
-	l.young++
+	l.use(p.lane, l.slots(w.Event.Body)-1)
+	a := l.track(p.lane, now)
 	l.do(ctx, func(ctx context.Context) func(*loop) {
 		o, fault := l.attempt(ctx, w)
 		if fault != nil {
@@ -280,10 +334,10 @@ func (l *loop) afterAttempt(ctx context.Context, p pick, a *running, r recordedF
 
 // endAttempt frees what a running attempt occupied.
 func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
-	a.ended = true
-	l.grow(a)
+	l.untrack(a)
 	l.running--
 	l.bytes -= len(w.Event.Body)
+	l.use(n, -l.slots(w.Event.Body))
 	n.running--
 	n.begun--
 }
@@ -320,7 +374,9 @@ func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)
 	n.backoff = backoff{}
-	l.unread = l.unread || r.work.Granted // the lane may have more grants
+	if r.work.Granted || n.moreGrants { // the lane may have more of them
+		l.unread, n.moreGrants = true, false
+	}
 	if !applied {
 		n.more = true // someone else may have changed the delivery
 		return

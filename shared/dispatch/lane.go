@@ -10,7 +10,8 @@ import (
 // laneQueue is how many due deliveries of a lane are in memory.
 const laneQueue = 64
 
-// fairShare divides the free slots: a lane begins an attempt only while fewer than that part of them are running for it.
+// fairShare divides the slots that the lane's company may still use: a lane begins an attempt only while its attempts use fewer
+// than that part of them.
 const fairShare = 32
 
 // notTimed is the timer of a lane that waits for no time.
@@ -18,8 +19,9 @@ const notTimed = -1
 
 // lane is a webhook that has something to do.
 type lane struct {
-	number int64
-	state  webhook.Lane // as it was last read or changed
+	number  int64
+	company *company
+	state   webhook.Lane // as it was last read or changed
 
 	queue  []int64        // due deliveries, in the order in which to attempt them
 	more   bool           // the store may have due deliveries that are not in hand
@@ -27,6 +29,8 @@ type lane struct {
 	inHand map[int64]bool // deliveries that are queued, running, or not recorded yet
 
 	running, begun int // attempts, with and without those whose work is being read
+	old            int // those that have been running for so long that the receiver is slow
+	used           int // slots of the running attempts
 	// width is how many attempts may run since the lane recovered, or 0 for no such limit.
 	width int
 
@@ -34,7 +38,9 @@ type lane struct {
 	recording  bool          // the first of them is being stored
 	backoff                  // after failures of the store or of this service, which count for no delivery
 
-	listed bool // in the ring
+	moreGrants bool // to be read after the next outcome
+
+	listed bool // in the company's ring
 	timer  int  // position in the heap
 	at     time.Time
 }
@@ -60,16 +66,17 @@ func (n *lane) isOpen(now time.Time) bool {
 	return len(n.unrecorded) == 0 && !n.opensAt().After(now)
 }
 
-// limit returns how many attempts of the lane may run while a number of slots are free.
-func (n *lane) limit(free int) int {
-	limit := max(1, free/fairShare)
+// hasRoom reports whether another attempt of the lane may run while its company may still use a number of slots.
+func (n *lane) hasRoom(slots int) bool {
 	switch {
+	case n.running == 0:
+		return true
 	case n.state.IsFailing():
-		return 1
-	case n.width > 0:
-		return min(limit, n.width)
+		return false
+	case n.width > 0 && n.running >= n.width:
+		return false
 	}
-	return limit
+	return n.used < slots/fairShare
 }
 
 // resize changes the width after an attempt. A lane that recovers allows one attempt, and then one more with every success, so

@@ -33,10 +33,10 @@ type loop struct {
 	goroutines sync.WaitGroup
 	timer      *time.Timer
 
-	lanes  map[int64]*lane
-	timers laneHeap // the lanes that wait for a time
-	ring   []*lane  // the lanes that may be able to begin an attempt, in turn
-	grants []webhook.Pending
+	lanes     map[int64]*lane
+	timers    laneHeap // the lanes that wait for a time
+	companies map[string]*company
+	ring      []*company // those that may be able to begin an attempt, in turn
 
 	opened bool
 	last   int64 // the number of the last delivery that has arrived
@@ -47,9 +47,10 @@ type loop struct {
 
 	queued  int // due deliveries in the lanes' queues
 	running int // attempts, including those whose work is being read
+	used    int // slots of these attempts
 	bytes   int // bodies of running attempts
 
-	recent []*running // attempts in the order in which they began, without those that are old
+	recent []*running // young attempts in the order in which they began, with some that have ended
 	young  int        // how many of them are running
 
 	choring  bool // FanOut or Upkeep is running
@@ -59,7 +60,7 @@ type loop struct {
 }
 
 func newLoop(e *Engine) *loop {
-	l := &loop{Engine: e, lanes: make(map[int64]*lane), upkeepAt: e.Now()}
+	l := &loop{Engine: e, lanes: make(map[int64]*lane), companies: make(map[string]*company), upkeepAt: e.Now()}
 	l.timer = time.AfterFunc(longestSleep, e.rouse)
 	return l
 }
@@ -121,17 +122,17 @@ func (l *loop) open(ctx context.Context) error {
 	}
 	now := l.Now()
 	for after := int64(0); ; {
-		numbers, err := l.Store.Lanes(ctx, after, lanesPerRead)
+		found, err := l.Store.Lanes(ctx, after, lanesPerRead)
 		if err != nil {
 			return err
 		}
-		for _, number := range numbers {
-			after = number
-			n := l.lane(number)
+		for _, p := range found {
+			after = p.Lane
+			n := l.lane(p)
 			n.more = true
 			l.arrange(ctx, n, now)
 		}
-		if len(numbers) < lanesPerRead {
+		if len(found) < lanesPerRead {
 			l.last, l.opened = last, true
 			return nil
 		}
@@ -164,7 +165,7 @@ func (l *loop) arrive(ctx context.Context) error {
 
 // add puts a delivery that has arrived into its lane's queue, or remembers that the store has it.
 func (l *loop) add(p webhook.Pending, now time.Time) {
-	n := l.lane(p.Lane)
+	n := l.lane(p)
 	switch {
 	case n.inHand[p.Number]:
 	case p.Due.After(now):
@@ -176,17 +177,19 @@ func (l *loop) add(p webhook.Pending, now time.Time) {
 	}
 }
 
-// grant lets a delivery go ahead of all others. If it is running, the grant is about to be used up.
+// grant lets a delivery go ahead of the others of its company. If it is running, the grant is about to be used up.
 func (l *loop) grant(p webhook.Pending) {
-	n := l.lane(p.Lane)
+	n := l.lane(p)
 	if i := slices.Index(n.queue, p.Number); i >= 0 {
 		n.queue = slices.Delete(n.queue, i, i+1)
 		l.queued--
 	} else if n.inHand[p.Number] {
+		n.moreGrants = true // the store returns others of the lane only after it
 		return
 	}
 	n.inHand[p.Number] = true
-	l.grants = append(l.grants, p)
+	n.company.grants = append(n.company.grants, p)
+	l.list(n.company)
 }
 
 func (l *loop) queue(n *lane, number int64) {
@@ -195,12 +198,13 @@ func (l *loop) queue(n *lane, number int64) {
 	l.queued++
 }
 
-// lane returns the lane with a number.
-func (l *loop) lane(number int64) *lane {
-	n := l.lanes[number]
+// lane returns the lane of a delivery.
+func (l *loop) lane(p webhook.Pending) *lane {
+	n := l.lanes[p.Lane]
 	if n == nil {
-		n = &lane{number: number, inHand: make(map[int64]bool), timer: notTimed}
-		l.lanes[number] = n
+		n = &lane{number: p.Lane, company: l.company(p.Company), inHand: make(map[int64]bool), timer: notTimed}
+		l.lanes[p.Lane] = n
+		n.company.lanes++
 	}
 	return n
 }
@@ -213,7 +217,8 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 	}
 	if n.hasWork() && !n.listed && n.isOpen(now) {
 		n.listed = true
-		l.ring = append(l.ring, n)
+		n.company.ring = append(n.company.ring, n)
+		l.list(n.company)
 	}
 	switch at := n.nextTime(now); {
 	case !at.IsZero() && n.timer == notTimed:
@@ -228,6 +233,9 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 	if n.isIdle() {
 		l.setState(n, webhook.Lane{})
 		delete(l.lanes, n.number)
+		if n.company.lanes--; n.company.lanes == 0 {
+			delete(l.companies, n.company.name)
+		}
 	}
 }
 
@@ -305,7 +313,7 @@ func (l *loop) sleep() {
 		if !l.grantsAt.IsZero() {
 			earlier(l.grantsAt)
 		}
-		if l.young == maxYoung {
+		if l.isCrowded() {
 			earlier(l.recent[0].began.Add(youth))
 		}
 	}

@@ -299,4 +299,4 @@ func (s halfFannedOut) FanOut(ctx context.Context) (bool, error) {
 type forgetful struct{ dispatch.Store }
 
 // Lanes implements [webhook.Backlog].
-func (s forgetful) Lanes(context.Context, int64, int) ([]int64, error) { return nil, nil }
+func (s forgetful) Lanes(context.Context, int64, int) ([]webhook.Pending, error) { return nil, nil }

@@ -76,7 +76,8 @@ func newPlan(random *rand.Rand) plan {
 		bursts[i] = upTo(span)
 	}
 	for i := range 5 + random.IntN(25) {
-		p.actions = append(p.actions, newPublishing(random, 100*i, receivers, bursts[random.IntN(len(bursts))]))
+		at := bursts[random.IntN(len(bursts))] + upTo(5*time.Second)*time.Duration(random.IntN(2))
+		p.actions = append(p.actions, newPublishing(random, 100*i, receivers, at))
 	}
 	for i := range oneOf(0, 2, 8, 40) {
 		at := bursts[random.IntN(len(bursts))] + upTo(time.Minute)

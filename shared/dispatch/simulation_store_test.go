@@ -62,8 +62,8 @@ func (s *gatedStore) LastNumber(ctx context.Context) (int64, error) {
 }
 
 // Lanes implements [webhook.Backlog].
-func (s *gatedStore) Lanes(ctx context.Context, after int64, limit int) ([]int64, error) {
-	return call(s, "read lanes", func() ([]int64, error) { return s.simulation.store.Lanes(ctx, after, limit) })
+func (s *gatedStore) Lanes(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	return call(s, "read lanes", func() ([]webhook.Pending, error) { return s.simulation.store.Lanes(ctx, after, limit) })
 }
 
 // Due implements [webhook.Backlog].

@@ -272,7 +272,7 @@ func (s *simulation) crash() {
 	close(p.dead)
 	p.stop()
 	s.recorder.Add(deliverytest.Crashed{})
-	pause := s.between(0, 20*time.Second)
+	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
 	s.note("-- crash, restart in %v", pause)
 	time.AfterFunc(pause, func() {
 		if s.step(nil, "start the engine") {

@@ -11,8 +11,8 @@ import (
 
 const (
 	selectArrived = `
-SELECT d.number, d.webhook, d.due FROM deliveries AS d
-WHERE d.number > ?1 AND d.due IS NOT NULL AND EXISTS (SELECT 1 FROM webhooks AS w WHERE w.number = d.webhook)
+SELECT w.company, w.number, d.number, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
+WHERE d.number > ?1 AND d.due IS NOT NULL
 ORDER BY d.number LIMIT ?2 + 0`
 
 	selectLastNumber = `SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'`
@@ -27,19 +27,28 @@ WITH RECURSIVE lanes (number) AS (
 )`
 
 	selectLanes = unfinishedLanes + `
-SELECT number FROM lanes WHERE EXISTS (SELECT 1 FROM webhooks AS w WHERE w.number = lanes.number) LIMIT ?2 + 0`
+SELECT w.company, w.number, 0, NULL FROM lanes CROSS JOIN webhooks AS w ON w.number = lanes.number LIMIT ?2 + 0`
 
 	// selectDue leaves out events before the number ?2, which are too old, and those that are held.
 	selectDue = `
-SELECT d.number, d.webhook, d.due
+SELECT w.company, w.number, d.number, d.due
 FROM webhooks AS w CROSS JOIN deliveries AS d INDEXED BY deliveries_unfinished ON d.webhook = w.number AND d.due IS NOT NULL
 WHERE w.number = ?1 AND w.disabled_reason = '' AND d.event >= ?2 AND d.event >> 20 >= w.held_before
 ORDER BY d.due, d.number LIMIT ?3 + 0`
 
-	// selectGranted reads the due time of the row with the lowest number.
+	// selectGranted reads one granted delivery of each webhook that has some, by one step in the index each.
 	selectGranted = `
-SELECT min(d.number), d.webhook, d.due FROM deliveries AS d CROSS JOIN webhooks AS w ON w.number = d.webhook
-WHERE d.granted = 1 AND d.webhook > 0 AND w.disabled_reason = '' GROUP BY d.webhook ORDER BY d.webhook LIMIT ?1 + 0`
+WITH RECURSIVE lanes (number) AS (
+    SELECT min(webhook) FROM deliveries WHERE granted = 1
+    UNION ALL
+    SELECT (SELECT min(webhook) FROM deliveries WHERE granted = 1 AND webhook > lanes.number)
+    FROM lanes WHERE lanes.number IS NOT NULL
+)
+SELECT w.company, w.number, d.number, d.due
+FROM lanes CROSS JOIN webhooks AS w ON w.number = lanes.number AND w.disabled_reason = ''
+CROSS JOIN deliveries AS d ON d.number =
+    (SELECT number FROM deliveries WHERE granted = 1 AND webhook = w.number ORDER BY webhook, number LIMIT 1)
+LIMIT ?1 + 0`
 
 	selectBacklogSize = `SELECT count(*), min(nullif(due, 0)) FROM deliveries WHERE due IS NOT NULL`
 )
@@ -60,9 +69,8 @@ func (s *Store) LastNumber(ctx context.Context) (int64, error) {
 }
 
 // Lanes implements [webhook.Backlog].
-func (s *Store) Lanes(ctx context.Context, after int64, limit int) ([]int64, error) {
-	lanes, err := s.numbers(ctx, selectLanes, after, limit)
-	return lanes, translate(err)
+func (s *Store) Lanes(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	return s.pending(ctx, selectLanes, limit, after, limit)
 }
 
 // Due implements [webhook.Backlog].
@@ -89,7 +97,7 @@ func (s *Store) pending(ctx context.Context, query string, limit int, args ...an
 	for rows.Next() {
 		var p webhook.Pending
 		var due sql.NullInt64
-		if err := rows.Scan(&p.Number, &p.Lane, &due); err != nil {
+		if err := rows.Scan(&p.Company, &p.Lane, &p.Number, &due); err != nil {
 			return nil, translate(err)
 		}
 		p.Due = timeAt(due.Int64)

@@ -169,6 +169,63 @@ func TestFanOutInSteps(t *testing.T) {
 	}
 }
 
+// Companies take turns in the fan-out: however much one publishes, the others get their deliveries soon.
+func TestFanOutTurns(t *testing.T) {
+	const webhooks = 300
+	store := openStore(t, newPath(t))
+	var batch []webhook.NewEvent
+	for range 10 {
+		batch = append(batch, newEvent("co_1", day()))
+	}
+	for _, company := range []string{"co_1", "co_2", "co_3"} {
+		inBackground(webhooks, func(int) { create(t, store, newWebhook(company)) })()
+		batch = append(batch, newEvent(company, day()))
+	}
+	accept(t, store, batch...)
+	if more, err := store.FanOut(t.Context()); !more || err != nil {
+		t.Errorf("FanOut = %v, %v, want more", more, err)
+	}
+	const ofCompany = `SELECT count(*) FROM deliveries AS d JOIN events AS e ON e.number = d.event WHERE company = `
+	wantValue(t, store, ofCompany+`'co_2'`, fmt.Sprint(webhooks))
+	wantValue(t, store, ofCompany+`'co_3'`, fmt.Sprint(webhooks))
+}
+
+// However much a company publishes at once, the events of another one are stored soon.
+func TestPublishingTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := Open(t.Context(), newPath(t), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, company := range []string{"co_1", "co_2"} {
+			create(t, store, newWebhook(company))
+		}
+		release := blockWriter(t, store)
+		publish := func(company string, requests, events int) (wait func()) {
+			done := inBackground(requests, func(int) {
+				batch := make([]webhook.NewEvent, events)
+				for i := range batch {
+					batch[i] = newEvent(company, day())
+				}
+				accept(t, store, batch...)
+			})
+			synctest.Wait()
+			return done
+		}
+		first, second := publish("co_1", 20, 100), publish("co_2", 1, 1)
+		release()
+		first()
+		second()
+		wantValue(t, store, `SELECT count(*) <= 256 FROM events WHERE number < (SELECT number FROM events WHERE company = 'co_2')`, "1")
+		if len(store.published.companies) != 0 {
+			t.Errorf("%d companies are remembered", len(store.published.companies))
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Patient changes wait for others, but not longer than they may, and Close commits them.
 func TestPatientChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

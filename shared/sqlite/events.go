@@ -17,6 +17,9 @@ const (
 	// everybody else's changes.
 	maxFanOut = 1000
 
+	// fanOutTurn limits the deliveries that [Store.FanOut] inserts for a company before it is the next one's turn.
+	fanOutTurn = 100
+
 	// insertEvent takes the first free number of the millisecond, whose first and last number are ?1 and ?2.
 	insertEvent = `
 INSERT INTO events (number, id, company, type, key, timestamp, sent, body)
@@ -34,9 +37,10 @@ WHERE company = ?3 AND event_type = ?4 AND webhook > ?5 AND webhook <= ?6 ORDER 
 
 	setFanOut = `UPDATE events SET fan_out_at = ?2, fan_out_end = ?3 WHERE number = ?1`
 
+	// selectToFanOut reads the oldest event of the first company after ?1 that has one.
 	selectToFanOut = `
 SELECT number, company, type, fan_out_at, fan_out_end FROM events
-WHERE fan_out_end IS NOT NULL ORDER BY number LIMIT 1`
+WHERE fan_out_end IS NOT NULL AND company > ?1 ORDER BY company, number LIMIT 1`
 
 	selectAnyToFanOut = `SELECT EXISTS (SELECT 1 FROM events WHERE fan_out_end IS NOT NULL)`
 
@@ -95,6 +99,11 @@ func (s *Store) AcceptEvents(ctx context.Context, events []webhook.NewEvent) ([]
 		}
 		return conflict
 	}
+	leave, err := s.published.enter(ctx, publisher(events), size)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer leave()
 	if err := s.writes.changeMany(ctx, size, accept); err != nil {
 		return nil, err // the writer may still write to replayed
 	}
@@ -113,7 +122,7 @@ func (s *session) accept(ctx context.Context, e *webhook.NewEvent) (replayed boo
 		return true, s.checkReplay(ctx, e)
 	}
 	f := fanOut{number: number, company: e.Company, eventType: e.Type, end: math.MaxInt64}
-	deliveries, complete, err := s.fanOut(ctx, &f)
+	deliveries, complete, err := s.fanOut(ctx, &f, s.room)
 	switch {
 	case err != nil:
 		return false, err
@@ -163,10 +172,10 @@ type fanOut struct {
 	at, end            int64 // webhooks after at and up to end have no delivery yet
 }
 
-// fanOut inserts deliveries of an event, as many as the transaction may still insert, but at least one if there is one. It returns
-// how many, and whether that completes the fan-out. If not, it moves f.at.
-func (s *session) fanOut(ctx context.Context, f *fanOut) (inserted int64, complete bool, err error) {
-	limit := max(s.room, 1)
+// fanOut inserts up to limit deliveries of an event, but at least one if there is one. It returns how many, and whether that
+// completes the fan-out. If not, it moves f.at.
+func (s *session) fanOut(ctx context.Context, f *fanOut, limit int64) (inserted int64, complete bool, err error) {
+	limit = max(limit, 1)
 	last, inserted, err := s.insert(ctx, insertDeliveries, f.number, f.number>>countBits, f.company, f.eventType, f.at, f.end, limit)
 	if err != nil {
 		return 0, false, err
@@ -199,17 +208,24 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 	return more, translate(err)
 }
 
-// continueFanOut continues with the oldest event that has not all of its deliveries, or returns false if there is none.
+// continueFanOut continues with the oldest event of a company that has not all of its deliveries, or returns false if there is none.
+// Companies take turns.
 func (s *session) continueFanOut(ctx context.Context) (found bool, err error) {
 	var f fanOut
-	err = s.scan(ctx, selectToFanOut, nil, &f.number, &f.company, &f.eventType, &f.at, &f.end)
+	for _, after := range []string{s.fannedOut, ""} {
+		err = s.scan(ctx, selectToFanOut, []any{after}, &f.number, &f.company, &f.eventType, &f.at, &f.end)
+		if !errors.Is(err, sql.ErrNoRows) {
+			break
+		}
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	_, complete, err := s.fanOut(ctx, &f)
+	s.fannedOut = f.company
+	_, complete, err := s.fanOut(ctx, &f, min(s.room, fanOutTurn))
 	if err != nil {
 		return false, err
 	}

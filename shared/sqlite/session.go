@@ -15,6 +15,8 @@ type session struct {
 	// Of the current transaction: how many deliveries it may still insert, and whether there is news for [Store.Changes].
 	room int64
 	news bool
+
+	fannedOut string // the company whose fan-out was continued last
 }
 
 // statement prepares a query once for the life of the connection.

@@ -29,6 +29,8 @@ type Store struct {
 	now    func() time.Time
 	reads  *reader
 	writes *writer
+
+	published turnstile
 }
 
 var (

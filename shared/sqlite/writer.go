@@ -41,7 +41,6 @@ type writer struct {
 type write struct {
 	ctx  context.Context                             // of the caller, which stops waiting when it ends
 	size int                                         // about how many rows or pages it changes
-	safe bool                                        // whether it hardly ever fails: then it shares a savepoint with others
 	run  func(ctx context.Context, s *session) error // may be called again after a rollback
 	err  error                                       // set before done is closed
 	done chan struct{}
@@ -73,15 +72,14 @@ func (w *writer) change(ctx context.Context, run func(ctx context.Context, s *se
 	return w.submit(w.queue, &write{ctx: ctx, size: 1, run: run})
 }
 
-// changeMany is change for one that changes about size rows or pages, and hardly ever fails.
+// changeMany is change for one that changes about size rows or pages.
 func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.Context, s *session) error) error {
-	return w.submit(w.queue, &write{ctx: ctx, size: size, safe: true, run: run})
+	return w.submit(w.queue, &write{ctx: ctx, size: size, run: run})
 }
 
-// changeSoon is change for one of many small changes that hardly ever fail. It may wait up to maxWait for others, in order to share
-// their commit.
+// changeSoon is change for one of many small changes. It may wait up to maxWait for others, in order to share their commit.
 func (w *writer) changeSoon(ctx context.Context, run func(ctx context.Context, s *session) error) error {
-	return w.submit(w.patient, &write{ctx: ctx, size: 1, safe: true, run: run})
+	return w.submit(w.patient, &write{ctx: ctx, size: 1, run: run})
 }
 
 // submit hands a change to the writer and waits until it is committed.
@@ -158,14 +156,11 @@ func (w *writer) gather(batch []*write) []*write {
 	}
 	for size < maxBatch {
 		var next *write
-		select {
+		select { // at random, so that neither kind keeps the other one waiting
 		case next = <-w.queue:
+		case next = <-w.patient:
 		default:
-			select {
-			case next = <-w.patient:
-			default:
-				return batch
-			}
+			return batch
 		}
 		batch, size = append(batch, next), size+next.size
 	}
@@ -176,9 +171,9 @@ func (w *writer) gather(batch []*write) []*write {
 // is full, the results of its changes are void, because they may have seen each other. Each change then runs again on its own,
 // and only those that fail again report an error.
 func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
-	err := w.transact(ctx, s, batch)
-	if err != nil {
-		s.abandon()
+	err := w.transact(ctx, s, batch, s.run)
+	if errors.Is(err, errOneFailed) {
+		err = w.transact(ctx, s, batch, s.runWithSavepoint)
 	}
 	if err != nil && len(batch) > 1 && !isBusy(err) {
 		for _, op := range batch {
@@ -195,29 +190,26 @@ func (w *writer) commit(ctx context.Context, s *session, batch []*write) {
 	}
 }
 
-// transact runs a batch as one transaction. A change that fails is rolled back on its own.
-func (w *writer) transact(ctx context.Context, s *session, batch []*write) error {
+// errOneFailed is the error of a transaction that was rolled back because one of its changes failed.
+var errOneFailed = errors.New("a change failed")
+
+// transact runs a batch as one transaction, each change with a function. If that returns an error, nothing happens.
+func (w *writer) transact(ctx context.Context, s *session, batch []*write, run func(ctx context.Context, op *write) error) error {
 	if err := w.lock(ctx, s, batch); err != nil {
+		s.abandon()
 		return err
 	}
 	s.room, s.news = maxFanOut, false
-	var together []*write // the safe ones
 	for _, op := range batch {
 		if op.err = op.ctx.Err(); op.err != nil {
 			continue
 		}
-		if op.safe {
-			together = append(together, op)
-			continue
+		if err := run(ctx, op); err != nil {
+			return errors.Join(err, s.rollBack(ctx))
 		}
-		if err := s.attempt(ctx, op); err != nil {
-			return err
-		}
-	}
-	if err := s.attempt(ctx, together...); err != nil {
-		return err
 	}
 	if err := s.exec(ctx, "COMMIT"); err != nil {
+		s.abandon()
 		return err
 	}
 	if s.news {
@@ -250,34 +242,34 @@ func anyWaits(batch []*write) bool {
 	return false
 }
 
-// attempt runs changes. If one of several fails, it rolls back all of them and runs each on its own. If a single one fails, it
-// rolls it back. An error of attempt itself means that the whole transaction has failed.
-func (s *session) attempt(ctx context.Context, ops ...*write) error {
-	if len(ops) == 0 {
-		return nil
+// run runs a change. Savepoints are expensive, so it uses none: if the change fails, the whole transaction has to be rolled back.
+func (s *session) run(ctx context.Context, op *write) error {
+	if op.run(ctx, s) != nil {
+		return errOneFailed
 	}
+	return nil
+}
+
+// runWithSavepoint runs a change and rolls it back if it fails. An error means that the whole transaction has failed.
+func (s *session) runWithSavepoint(ctx context.Context, op *write) error {
 	if err := s.exec(ctx, "SAVEPOINT change"); err != nil {
 		return err
 	}
-	failed, room := false, s.room
-	for _, op := range ops {
-		if op.err = op.run(ctx, s); op.err != nil {
-			failed, s.room = true, room
-			if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
-				return errors.Join(op.err, err)
-			}
-			break
+	room := s.room
+	if op.err = op.run(ctx, s); op.err != nil {
+		s.room = room
+		if err := s.exec(ctx, "ROLLBACK TO change"); err != nil {
+			return errors.Join(op.err, err)
 		}
 	}
-	if err := s.exec(ctx, "RELEASE change"); err != nil {
-		return err
+	return s.exec(ctx, "RELEASE change")
+}
+
+// rollBack undoes the transaction. If that fails, the connection is not used again.
+func (s *session) rollBack(ctx context.Context) error {
+	err := s.exec(ctx, "ROLLBACK")
+	if err != nil {
+		s.abandon()
 	}
-	if failed && len(ops) > 1 {
-		for _, op := range ops {
-			if err := s.attempt(ctx, op); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return err
 }

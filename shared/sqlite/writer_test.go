@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	driver "modernc.org/sqlite"
@@ -76,6 +78,61 @@ func countCommits(t *testing.T, store *Store) *atomic.Int32 {
 	return &commits
 }
 
+// blockWriter keeps the writer from making other changes until release is called.
+func blockWriter(t *testing.T, store *Store) (release func()) {
+	t.Helper()
+	blocked, released := make(chan struct{}), make(chan struct{})
+	ended := inBackground(1, func(int) {
+		err := store.writes.change(t.Context(), func(context.Context, *session) error {
+			close(blocked)
+			<-released
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-blocked
+	return func() {
+		close(released)
+		ended()
+	}
+}
+
+// Patient changes share the next transaction with the others, however many of these wait.
+func TestPatientChangesUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := Open(t.Context(), newPath(t), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := blockWriter(t, store)
+		var order []string
+		start := func(kind string, n int, change func(context.Context, func(context.Context, *session) error) error) (wait func()) {
+			return inBackground(n, func(int) {
+				err := change(t.Context(), func(context.Context, *session) error {
+					order = append(order, kind)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		urgent, patient := start("urgent", 10*maxBatch, store.writes.change), start("patient", 20, store.writes.changeSoon)
+		synctest.Wait()
+		release()
+		urgent()
+		patient()
+		if early := order[:maxBatch]; strings.Count(strings.Join(early, " "), "patient") != 20 {
+			t.Errorf("not all of 20 patient changes are among the first %d changes", len(early))
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestFailedTransaction has changes in a batch that make the whole transaction fail. The other changes must still succeed.
 func TestFailedTransaction(t *testing.T) {
 	tests := []struct {
@@ -84,7 +141,7 @@ func TestFailedTransaction(t *testing.T) {
 		want    webhook.Kind
 	}{
 		{"rolled back", func(ctx context.Context, tx *session) error {
-			return tx.exec(ctx, "ROLLBACK")
+			return errors.Join(tx.exec(ctx, "ROLLBACK"), errors.New("rolled back"))
 		}, webhook.KindInternal},
 		{"rolled back by SQLite because the disk is full", func(ctx context.Context, tx *session) error {
 			if err := tx.scan(ctx, "PRAGMA max_page_count = 1", nil, new(int)); err != nil {

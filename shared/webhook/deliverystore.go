@@ -76,8 +76,9 @@ type Backlog interface {
 	// LastNumber returns the number after which the next delivery will arrive.
 	LastNumber(ctx context.Context) (int64, error)
 
-	// Lanes returns up to limit lanes that have unfinished deliveries, ascending by number: those after a number.
-	Lanes(ctx context.Context, after int64, limit int) (lanes []int64, err error)
+	// Lanes returns up to limit lanes that have unfinished deliveries, ascending by number: those after a number. It sets only
+	// the fields Company and Lane.
+	Lanes(ctx context.Context, after int64, limit int) ([]Pending, error)
 
 	// Due returns up to limit unfinished deliveries of a lane, those that wait for the lane first and then by due time, with
 	// ties by number. It leaves out those that are held or older than [MaxAge]. A lane that does not exist has none.
@@ -100,6 +101,8 @@ type Backlog interface {
 
 // Pending is an unfinished delivery.
 type Pending struct {
+	// Company owns the webhook.
+	Company string
 	// Lane is the number of its webhook, Number its own.
 	Lane, Number int64
 	// Due is when its next attempt is due: zero if it waits for its lane.

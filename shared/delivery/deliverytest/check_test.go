@@ -271,6 +271,13 @@ func TestCheckExact(t *testing.T) {
 			s.show(delivered)
 		}},
 		{"a lane that is not probed", "it has been due for 2m0s", func(s *story) { s.fail(5); s.add(Calmed{}); s.wait(280 * time.Second); s.show(pending) }},
+		{"an outcome that is not stored", "not stored 1m1s after it ended", func(s *story) {
+			s.begin(hook, event, 1)
+			s.wait(10 * time.Minute)
+			s.add(Calmed{})
+			s.wait(61 * time.Second)
+			s.show(pending)
+		}},
 		{"a grant is forgotten", "a granted retry has waited", func(s *story) {
 			s.attempt(hook, event, 1, 200)
 			s.add(Calmed{}, Granted{hook, event, 2})

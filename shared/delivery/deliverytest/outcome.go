@@ -15,6 +15,7 @@ func (f Recorded) apply(c *checker) {
 	if c.exact && !d.running {
 		c.report(d.key, 4, "an outcome is recorded although no attempt runs")
 	}
+	c.checkStored(d)
 	if f.Attempt.Number != d.made+1 {
 		c.report(d.key, 4, "attempt %d is recorded after attempt %d", f.Attempt.Number, d.made)
 	}
@@ -121,6 +122,17 @@ func (c *checker) checkPatience(d *progress) {
 	}
 }
 
+// checkStored checks that the outcome of an attempt that runs is not late.
+func (c *checker) checkStored(d *progress) {
+	ends := d.begun.at.Add(attemptTime)
+	if ends.Before(c.calmed) {
+		ends = c.calmed
+	}
+	if late := c.at.Sub(ends); d.running && !c.calmed.IsZero() && late > c.o.Patience {
+		c.report(d.key, 6, "the outcome of its attempt is not stored %v after it ended", late)
+	}
+}
+
 // overdue returns how much longer than it should a pending delivery has waited since everything that it may wait for was over.
 func (c *checker) overdue(d *progress) time.Duration {
 	earliest, _ := c.clock(c.at)
@@ -150,6 +162,7 @@ func (c *checker) finish(d *progress) {
 	if extra := len(d.posts) - d.made; extra > c.crashes+d.extra {
 		c.report(d.key, 4, "%d requests for %d attempts, with %d crashes", len(d.posts), d.made, c.crashes)
 	}
+	c.checkStored(d)
 	if c.calmed.IsZero() || d.to.lane.DisabledReason != "" || d.running || d.to.probe != nil {
 		return
 	}

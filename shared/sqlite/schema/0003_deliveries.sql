@@ -56,7 +56,7 @@ CREATE TABLE events (
     body        BLOB    NOT NULL  -- what receivers get
 ) STRICT;
 
-CREATE INDEX events_to_fan_out ON events (number) WHERE fan_out_end IS NOT NULL;
+CREATE INDEX events_to_fan_out ON events (company, number) WHERE fan_out_end IS NOT NULL;
 
 -- Deliveries. Numbers ascend in the order in which they become visible and are never used again. A delivery whose webhook or
 -- event does not exist is on its way to be deleted.

@@ -348,8 +348,12 @@ func (f *fixture) upkeep(now, keepFrom time.Time) {
 
 func (f *fixture) wantLanes(after int64, limit int, want ...int64) {
 	f.t.Helper()
-	if got, err := f.backlog.Lanes(f.ctx, after, limit); err != nil || !slices.Equal(got, want) {
-		f.t.Errorf("Lanes(%d, %d) = %d, %v, want %d", after, limit, got, err, want)
+	lanes := make([]webhook.Pending, len(want))
+	for i, number := range want {
+		lanes[i] = webhook.Pending{Company: f.company, Lane: number}
+	}
+	if got, err := f.backlog.Lanes(f.ctx, after, limit); err != nil || !slices.Equal(got, lanes) {
+		f.t.Errorf("Lanes(%d, %d) = %+v, %v, want %+v", after, limit, got, err, lanes)
 	}
 }
 
@@ -361,8 +365,8 @@ func (f *fixture) wantPending(what string, got []webhook.Pending, want ...webhoo
 	}
 	for i, p := range got {
 		works := f.work(f.now, webhook.Ref{Number: p.Number})
-		if len(works) != 1 || works[0].Ref != want[i].Ref || p.Due != want[i].Due {
-			f.t.Fatalf("%s, element %d: got due %v and the work %+v, want %+v", what, i, p.Due, works, want[i])
+		if len(works) != 1 || works[0].Ref != want[i].Ref || p.Due != want[i].Due || p.Company != want[i].Company {
+			f.t.Fatalf("%s, element %d: got %+v and the work %+v, want %+v", what, i, p, works, want[i])
 		}
 	}
 }

@@ -153,15 +153,14 @@ func (m *Memory) LastNumber(ctx context.Context) (int64, error) {
 }
 
 // Lanes implements [webhook.Backlog].
-func (m *Memory) Lanes(ctx context.Context, after int64, limit int) ([]int64, error) {
-	unfinished, err := m.pending(ctx, math.MaxInt, func(d *memoryDelivery) bool {
+func (m *Memory) Lanes(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	lanes, err := m.pending(ctx, math.MaxInt, func(d *memoryDelivery) bool {
 		return d.webhook.number > after && d.status == webhook.StatusPending
 	})
-	lanes := make([]int64, len(unfinished))
-	for i, p := range unfinished {
-		lanes[i] = p.Lane
+	for i, p := range lanes {
+		lanes[i] = webhook.Pending{Company: p.Company, Lane: p.Lane}
 	}
-	slices.Sort(lanes)
+	slices.SortFunc(lanes, func(a, b webhook.Pending) int { return cmp.Compare(a.Lane, b.Lane) })
 	lanes = slices.Compact(lanes)
 	return lanes[:min(limit, len(lanes))], err
 }
@@ -201,7 +200,7 @@ func (m *Memory) pending(ctx context.Context, limit int, include func(*memoryDel
 		pending := make([]webhook.Pending, min(limit, len(found)))
 		for i := range pending {
 			d := found[i]
-			pending[i] = webhook.Pending{Lane: d.webhook.number, Number: d.number, Due: d.due}
+			pending[i] = webhook.Pending{Company: d.webhook.Company, Lane: d.webhook.number, Number: d.number, Due: d.due}
 		}
 		return pending, nil
 	})
