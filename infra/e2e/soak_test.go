@@ -67,7 +67,7 @@ type soak struct {
 	recorder *deliverytest.Recorder
 	webhooks map[string]webhook // by the path of the URL
 	receiver *httptest.Server
-	active   sync.RWMutex // held for reading by requests to the receivers
+	open     atomic.Int64 // connections to the receivers
 
 	mu         sync.Mutex
 	published  int             // events, including the unanswered
@@ -86,6 +86,14 @@ func startSoak(t *testing.T, receivers int) *soak {
 	s.receiver.Config.ErrorLog = log.New(io.Discard, "", 0) // handlers abort on purpose
 	s.receiver.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, connectionKey{}, new(atomic.Int64))
+	}
+	s.receiver.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.open.Add(1)
+		case http.StateClosed:
+			s.open.Add(-1)
+		}
 	}
 	s.receiver.StartTLS()
 	t.Cleanup(s.receiver.Close)
@@ -124,8 +132,6 @@ func (s *soak) serve(t *testing.T) {
 
 // receive is the handler of all receivers.
 func (s *soak) receive(w http.ResponseWriter, r *http.Request) {
-	s.active.RLock()
-	defer s.active.RUnlock()
 	hook, body := s.webhooks[r.URL.Path], make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return // the service was killed
@@ -155,11 +161,12 @@ func (s *soak) receive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// awaitReceivers waits until the receivers have handled what a service sent that was killed.
+// awaitReceivers waits until the receivers have handled everything that a killed service sent, and have noticed that its
+// connections are closed.
 func (s *soak) awaitReceivers() {
-	time.Sleep(100 * time.Millisecond) // until they have begun
-	s.active.Lock()
-	s.active.Unlock() //nolint:staticcheck // nothing must be done meanwhile
+	for s.open.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // publishUntil publishes events with several publishers until there are a number of them, or the service is gone. An event

@@ -171,7 +171,7 @@ func (s *isolation) subscribe(t *testing.T, store *sqlite.Store, receiver string
 	t.Helper()
 	for number := range isolationHooks {
 		w := webhook.Webhook{
-			ID: webhook.NewID(ulid.Make().String()), Company: company, URL: fmt.Sprintf("%s/%d", receiver, number),
+			ID: webhook.NewID(ulid.Make().String()), Company: "acme", URL: fmt.Sprintf("%s/%d", receiver, number),
 			Events: []string{typeForAll}, SealedToken: []byte{0}, Version: 1, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
 		}
 		if number < s.hanging {
@@ -238,7 +238,7 @@ func (s *isolation) accept(t *testing.T, store *sqlite.Store, types ...string) {
 		now := time.Now()
 		body := strconv.AppendInt(nil, now.UnixNano(), 10)
 		events[i] = webhook.NewEvent{Sent: sha256.Sum256(body), Event: webhook.Event{
-			ID: webhook.NewEventID(ulid.Make().String()), Company: company, Type: eventType,
+			ID: webhook.NewEventID(ulid.Make().String()), Company: "acme", Type: eventType,
 			Timestamp: now.UTC(), AcceptedAt: now.UTC().Truncate(time.Millisecond), Body: body,
 		}}
 	}
