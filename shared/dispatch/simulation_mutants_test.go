@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -20,14 +21,19 @@ type mutant struct {
 	plant func(p *process)
 }
 
-// TestMutants checks that the simulation finds planted bugs, from several seeds on, and prints how many seeds that takes.
+// TestMutants checks that the simulation finds planted bugs, and prints how many seeds that takes: the median of three first seeds,
+// or of STARTS.
 func TestMutants(t *testing.T) {
-	const starts, limit = 5, 400
+	const limit = 400
+	starts := uint64(3)
+	if text := os.Getenv("STARTS"); text != "" {
+		starts = number(t, text)
+	}
 	for _, m := range mutants() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			var tries []int
-			for start := range uint64(starts) {
+			for start := range starts {
 				seed := 1_000_000 * (start + 1)
 				for n := 1; ; n++ {
 					if _, wrong := simulate(t, seed+uint64(n), m.plant); len(wrong) > 0 {
@@ -40,7 +46,7 @@ func TestMutants(t *testing.T) {
 				}
 			}
 			slices.Sort(tries)
-			t.Logf("found after %d seeds (median of %v)", tries[starts/2], tries)
+			t.Logf("%s: found after %d seeds (median of %v)", m.name, tries[starts/2], tries)
 		})
 	}
 }

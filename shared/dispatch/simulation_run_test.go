@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,12 +26,12 @@ func TestSimulation(t *testing.T) {
 	}
 	var next atomic.Uint64
 	var workers sync.WaitGroup
-	for range 2 {
+	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for seed := next.Add(1); seed <= seeds; seed = next.Add(1) {
 				trace, wrong := simulate(t, seed, nil)
 				if len(wrong) > 0 {
-					t.Errorf("seed %d: %s\nReplay it: SEED=%d go test -run '^TestSimulation$' -v ./shared/dispatch", seed, strings.Join(wrong, "\n"), seed)
+					t.Errorf("seed %d: %s\nTo replay it: make simulate SEED=%d", seed, strings.Join(wrong, "\n"), seed)
 				}
 				if seed%20 == 0 {
 					if again, _ := simulate(t, seed, nil); again != trace {

@@ -35,6 +35,10 @@ func call[T any](s *gatedStore, name string, effect func() (T, error)) (result T
 		}
 	}
 	s.alone(func() { result, err = effect() })
+	// What is on a disk has its own timers, so the engine's may run at the same time.
+	if s.onDisk && !s.step(s.process, "%s has ended", name) {
+		return *new(T), errCrashed
+	}
 	if fault == failsAfter {
 		return *new(T), unavailable
 	}

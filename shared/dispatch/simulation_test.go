@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -47,6 +46,7 @@ type simulation struct {
 	accepted    []webhook.Event
 	posts       int
 	steps       int
+	interfered  bool     // whether a webhook was deleted or a retry granted: then a lane may be in memory for something that is done
 	network     *network // nil if POSTs go to the model of a receiver
 
 	mu        sync.Mutex
@@ -133,7 +133,7 @@ func (s *simulation) loop() {
 		case waiting == 0:
 			<-s.wake
 		case !s.calm && s.chance(s.crashes):
-			s.crash()
+			s.restart()
 		case !s.calm && s.chance(s.jumps):
 			s.jump()
 		default:
@@ -157,7 +157,9 @@ func (s *simulation) letThrough() {
 // abandon ends a simulation that does not come to an end.
 func (s *simulation) abandon() {
 	s.wrong("there are more than %d steps", maxSteps)
-	s.crash()
+	if p := s.process; !p.crashed {
+		s.crash(p)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abandoned = true
@@ -223,6 +225,7 @@ type process struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 	dead    chan struct{}
+	ending  bool // it was stopped or has crashed
 	crashed bool // protected by the simulation's mutex
 }
 
@@ -247,17 +250,39 @@ func (s *simulation) start() {
 	go func() {
 		defer close(p.stopped)
 		p.engine.Run(ctx)
+		if !p.crashed {
+			p.recorder.Add(deliverytest.Stopped{})
+		}
 	}()
 }
 
-// crash ends the engine: nothing that it does from now on has an effect. Another one starts on the same store.
-func (s *simulation) crash() {
+// restart ends the engine, and another one starts on the same store: after a crash, or after it has stopped in an orderly way.
+func (s *simulation) restart() {
 	p := s.process
-	s.mu.Lock()
-	if p.crashed {
-		s.mu.Unlock()
+	if p.ending {
 		return
 	}
+	p.ending = true
+	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
+	if s.chance(4) {
+		s.note("-- stop, restart in %v", pause)
+		p.stop()
+	} else {
+		s.note("-- crash, restart in %v", pause)
+		s.crash(p)
+	}
+	go func() {
+		<-p.stopped
+		time.Sleep(pause)
+		if s.step(nil, "start the engine") {
+			s.start()
+		}
+	}()
+}
+
+// crash ends a process: nothing that it does from now on has an effect.
+func (s *simulation) crash(p *process) {
+	s.mu.Lock()
 	p.crashed = true
 	parked := s.parked
 	s.parked = nil
@@ -272,13 +297,6 @@ func (s *simulation) crash() {
 	close(p.dead)
 	p.stop()
 	s.recorder.Add(deliverytest.Crashed{})
-	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
-	s.note("-- crash, restart in %v", pause)
-	time.AfterFunc(pause, func() {
-		if s.step(nil, "start the engine") {
-			s.start()
-		}
-	})
 }
 
 // changed is what the store does after a change.
@@ -334,138 +352,6 @@ func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulatio
 		s.network = newNetwork(t, s)
 	}
 	return s
-}
-
-// end ends the faults and then the simulation, after the engine has stopped in an orderly way, and records what the store shows.
-func (s *simulation) end() {
-	time.Sleep(s.calmAfter)
-	s.step(nil, "no more faults")
-	s.calm = true
-	time.Sleep(time.Minute) // after a crash, and for what the last jump of the clock affects
-	s.recorder.Add(deliverytest.Calmed{})
-	time.Sleep(s.endAfter)
-	s.step(nil, "stop the engine")
-	began := time.Now()
-	s.process.stop()
-	<-s.process.stopped
-	if took := time.Since(began); took > 20*time.Second {
-		s.wrong("the engine took %v to stop", took)
-	}
-	if s.network != nil {
-		s.network.close()
-	}
-	for _, e := range s.accepted {
-		for cursor := ""; ; {
-			page, err := s.store.EventDeliveries(context.Background(), e.Company, e.ID, cursor, 100, s.now())
-			if err != nil {
-				s.wrong("reading deliveries: %v", err)
-			}
-			for _, d := range page.Deliveries {
-				s.recorder.Add(deliverytest.Shown{Webhook: d.WebhookID, Event: e.ID, Status: d.Status})
-			}
-			if cursor = page.Next; cursor == "" {
-				break
-			}
-		}
-	}
-	if s.close != nil {
-		if err := s.close(); err != nil {
-			s.wrong("closing the store: %v", err)
-		}
-	}
-	s.mu.Lock()
-	s.ended, s.abandoned = true, true
-	s.mu.Unlock()
-	s.rouse()
-}
-
-// act does what a client does, and repeats it until the client knows that it was done.
-func (s *simulation) act(a action) {
-	time.Sleep(a.after)
-	for s.step(nil, "%s", a.name) {
-		fails := !s.calm && s.chance(s.clientFaults)
-		before := fails && s.chance(2)
-		pause := s.between(time.Second, time.Minute)
-		if !before {
-			s.alone(func() { a.do(s) })
-		}
-		if !fails {
-			return
-		}
-		s.note("  its response is lost")
-		time.Sleep(pause)
-	}
-}
-
-func (s *simulation) create(r *receiver) {
-	w := webhook.Webhook{
-		ID: r.id, Company: r.company, Name: r.id, URL: r.url(), Events: r.types, SealedToken: []byte(r.token()), Version: 1, CreatedAt: s.millis(),
-	}
-	if s.subscribers[w.URL] != nil {
-		return // this is a repetition
-	}
-	if _, err := s.store.CreateWebhook(context.Background(), webhook.Creation{Webhook: w, Quota: 1000}); err != nil {
-		s.wrong("creating a webhook: %v", err)
-	}
-	s.subscribers[w.URL] = r
-	s.recorder.Add(deliverytest.Created{Company: r.company, Webhook: r.id, Types: r.types})
-}
-
-func (s *simulation) delete(r *receiver) {
-	switch err := s.store.DeleteWebhook(context.Background(), r.company, r.id); {
-	case err == nil:
-		s.recorder.Add(deliverytest.Deleted{Webhook: r.id})
-	case !errors.Is(err, webhook.ErrNotFound):
-		s.wrong("deleting a webhook: %v", err)
-	}
-}
-
-func (s *simulation) publish(events []webhook.NewEvent) {
-	for i := range events {
-		e := &events[i]
-		e.Timestamp, e.AcceptedAt, e.Sent = s.millis(), s.millis(), sha256.Sum256([]byte(e.ID))
-		e.Body = []byte(`{"id":"` + e.ID + `"}`)
-	}
-	replayed, err := s.store.AcceptEvents(context.Background(), events)
-	if err != nil {
-		s.wrong("publishing: %v", err)
-		return
-	}
-	defer s.changed()
-	for i, e := range events {
-		if replayed[i] {
-			continue
-		}
-		s.accepted = append(s.accepted, e.Event)
-		s.recorder.Add(deliverytest.Accepted{Company: e.Company, Event: e.ID, Type: e.Type, At: e.AcceptedAt, Body: sha256.Sum256(e.Body)})
-		for _, url := range slices.Sorted(maps.Keys(s.subscribers)) {
-			if r := s.subscribers[url]; r.company == e.Company && slices.Contains(r.types, e.Type) {
-				s.known = append(s.known, webhook.Ref{Company: e.Company, WebhookID: r.id, EventID: e.ID, AcceptedAt: e.AcceptedAt})
-			}
-		}
-	}
-}
-
-// retry requests a retry of a random delivery.
-func (s *simulation) retry() {
-	if len(s.known) == 0 {
-		return
-	}
-	ref := s.known[s.random.IntN(len(s.known))]
-	d, err := s.store.RetryDelivery(context.Background(), ref.Company, ref.WebhookID, ref.DeliveryID(), s.now())
-	switch {
-	case err == nil:
-		defer s.changed()
-		s.note("  of %s", name(ref))
-		s.recorder.Add(deliverytest.Granted{Webhook: ref.WebhookID, Event: ref.EventID, Number: d.Made + 1})
-	case !errors.Is(err, webhook.ErrNotFound) && webhook.KindOf(err) != webhook.KindConflict:
-		s.wrong("requesting a retry: %v", err)
-	}
-}
-
-// name is short for a delivery and its next attempt.
-func name(r webhook.Ref) string {
-	return fmt.Sprintf("w%s/e%s#%d", strings.TrimLeft(r.WebhookID, "wh_0"), strings.TrimLeft(r.EventID, "evt_0"), r.Made+1)
 }
 
 // attempts makes the attempts of a process with the real Attempter.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"sync"
@@ -259,7 +258,7 @@ func TestPostNameThatChanges(t *testing.T) {
 	s := receive(t, with(root.sign(leafTemplate(host)).chain()), acknowledge)
 	c := newClient(t, root)
 	clock, names := now(), &resolver{}
-	c.now = func() time.Time { return clock }
+	c.kept.now = func() time.Time { return clock }
 	c.dialer.Resolver = names
 	for i, tt := range []struct {
 		after       time.Duration
@@ -269,7 +268,7 @@ func TestPostNameThatChanges(t *testing.T) {
 	}{
 		{0, []string{"127.0.0.1"}, "", 1},
 		{0, []string{"169.254.169.254"}, "", 1},
-		{transportLife, []string{"169.254.169.254"}, webhook.ErrorBlocked, 1},
+		{connLife, []string{"169.254.169.254"}, webhook.ErrorBlocked, 1},
 		{0, []string{"127.0.0.1", "::1"}, webhook.ErrorBlocked, 1},
 		{0, []string{"127.0.0.1"}, "", 2},
 	} {
@@ -301,10 +300,10 @@ func TestPostKeepsConnections(t *testing.T) {
 	})
 	c := newClient(t, root)
 	clock := now()
-	c.now = func() time.Time { return clock }
+	c.kept.now = func() time.Time { return clock }
 	for i, want := range []int32{1, 1, 1, 2, 2, 3} {
 		if i == 5 {
-			clock = clock.Add(transportLife)
+			clock = clock.Add(connLife)
 		}
 		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
 			t.Fatalf("request %d: got %+v, %v", i+1, r, err)
@@ -317,46 +316,56 @@ func TestPostKeepsConnections(t *testing.T) {
 
 // Whatever a receiver sends on a kept connection before it has an event, only the response to the event counts.
 func TestPostUnsolicited(t *testing.T) {
-	const ok = "HTTP/1.1 204 No Content\r\n\r\n"
+	const ok, timeout = "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
 	tests := []struct {
-		name          string
-		first, second string // responses on the first connection, which is then closed
+		name string
+		// Sent on the first connection: with the first response, after it, and in response to the second request.
+		with, after, second string
+		requests            int32
 	}{
-		{"nothing", ok, ""},
-		{"a late 408", ok, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"},
-		{"an early 408", ok + "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", ""},
-		{"a second response", ok + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"},
-		{"a body after a 204", ok + "ok", ok},
+		{"closed at the second request", "", "", "", 3},
+		{"a 408 in response to the second request", "", "", timeout, 3},
+		{"a 408 with the first response", timeout, "", ok, 2},
+		{"a body after a 204", "ok", "", ok, 2},
+		{"a 408 later", "", timeout, ok, 2},
+		{"a second response later", "", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ok, 2},
 	}
 	root := newAuthority(t, "root")
 	config := with(root.sign(leafTemplate(host)).chain())
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			sent := make(chan bool) // the second request
-			var count atomic.Int32
-			s := receive(t, config, func(c net.Conn, r *http.Request) bool {
+			received, sent := make(chan bool), make(chan bool)
+			var requests atomic.Int32
+			var s *server
+			s = receive(t, config, func(c net.Conn, r *http.Request) bool {
 				_, _ = io.Copy(io.Discard, r.Body)
-				n := count.Add(1)
-				if n == 2 {
-					close(sent)
+				switch requests.Add(1); {
+				case s.accepted.Load() > 1:
+					write(c, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+				case requests.Load() == 2:
+					write(c, tt.second)
+					return false
+				default:
+					write(c, ok+tt.with)
+					go func() {
+						<-received
+						if tt.after != "" {
+							write(c, tt.after)
+						}
+						close(sent)
+					}()
 				}
-				write(c, []string{tt.first, tt.second, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"}[n-1])
-				return n != 2
+				return true
 			})
 			c := newClient(t, root)
-			var first, second Response
-			var posts sync.WaitGroup
-			// As soon as the connection is kept, and before net/http looks at what else has arrived, the second request is sent.
-			kept := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(error) {
-				posts.Go(func() { second, _ = post(t, c, urlOf(t, host, s)) })
-				<-sent
-			}})
-			first, _ = c.Post(kept, urlOf(t, host, s), http.Header{}, nil)
-			posts.Wait()
-			s.stop()
-			if first.Status != 204 || second.Status != 202 || count.Load() != 3 || s.accepted.Load() != 2 {
-				t.Errorf("got %d and %d after %d requests on %d connections, want 204 and 202 after 3 requests on 2 connections",
-					first.Status, second.Status, count.Load(), s.accepted.Load())
+			first, err := post(t, c, urlOf(t, host, s))
+			close(received)
+			<-sent
+			time.Sleep(20 * time.Millisecond) // until it has arrived
+			second, err2 := post(t, c, urlOf(t, host, s))
+			if first.Status != 204 || second.Status != 202 || requests.Load() != tt.requests || s.accepted.Load() != 2 {
+				t.Errorf("got %d, %v and %d, %v after %d requests on %d connections, want 204 and 202 after %d requests on 2 connections",
+					first.Status, err, second.Status, err2, requests.Load(), s.accepted.Load(), tt.requests)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ const (
 	event = "evt_1"
 )
 
-// story is a history in the making: of a webhook and an event of a company, and the same of another one.
+// story builds a history with a webhook and an event of each of two companies.
 type story struct {
 	t     *testing.T
 	at    time.Time
@@ -229,6 +229,7 @@ func TestCheckExact(t *testing.T) {
 		{"a number is repeated", "attempt 1 begins after attempt 1", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.begin(hook, event, 1) }},
 		{"an old reading", "what was read before another attempt", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.add(Begun{hook, event}) }},
 		{"two at a time", "while another one runs", func(s *story) { s.begin(hook, event, 1); s.begin(hook, event, 1) }},
+		{"stopped too soon", "without the outcome", func(s *story) { s.begin(hook, event, 1); s.add(Stopped{}) }},
 		{"too early", "1ms before it is due", func(s *story) { s.fail(1); s.wait(10*time.Second - time.Millisecond); s.begin(hook, event, 2) }},
 		{"due too early", "step 1 is due", func(s *story) {
 			s.begin(hook, event, 1)
@@ -303,7 +304,7 @@ func expect(t *testing.T, violations []Violation, want string) {
 	}
 }
 
-// Without facts from inside the service, what arrives in time after a deletion is right, and what arrives later is not.
+// Without facts from inside the service, a request may arrive for some time after a deletion, and not later.
 func TestCheckOutside(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -1,0 +1,206 @@
+package endpoint
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// smallBody is the size up to which a body is sent together with its header, before the response is read. The system's buffers
+// take it, even if the receiver does not read it.
+const smallBody = 8 << 10
+
+// conn is a connection to a receiver. One request at a time uses it.
+type conn struct {
+	*tls.Conn
+	address string
+	since   time.Time // when it was connected
+	idle    time.Time // when it was last used
+	in      *bufio.Reader
+	limit   io.LimitedReader // what in reads from
+	out     bytes.Buffer
+
+	received bool // whether anything of the response was received
+	reusable bool // after a response
+}
+
+func newConn(session *tls.Conn, address string, now time.Time) *conn {
+	c := &conn{Conn: session, address: address, since: now}
+	c.limit.R = session
+	c.in = bufio.NewReader(&c.limit)
+	return c
+}
+
+// post sends a request and reads the response. A header that has not arrived at the deadline, or when ctx ends, is an error that
+// wraps [os.ErrDeadlineExceeded].
+func (c *conn) post(ctx context.Context, deadline time.Time, u URL, header http.Header, body []byte) (Response, error) {
+	c.received, c.reusable = false, false
+	if err := c.SetDeadline(deadline); err != nil {
+		return Response{}, err
+	}
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	}
+	sent, err := c.send(u, header, body)
+	if err != nil {
+		return Response{}, err
+	}
+	head, err := c.readHeader()
+	if err != nil {
+		return Response{}, err
+	}
+	response := Response{Status: head.StatusCode, Header: head.Header}
+	if head.StatusCode == http.StatusSwitchingProtocols {
+		return response, nil // what follows is not a body
+	}
+	complete := c.readBody(head.Body, &response)
+	c.reusable = complete && !head.Close && sent() && c.isQuiet()
+	return response, nil
+}
+
+// send sends a request. It returns a function that reports whether all of it was sent: a large body is sent while the response is
+// awaited, because a receiver may respond without reading it.
+func (c *conn) send(u URL, header http.Header, body []byte) (sent func() bool, err error) {
+	c.out.Reset()
+	c.out.WriteString("POST " + u.target() + " HTTP/1.1\r\nHost: " + u.authority() + "\r\nContent-Length: ")
+	c.out.WriteString(strconv.Itoa(len(body)))
+	c.out.WriteString("\r\nAccept-Encoding: identity\r\n")
+	if err := header.Write(&c.out); err != nil {
+		return nil, err
+	}
+	c.out.WriteString("\r\n")
+	if len(body) <= smallBody {
+		c.out.Write(body)
+		_, err := c.Write(c.out.Bytes())
+		return func() bool { return true }, err
+	}
+	if _, err := c.Write(c.out.Bytes()); err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Write(body)
+		done <- err
+	}()
+	return func() bool {
+		select {
+		case err := <-done:
+			return err == nil
+		default:
+			return false
+		}
+	}, nil
+}
+
+// errHeaderTooLarge is the error for a response whose header, with those of the 1xx responses before it, exceeds maxHeader.
+var errHeaderTooLarge = errors.New("the header of the response is too large")
+
+// readHeader reads the header of the response, and skips 1xx responses.
+func (c *conn) readHeader() (*http.Response, error) {
+	c.limit.N = maxHeader
+	defer func() { c.limit.N = math.MaxInt64 }()
+	for {
+		head, err := http.ReadResponse(c.in, nil)
+		c.received = c.received || c.limit.N < maxHeader
+		if err != nil && c.limit.N <= 0 {
+			err = errHeaderTooLarge
+		}
+		if err != nil || head.StatusCode < 100 || head.StatusCode >= 200 || head.StatusCode == http.StatusSwitchingProtocols {
+			return head, err
+		}
+	}
+}
+
+// readBody reads the beginning of the response's body, and reports whether that is all of it.
+func (c *conn) readBody(body io.Reader, response *Response) (complete bool) {
+	if body == http.NoBody {
+		return true
+	}
+	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:forbidigo // compared with the system's clock
+	response.Excerpt, _ = io.ReadAll(io.LimitReader(body, excerptSize))
+	rest, err := io.CopyN(io.Discard, body, int64(maxDrained-len(response.Excerpt)))
+	response.Bytes = len(response.Excerpt) + int(rest)
+	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// isStale reports whether the outcome of a request means only that the kept connection could not be used any more. Some receivers
+// respond with 408 when they close an idle connection.
+func (c *conn) isStale(response Response, err error) bool {
+	if err != nil {
+		return !c.received && !isTimeout(err)
+	}
+	return response.Status == http.StatusRequestTimeout
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// isQuiet reports whether the receiver has sent nothing after its response. What it sent would be taken for the response to the
+// next request. This looks at what was received with the response; see [conn.isOpen] for the rest.
+func (c *conn) isQuiet() bool {
+	if c.in.Buffered() > 0 || c.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return false
+	}
+	_, err := c.in.Peek(1)
+	return isTimeout(err)
+}
+
+// isOpen reports whether nothing was received since the connection was last used, not even its end. It does not wait.
+func (c *conn) isOpen() bool {
+	raw := c.NetConn()
+	if l, ok := raw.(*listeningConn); ok {
+		raw = l.Conn
+	}
+	socket, ok := raw.(syscall.Conn)
+	if !ok {
+		return true // not a socket, in a test
+	}
+	access, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	open := false
+	err = access.Control(func(fd uintptr) {
+		_, _, received := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		open = errors.Is(received, syscall.EAGAIN)
+	})
+	return open && err == nil
+}
+
+// close closes the connection without telling the receiver, which could block it for seconds.
+func (c *conn) close() { _ = c.NetConn().Close() }
+
+// target returns the path and query of a URL as they are sent.
+func (u URL) target() string {
+	_, rest, _ := strings.Cut(u.ascii, "://")
+	at := strings.IndexAny(rest, "/?")
+	switch {
+	case at < 0:
+		return "/"
+	case rest[at] == '?':
+		return "/" + rest[at:]
+	default:
+		return rest[at:]
+	}
+}
+
+// authority returns the host as it is sent, with the port only if it is not 443.
+func (u URL) authority() string {
+	_, rest, _ := strings.Cut(u.ascii, "://")
+	if at := strings.IndexAny(rest, "/?"); at >= 0 {
+		rest = rest[:at]
+	}
+	return rest
+}
