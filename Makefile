@@ -57,6 +57,10 @@ e2e: go ## test a running service: URL=http://127.0.0.1:3000 KEY=whk_... (infra/
 	  echo 'Usage: make e2e URL=http://127.0.0.1:3000 KEY=whk_...' >&2; exit 2; fi
 	@$(TOOL) gotestsum --format pkgname -- -count=1 -timeout 30m -run '^TestContract$$' ./infra/e2e
 
+.PHONY: soak
+soak: go ## deliver EVENTS=10000 events to 20 failing receivers, after 300 with crashes, and check that memory stays flat
+	@WEBHOOKS_SOAK_EVENTS=$(or $(EVENTS),10000) go test -count=1 -timeout 60m -v -run '^TestSoak$$' ./infra/e2e
+
 .PHONY: lint
 lint: go ## lint the Go code, go.mod and the shell scripts
 	@$(TOOL) golangci-lint run ./...

@@ -154,3 +154,21 @@ func TestKeyFileContents(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkOpenToken opens a token as every attempt to deliver does. It should take about a microsecond at most.
+func BenchmarkOpenToken(b *testing.B) {
+	key, err := NewKey(bytes.Repeat([]byte{1}, KeySize))
+	if err != nil {
+		b.Fatal(err)
+	}
+	sealer := Sealer{Keys: KeyRing{key}, Random: rand.Reader}
+	sealed, err := sealer.Seal(b.Context(), company, id, token)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := sealer.Open(b.Context(), company, id, sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
