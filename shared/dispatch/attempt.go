@@ -234,7 +234,8 @@ func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, n
 // drop forgets a pick.
 func (l *loop) drop(p pick) {
 	l.release(p)
-	delete(p.lane.inHand, p.number)
+	p.lane.letGo(p.number)
+	l.unread = l.unread || p.granted // the lane may have more grants
 }
 
 // startAttempt attempts a delivery and stores the outcome, in a goroutine.
@@ -283,7 +284,7 @@ func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Wor
 			"webhook_id", w.WebhookID, "cause", fault.Error())
 	}
 	if w.Granted {
-		delete(n.inHand, p.number)
+		n.letGo(p.number)
 		if l.grantsAt.IsZero() || n.until.Before(l.grantsAt) {
 			l.grantsAt = n.until
 		}
@@ -348,7 +349,7 @@ func (l *loop) recordingFailed(ctx context.Context, n *lane, err error) {
 // settle takes over what an outcome changed.
 func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
-	delete(n.inHand, r.work.Number)
+	n.letGo(r.work.Number)
 	n.backoff = backoff{}
 	l.unread = l.unread || r.work.Granted // the lane may have more grants
 	if !applied {

@@ -382,6 +382,31 @@ func TestPauseAndGrant(t *testing.T) {
 	})
 }
 
+// Many retries of one webhook's deliveries are made one after another.
+func TestManyGrants(t *testing.T) {
+	run(t, func(f *fixture) {
+		id := f.subscribe(1)[0].ID
+		f.setReceiver(func(string) (int, time.Duration) { return 200, 10 * time.Second })
+		f.publish(100)
+		limit := len(f.received(0))
+		for _, d := range slices.Backward(f.deliveries(id)) {
+			_, err := f.store.RetryDelivery(f.Context(), acme, id, d.DeliveryID(), time.Now())
+			f.must(err)
+			synctest.Wait()
+		}
+		f.want(1, 0)
+		f.received(5 * time.Minute)
+		for _, d := range f.deliveries(id) {
+			if d.Status != webhook.StatusDelivered {
+				t.Errorf("%s is %s", d.DeliveryID(), d.Status)
+			}
+		}
+		if limit > DefaultSlots/fairShare {
+			t.Errorf("%d attempts ran without grants", limit)
+		}
+	})
+}
+
 func TestGoneAndDeleted(t *testing.T) {
 	run(t, func(f *fixture) {
 		webhooks := f.subscribe(2)

@@ -27,6 +27,9 @@ type lane struct {
 	more   bool           // the store may have due deliveries that are not in hand
 	dueAt  time.Time      // when the store may have the next ones; zero if it has none
 	inHand map[int64]bool // deliveries that are queued, running, or not recorded yet
+	// granted is the one of them that goes ahead because of a grant, or 0. There is only one at a time, because it ignores the
+	// limit of the lane.
+	granted int64
 
 	running, begun int // attempts, with and without those whose work is being read
 	used           int // slots of these attempts
@@ -74,6 +77,14 @@ func (n *lane) hasRoom(slots int) bool {
 		return false
 	}
 	return n.used < slots/fairShare
+}
+
+// letGo forgets a delivery in hand.
+func (n *lane) letGo(number int64) {
+	delete(n.inHand, number)
+	if n.granted == number {
+		n.granted = 0
+	}
 }
 
 // resize changes the width after an attempt. A lane that recovers allows one attempt, and then one more with every success, so

@@ -177,16 +177,20 @@ func (l *loop) add(p webhook.Pending, now time.Time) {
 	}
 }
 
-// grant lets a delivery go ahead of the others of its company. If it is running, the grant is about to be used up.
+// grant lets a delivery go ahead of the others of its company, unless one of its lane already does. If it is running, the grant is
+// about to be used up.
 func (l *loop) grant(p webhook.Pending) {
 	n := l.lane(p)
+	if n.granted != 0 {
+		return
+	}
 	if i := slices.Index(n.queue, p.Number); i >= 0 {
 		n.queue = slices.Delete(n.queue, i, i+1)
 		l.queued--
 	} else if n.inHand[p.Number] {
 		return
 	}
-	n.inHand[p.Number] = true
+	n.inHand[p.Number], n.granted = true, p.Number
 	n.company.grants = append(n.company.grants, p)
 	l.list(n.company)
 }
