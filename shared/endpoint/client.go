@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,6 +42,9 @@ const (
 // follows no redirects, uses no proxy and keeps no cookies. Connections are kept open for later requests. It is safe for
 // concurrent use by multiple goroutines.
 type Client struct {
+	// MaxIdle is how many connections without a request are kept open; zero means 1,024.
+	MaxIdle int
+
 	dialer  *Dialer
 	now     func() time.Time
 	config  *tls.Config
@@ -226,8 +230,8 @@ func (c *Client) currentTransport() *http.Transport {
 func (c *Client) newTransport() *http.Transport {
 	return &http.Transport{
 		DialTLSContext:         c.dialForRequest,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdle,
+		MaxIdleConns:           cmp.Or(c.MaxIdle, maxIdle),
+		MaxIdleConnsPerHost:    cmp.Or(c.MaxIdle, maxIdle),
 		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
