@@ -92,6 +92,8 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			RootCAs:            roots,
 			Time:               now,
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle),
+
+			VerifyPeerCertificate: limitChain,
 		},
 	}
 	c.fresh = c.newTransport()
