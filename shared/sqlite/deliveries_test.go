@@ -147,6 +147,22 @@ func TestUpkeepSteps(t *testing.T) {
 	}
 }
 
+// Old events are deleted although there is always a deleted webhook with deliveries.
+func TestUpkeepTurns(t *testing.T) {
+	store := openStore(t, newPath(t))
+	w := many(t, store, 1100)
+	if err := store.DeleteWebhook(t.Context(), "co_1", w.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if more, err := store.Upkeep(t.Context(), day(), day().Add(time.Hour)); !more || err != nil {
+			t.Errorf("Upkeep = %v, %v, want more", more, err)
+		}
+	}
+	wantValue(t, store, "SELECT count(*) BETWEEN 1 AND 600 FROM deliveries", "1")
+	wantValue(t, store, "SELECT count(*) BETWEEN 1 AND 1050 FROM events", "1")
+}
+
 // One transaction inserts a limited number of deliveries, whatever is published at once.
 func TestFanOutInSteps(t *testing.T) {
 	const webhooks, events = 300, 4

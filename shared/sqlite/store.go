@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"webhooks/shared/access"
@@ -31,6 +32,8 @@ type Store struct {
 	writes *writer
 
 	published, listed *turnstile
+
+	upkeeps atomic.Uint32 // calls of Upkeep
 }
 
 var (
