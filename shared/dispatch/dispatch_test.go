@@ -205,7 +205,7 @@ func (f *fixture) want(n int, wait time.Duration) []post {
 
 // deliveries returns the deliveries of a webhook, oldest first.
 func (f *fixture) deliveries(webhookID string) []webhook.Delivery {
-	page, err := f.store.Deliveries(f.Context(), webhook.DeliveryQuery{Company: acme, WebhookID: webhookID, Limit: 100, Now: time.Now()})
+	page, err := f.store.Deliveries(f.Context(), webhook.DeliveryQuery{Company: f.company, WebhookID: webhookID, Limit: 100, Now: time.Now()})
 	f.must(err)
 	slices.Reverse(page.Deliveries)
 	return page.Deliveries
@@ -404,6 +404,33 @@ func TestManyGrants(t *testing.T) {
 				t.Errorf("%s is %s", d.DeliveryID(), d.Status)
 			}
 		}
+	})
+}
+
+// Retries of many webhooks, however long they take, do not delay those of other companies.
+func TestGrantsOfManyWebhooks(t *testing.T) {
+	run(t, func(f *fixture) {
+		retry := func(w webhook.Webhook) {
+			d := f.deliveries(w.ID)[0]
+			_, err := f.store.RetryDelivery(f.Context(), w.Company, w.ID, d.DeliveryID(), time.Now())
+			f.must(err)
+		}
+		webhooks := f.subscribe(grantsPerRead)
+		f.publish(1)
+		f.want(grantsPerRead, 0)
+		f.company = "other"
+		other := f.subscribe(1)[0]
+		f.publish(1)
+		f.want(1, 0)
+		f.setReceiver(func(id string) (int, time.Duration) { return 200, 14 * time.Second })
+		f.company = acme
+		for _, w := range webhooks {
+			retry(w)
+		}
+		f.received(time.Second)
+		f.company = "other"
+		retry(other)
+		f.want(1, time.Second)
 	})
 }
 

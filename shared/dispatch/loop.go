@@ -14,7 +14,7 @@ import (
 const (
 	arrivalsPerRead = 1000
 	lanesPerRead    = 1000
-	grantsPerRead   = DefaultSlots
+	grantsPerRead   = 1000
 
 	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
 	maxQueued = 16_384
@@ -156,11 +156,19 @@ func (l *loop) arrive(ctx context.Context) error {
 			break
 		}
 	}
-	granted, err := l.Store.Granted(ctx, grantsPerRead)
-	for _, p := range granted {
-		l.grant(p)
+	for after := int64(0); ; {
+		granted, err := l.Store.Granted(ctx, after, grantsPerRead)
+		if err != nil {
+			return err
+		}
+		for _, p := range granted {
+			after = p.Lane
+			l.grant(p)
+		}
+		if len(granted) < grantsPerRead {
+			return nil
+		}
 	}
-	return err
 }
 
 // add puts a delivery that has arrived into its lane's queue, or remembers that the store has it.

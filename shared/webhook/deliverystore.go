@@ -85,9 +85,9 @@ type Backlog interface {
 	Due(ctx context.Context, lane int64, limit int, now time.Time) ([]Pending, error)
 
 	// Granted returns the first delivery, by number, of each lane that has some with a grant that was not used up: of up to
-	// limit lanes, ascending by lane. It leaves out disabled and deleted webhooks. One at a time is enough, and keeps a
+	// limit lanes after a number, ascending by lane. It leaves out disabled and deleted webhooks. One at a time is enough, and keeps a
 	// webhook for which many retries are requested from delaying others.
-	Granted(ctx context.Context, limit int) ([]Pending, error)
+	Granted(ctx context.Context, after int64, limit int) ([]Pending, error)
 
 	// FanOut continues with the fan-out of events for which AcceptEvents did not complete it, by one limited transaction,
 	// and reports whether there is more to do.
