@@ -285,9 +285,7 @@ func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Wor
 	}
 	if w.Granted {
 		n.letGo(p.number)
-		if l.grantsAt.IsZero() || n.until.Before(l.grantsAt) {
-			l.grantsAt = n.until
-		}
+		l.readGrantsAt(n.until)
 	} else {
 		l.requeue(n, p.number)
 	}

@@ -502,6 +502,34 @@ func TestOwnFault(t *testing.T) {
 	})
 }
 
+// A retry that cannot be made because of a fault of this service is not tried again whenever something else happens.
+func TestOwnFaultOfGrant(t *testing.T) {
+	run(t, func(f *fixture) {
+		id := f.subscribe(1)[0].ID
+		f.publish(1)
+		f.want(1, 0)
+		f.mu.Lock()
+		f.fault = errors.New("the key file cannot be read")
+		f.mu.Unlock()
+		_, err := f.store.RetryDelivery(f.Context(), acme, id, f.deliveries(id)[0].DeliveryID(), time.Now())
+		f.must(err)
+		for range 1000 {
+			f.engine.Wake()
+			time.Sleep(time.Millisecond)
+		}
+		if log := f.log.String(); strings.Count(log, "\n") > 4 {
+			t.Errorf("the log has %d lines", strings.Count(log, "\n"))
+		}
+		f.mu.Lock()
+		f.fault = nil
+		f.mu.Unlock()
+		f.want(1, 10*time.Second)
+		if work, _ := f.engine.Lanes(); work != 0 {
+			t.Errorf("%d lanes have work", work)
+		}
+	})
+}
+
 // Stopping waits for the running attempts and stores their outcomes, and begins no others.
 func TestStop(t *testing.T) {
 	run(t, func(f *fixture) {

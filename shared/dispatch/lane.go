@@ -118,15 +118,13 @@ func (n *lane) nextTime(now time.Time) time.Time {
 	if n.hasWork() {
 		earlier(n.opensAt())
 	}
-	if len(n.unrecorded) > 0 {
-		earlier(n.until) // whenever the lane opens
-	}
+	earlier(n.until) // whenever the lane opens
 	return next
 }
 
 // isIdle reports whether the lane can be forgotten.
-func (n *lane) isIdle() bool {
-	return !n.listed && n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero()
+func (n *lane) isIdle(now time.Time) bool {
+	return !n.listed && n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero() && !n.until.After(now)
 }
 
 // laneHeap has the lanes that wait for a time, the earliest first.

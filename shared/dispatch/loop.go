@@ -161,9 +161,10 @@ func (l *loop) arrive(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		now := l.Now()
 		for _, p := range granted {
 			after = p.Lane
-			l.grant(p)
+			l.grant(p, now)
 		}
 		if len(granted) < grantsPerRead {
 			return nil
@@ -186,10 +187,14 @@ func (l *loop) add(p webhook.Pending, now time.Time) {
 }
 
 // grant lets a delivery go ahead of the others of its company, unless one of its lane already does. If it is running, the grant is
-// about to be used up.
-func (l *loop) grant(p webhook.Pending) {
+// about to be used up. After a fault of this service, the lane waits.
+func (l *loop) grant(p webhook.Pending, now time.Time) {
 	n := l.lane(p)
-	if n.granted != 0 {
+	switch {
+	case n.granted != 0:
+		return
+	case n.until.After(now):
+		l.readGrantsAt(n.until)
 		return
 	}
 	if i := slices.Index(n.queue, p.Number); i >= 0 {
@@ -201,6 +206,13 @@ func (l *loop) grant(p webhook.Pending) {
 	n.inHand[p.Number], n.granted = true, p.Number
 	n.company.grants = append(n.company.grants, p)
 	l.list(n.company)
+}
+
+// readGrantsAt lets the loop read grants again at a time.
+func (l *loop) readGrantsAt(t time.Time) {
+	if l.grantsAt.IsZero() || t.Before(l.grantsAt) {
+		l.grantsAt = t
+	}
 }
 
 func (l *loop) queue(n *lane, number int64) {
@@ -241,7 +253,7 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 	case n.timer != notTimed:
 		heap.Remove(&l.timers, n.timer)
 	}
-	if n.isIdle() {
+	if n.isIdle(now) {
 		l.setState(n, webhook.Lane{})
 		delete(l.lanes, n.number)
 		if n.company.lanes--; n.company.lanes == 0 {
