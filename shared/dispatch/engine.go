@@ -1,7 +1,8 @@
 // Package dispatch delivers what a store on one host has to deliver: it decides which delivery is attempted when.
 //
-// Each webhook has a lane. Lanes with due deliveries take turns, and a lane begins an attempt only while few of its attempts are
-// running compared to what is free, so that a receiver that hangs cannot use up the engine. What waits stays in the store. In
+// Each webhook has a lane. Companies with due deliveries take turns, and so do the lanes of each company. A company begins an attempt
+// only while it uses fewer slots than are free, and a lane only while it uses few compared to what its company may still use, so that
+// receivers that hang cannot use up the engine. What waits stays in the store. In
 // memory are only the lanes that have something to do, the numbers of a few due deliveries of each, and the running attempts.
 //
 // One goroutine, the loop, owns all of that. It reads the store, starts a goroutine for each attempt, and gets its result back.
