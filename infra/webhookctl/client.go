@@ -75,7 +75,7 @@ func (f *clientFlags) explained(err error) error {
 	if e.Status == http.StatusUnauthorized {
 		advice = " Check --key."
 	}
-	return fmt.Errorf("%s returned %d: %s%s", f.URL, e.Status, e.Message, advice)
+	return fmt.Errorf("%s returned %d: %s%s", f.URL, e.Status, onOneLine(e.Message), advice)
 }
 
 // The parts of the API's responses that commands show as text. docs/api.md describes them.

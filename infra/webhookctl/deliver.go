@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"webhooks/infra/webhookctl/metrics"
+	"webhooks/infra/webhookctl/server"
 	"webhooks/shared/delivery"
 	"webhooks/shared/dispatch"
 	"webhooks/shared/endpoint"
@@ -77,8 +78,17 @@ type deliverer struct {
 }
 
 // newDeliverer returns a deliverer that only connects to addresses that the checker accepts, and always verifies certificates.
-func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal.Sealer, checker *endpoint.Checker, m *metrics.Metrics) *deliverer {
+func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal.Sealer, checker *endpoint.Checker, m *metrics.Metrics) (*deliverer, error) {
+	files, err := server.OpenFiles()
+	if err != nil {
+		return nil, err
+	}
+	slots := attemptSlots(files)
+	if slots < dispatch.DefaultSlots {
+		c.log.Warn("this process can open few files, so fewer attempts run at the same time: raise the limit (ulimit -n)", "attempts", slots)
+	}
 	client := endpoint.NewClient(&checker.Dialer, checker.RootCAs, c.now)
+	client.MaxIdle = slots
 	engine := dispatch.New(dispatch.Config{
 		Store: store,
 		Attempter: &delivery.Attempter{
@@ -91,11 +101,19 @@ func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal
 		Now:       c.now,
 		Log:       c.log,
 		Retention: time.Duration(f.Retention),
+		Slots:     slots,
 		Attempted: m.Attempted,
 	})
 	m.Lanes(engine.Lanes)
 	m.Backlog(store.BacklogSize, c.now, c.log)
-	return &deliverer{store: store, client: client, engine: engine, log: c.log}
+	return &deliverer{store: store, client: client, engine: engine, log: c.log}, nil
+}
+
+// attemptSlots returns how many attempts run at the same time if the process can open a number of files. Half of these are for
+// clients, and some for the database. Each attempt may use a connection, another one that is idle, and one to a name server.
+func attemptSlots(files int) int {
+	const forDatabase, perAttempt = 64, 3
+	return max(1, min(dispatch.DefaultSlots, (files/2-forDatabase)/perAttempt))
 }
 
 // run delivers until ctx ends, and then returns as soon as the running attempts have ended. It waits while another process delivers

@@ -9,8 +9,11 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"webhooks/infra/webhookctl/client"
 )
@@ -253,13 +256,29 @@ func query(pairs ...string) url.Values {
 	return values
 }
 
-// printDocument prints the body of the API's response, on one line.
+// printDocument prints the body of the API's response, on one line. It contains text from publishers and receivers.
 func printDocument(c *console, response client.Response, err error) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%s\n", response.Body)
+	_, err = fmt.Fprintf(c.out, "%s\n", escaped(response.Body))
 	return err
+}
+
+// escaped returns the same JSON document with escapes for the characters that could control a terminal. Those below U+0020 are
+// always escaped in JSON.
+func escaped(document []byte) string {
+	var text strings.Builder
+	for _, r := range string(document) {
+		if r < '\u007f' || unicode.IsPrint(r) {
+			text.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&text, "\\u%04x", unit)
+		}
+	}
+	return text.String()
 }
 
 // noteMore prints how to continue a list.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"webhooks/infra/webhookctl/client"
 )
 
 // tool prepares a command that calls the service, in the directory that it was started in.
@@ -215,5 +217,17 @@ func TestStandardLogger(t *testing.T) {
 	log.Print("Unsolicited response: secret")
 	if got := fmt.Sprint(&out); !strings.Contains(got, "level=DEBUG") || strings.Contains(got, "secret") {
 		t.Errorf("logged %q", got)
+	}
+}
+
+// What receivers and publishers sent, and a server that is not this service, must not control the terminal.
+func TestTerminal(t *testing.T) {
+	const document = "{\"a\":\"\u009b31m\u202e\u007f\U000e0001é\u00a0\\u001b\"}"
+	if got, want := escaped([]byte(document)), `{"a":"\u009b31m\u202e\u007f\udb40\udc01é\u00a0\u001b"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	err := (&clientFlags{URL: "http://127.0.0.1:1"}).explained(&client.Error{Status: 500, Message: "\x1b[2J\u009bno"})
+	if got, want := err.Error(), "http://127.0.0.1:1 returned 500:  [2J no"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -183,7 +183,9 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 	m := metrics.New()
 	var deliveries webhook.DeliveryStore
 	if s.deliveries != nil {
-		r.deliverer = cmd.Delivery.newDeliverer(c, s.deliveries, sealer, checker, m)
+		if r.deliverer, err = cmd.Delivery.newDeliverer(c, s.deliveries, sealer, checker, m); err != nil {
+			return r, err
+		}
 		deliveries = m.Counted(s.deliveries)
 	} else {
 		c.log.Info("events cannot be published to DynamoDB yet: this process only serves the API for webhooks")

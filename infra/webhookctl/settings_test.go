@@ -154,3 +154,12 @@ func TestMetadataService(t *testing.T) {
 		}
 	}
 }
+
+// However few files the process can open, attempts leave some for clients and the database.
+func TestAttemptSlots(t *testing.T) {
+	for files, want := range map[int]int{64: 1, 256: 21, 1024: 149, 8192: 1024, 1_000_000: 1024} {
+		if got := attemptSlots(files); got != want {
+			t.Errorf("with %d files: got %d, want %d", files, got, want)
+		}
+	}
+}

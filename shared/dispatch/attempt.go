@@ -262,7 +262,8 @@ func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, n
 // drop forgets a pick.
 func (l *loop) drop(p pick) {
 	l.release(p)
-	delete(p.lane.inHand, p.number)
+	p.lane.letGo(p.number)
+	l.unread = l.unread || p.granted // the lane may have more grants
 }
 
 // startAttempt attempts a delivery and stores the outcome, in a goroutine.
@@ -309,10 +310,8 @@ func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Wor
 			"webhook_id", w.WebhookID, "cause", fault.Error())
 	}
 	if w.Granted {
-		delete(n.inHand, p.number)
-		if l.grantsAt.IsZero() || n.until.Before(l.grantsAt) {
-			l.grantsAt = n.until
-		}
+		n.letGo(p.number)
+		l.readGrantsAt(n.until)
 	} else {
 		l.requeue(n, p.number)
 	}
@@ -399,7 +398,7 @@ func (l *loop) recordingFailed(ctx context.Context, n *lane, err error) {
 // settle applies a stored outcome to the lane and its delivery.
 func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
-	delete(n.inHand, r.work.Number)
+	n.letGo(r.work.Number)
 	n.backoff = backoff{}
 	if r.work.Granted || n.moreGrants { // the lane may have more of them
 		l.unread, n.moreGrants = true, false

@@ -205,7 +205,7 @@ func (f *fixture) want(n int, wait time.Duration) []post {
 
 // deliveries returns the deliveries of a webhook, oldest first.
 func (f *fixture) deliveries(webhookID string) []webhook.Delivery {
-	page, err := f.store.Deliveries(f.Context(), webhook.DeliveryQuery{Company: acme, WebhookID: webhookID, Limit: 100, Now: time.Now()})
+	page, err := f.store.Deliveries(f.Context(), webhook.DeliveryQuery{Company: f.company, WebhookID: webhookID, Limit: 100, Now: time.Now()})
 	f.must(err)
 	slices.Reverse(page.Deliveries)
 	return page.Deliveries
@@ -382,6 +382,58 @@ func TestPauseAndGrant(t *testing.T) {
 	})
 }
 
+// Many retries of one webhook's deliveries are made one after another.
+func TestManyGrants(t *testing.T) {
+	run(t, func(f *fixture) {
+		id := f.subscribe(1)[0].ID
+		f.setReceiver(func(string) (int, time.Duration) { return 200, 10 * time.Second })
+		for range 100 {
+			f.publish(1)
+			time.Sleep(time.Millisecond)
+		}
+		f.received(0)
+		for _, d := range slices.Backward(f.deliveries(id)) {
+			_, err := f.store.RetryDelivery(f.Context(), acme, id, d.DeliveryID(), time.Now())
+			f.must(err)
+			synctest.Wait()
+		}
+		f.want(1, 0)
+		f.received(5 * time.Minute)
+		for _, d := range f.deliveries(id) {
+			if d.Status != webhook.StatusDelivered {
+				t.Errorf("%s is %s", d.DeliveryID(), d.Status)
+			}
+		}
+	})
+}
+
+// Retries of many webhooks, however long they take, do not delay those of other companies.
+func TestGrantsOfManyWebhooks(t *testing.T) {
+	run(t, func(f *fixture) {
+		retry := func(w webhook.Webhook) {
+			d := f.deliveries(w.ID)[0]
+			_, err := f.store.RetryDelivery(f.Context(), w.Company, w.ID, d.DeliveryID(), time.Now())
+			f.must(err)
+		}
+		webhooks := f.subscribe(grantsPerRead)
+		f.publish(1)
+		f.want(grantsPerRead, 0)
+		f.company = "other"
+		other := f.subscribe(1)[0]
+		f.publish(1)
+		f.want(1, 0)
+		f.setReceiver(func(id string) (int, time.Duration) { return 200, 14 * time.Second })
+		f.company = acme
+		for _, w := range webhooks {
+			retry(w)
+		}
+		f.received(time.Second)
+		f.company = "other"
+		retry(other)
+		f.want(1, time.Second)
+	})
+}
+
 func TestGoneAndDeleted(t *testing.T) {
 	run(t, func(f *fixture) {
 		webhooks := f.subscribe(2)
@@ -446,6 +498,34 @@ func TestOwnFault(t *testing.T) {
 			if d.Status != webhook.StatusDelivered || d.Made != 1 {
 				t.Errorf("%s is %s after %d attempts", d.DeliveryID(), d.Status, d.Made)
 			}
+		}
+	})
+}
+
+// A retry that cannot be made because of a fault of this service is not tried again whenever something else happens.
+func TestOwnFaultOfGrant(t *testing.T) {
+	run(t, func(f *fixture) {
+		id := f.subscribe(1)[0].ID
+		f.publish(1)
+		f.want(1, 0)
+		f.mu.Lock()
+		f.fault = errors.New("the key file cannot be read")
+		f.mu.Unlock()
+		_, err := f.store.RetryDelivery(f.Context(), acme, id, f.deliveries(id)[0].DeliveryID(), time.Now())
+		f.must(err)
+		for range 1000 {
+			f.engine.Wake()
+			time.Sleep(time.Millisecond)
+		}
+		if log := f.log.String(); strings.Count(log, "\n") > 4 {
+			t.Errorf("the log has %d lines", strings.Count(log, "\n"))
+		}
+		f.mu.Lock()
+		f.fault = nil
+		f.mu.Unlock()
+		f.want(1, 10*time.Second)
+		if work, _ := f.engine.Lanes(); work != 0 {
+			t.Errorf("%d lanes have work", work)
 		}
 	})
 }

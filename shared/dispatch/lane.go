@@ -27,6 +27,9 @@ type lane struct {
 	more   bool           // the store may have due deliveries that are not in hand
 	dueAt  time.Time      // when the store may have the next ones; zero if it has none
 	inHand map[int64]bool // deliveries that are queued, running, or not recorded yet
+	// granted is the one of them that goes ahead because of a grant, or 0. There is only one at a time, because it ignores the
+	// limit of the lane.
+	granted int64
 
 	running, begun int // attempts, with and without those whose work is being read
 	old            int // those that have been running for so long that the receiver is slow
@@ -79,6 +82,14 @@ func (n *lane) hasRoom(slots int) bool {
 	return n.used < slots/fairShare
 }
 
+// letGo forgets a delivery in hand.
+func (n *lane) letGo(number int64) {
+	delete(n.inHand, number)
+	if n.granted == number {
+		n.granted = 0
+	}
+}
+
 // resize changes the width after an attempt. A lane that recovers allows one attempt, and one more after every success: 1, 2, 4, …
 // at once.
 func (n *lane) resize(wasFailing, succeeded bool) {
@@ -110,15 +121,13 @@ func (n *lane) nextTime(now time.Time) time.Time {
 	if n.hasWork() {
 		earlier(n.opensAt())
 	}
-	if len(n.unrecorded) > 0 {
-		earlier(n.until) // whenever the lane opens
-	}
+	earlier(n.until) // whenever the lane opens
 	return next
 }
 
 // isIdle reports whether the lane can be forgotten.
-func (n *lane) isIdle() bool {
-	return !n.listed && n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero()
+func (n *lane) isIdle(now time.Time) bool {
+	return !n.listed && n.running == 0 && len(n.inHand) == 0 && !n.more && n.dueAt.IsZero() && !n.until.After(now)
 }
 
 // laneHeap has the lanes that wait for a time, the earliest first.

@@ -14,7 +14,7 @@ import (
 const (
 	arrivalsPerRead = 1000
 	lanesPerRead    = 1000
-	grantsPerRead   = DefaultSlots
+	grantsPerRead   = 1000
 
 	// maxQueued limits how many due deliveries have their numbers in memory. A lane that has none can always read some.
 	maxQueued = 16_384
@@ -161,11 +161,20 @@ func (l *loop) arrive(ctx context.Context) error {
 			break
 		}
 	}
-	granted, err := l.Store.Granted(ctx, grantsPerRead)
-	for _, p := range granted {
-		l.grant(p)
+	for after := int64(0); ; {
+		granted, err := l.Store.Granted(ctx, after, grantsPerRead)
+		if err != nil {
+			return err
+		}
+		now := l.Now()
+		for _, p := range granted {
+			after = p.Lane
+			l.grant(p, now)
+		}
+		if len(granted) < grantsPerRead {
+			return nil
+		}
 	}
-	return err
 }
 
 // add puts a delivery that has arrived into its lane's queue, or remembers that the store has it.
@@ -182,9 +191,17 @@ func (l *loop) add(p webhook.Pending, now time.Time) {
 	}
 }
 
-// grant puts a delivery ahead of the others of its company, unless it is already running, which will use up the grant.
-func (l *loop) grant(p webhook.Pending) {
+// grant puts a delivery ahead of the others of its company, unless another one of its lane already is, or it is already running, which
+// will use up the grant. After a fault of this service, the lane waits.
+func (l *loop) grant(p webhook.Pending, now time.Time) {
 	n := l.lane(p)
+	switch {
+	case n.granted != 0:
+		return
+	case n.until.After(now):
+		l.readGrantsAt(n.until)
+		return
+	}
 	if i := slices.Index(n.queue, p.Number); i >= 0 {
 		n.queue = slices.Delete(n.queue, i, i+1)
 		l.queued--
@@ -192,9 +209,16 @@ func (l *loop) grant(p webhook.Pending) {
 		n.moreGrants = true // the store returns others of the lane only after it
 		return
 	}
-	n.inHand[p.Number] = true
+	n.inHand[p.Number], n.granted = true, p.Number
 	n.company.grants = append(n.company.grants, p)
 	l.list(n.company)
+}
+
+// readGrantsAt lets the loop read grants again at a time.
+func (l *loop) readGrantsAt(t time.Time) {
+	if l.grantsAt.IsZero() || t.Before(l.grantsAt) {
+		l.grantsAt = t
+	}
 }
 
 func (l *loop) queue(n *lane, number int64) {
@@ -235,7 +259,7 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 	case n.timer != notTimed:
 		heap.Remove(&l.timers, n.timer)
 	}
-	if n.isIdle() {
+	if n.isIdle(now) {
 		l.setState(n, webhook.Lane{})
 		delete(l.lanes, n.number)
 		if n.company.lanes--; n.company.lanes == 0 {

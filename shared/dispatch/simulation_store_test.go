@@ -76,8 +76,8 @@ func (s *gatedStore) Due(ctx context.Context, lane int64, limit int, now time.Ti
 }
 
 // Granted implements [webhook.Backlog].
-func (s *gatedStore) Granted(ctx context.Context, limit int) ([]webhook.Pending, error) {
-	return call(s, "read grants", func() ([]webhook.Pending, error) { return s.simulation.store.Granted(ctx, limit) })
+func (s *gatedStore) Granted(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	return call(s, "read grants", func() ([]webhook.Pending, error) { return s.simulation.store.Granted(ctx, after, limit) })
 }
 
 // FanOut implements [webhook.Backlog].

@@ -65,8 +65,10 @@ func (c *Checker) check(ctx context.Context, u URL, now time.Time) error {
 	config := &tls.Config{
 		ServerName: u.host, // if it is an address, no name is sent, and the certificate must contain the address
 		MinVersion: tls.VersionTLS12,
-		RootCAs:    c.RootCAs,
-		Time:       func() time.Time { return now },
+
+		VerifyPeerCertificate: limitChain,
+		RootCAs:               c.RootCAs,
+		Time:                  func() time.Time { return now },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
 			return new(tls.Certificate), nil

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -105,6 +106,7 @@ func TestCheckTLSCertificates(t *testing.T) {
 		{name: "only for clients", config: with(root.sign(forClients()).chain()), reason: reasonNotAllowed},
 		{name: "outside the name constraints of its authority", config: with(narrowed.sign(leafTemplate(host)).chain(narrowed)), reason: reasonNotAllowed},
 		{name: "negative serial number", config: with(patched(good, "\x02\x01\x01\x30", "\x02\x01\x81\x30")), reason: reasonMalformed},
+		{name: "many certificates", config: with(root.sign(leafTemplate(host)).chain(slices.Repeat([]authority{root}, maxChain/len(root.cert.Raw))...)), reason: reasonLongChain},
 		{name: "unknown kind of key", config: with(patched(good, "\x2a\x86\x48\xce\x3d\x02\x01", "\x2a\x86\x48\xce\x3d\x02\x7f")),
 			reason: reasonUnsupportedKey},
 		{name: "SHA-1", config: with(root.sign(sha1()).chain()), reason: reasonOldSignature},

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -34,6 +35,9 @@ const (
 // receiver sent without being asked for the response to the next request, and sends a request again on every kept connection
 // that turns out to be closed. Responses are parsed by [http.ReadResponse].
 type Client struct {
+	// MaxIdle is how many connections without a request are kept open; zero means 1,024. It must be set before the first request.
+	MaxIdle int
+
 	dialer  *Dialer
 	config  *tls.Config
 	timeout time.Duration // postTimeout, or shorter in tests
@@ -75,6 +79,7 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			Time:                        now,
 			ClientSessionCache:          tls.NewLRUClientSessionCache(maxKept),
 			DynamicRecordSizingDisabled: true, // one system call for a request, not several
+			VerifyPeerCertificate:       limitChain,
 		},
 		kept: pool{now: now},
 	}
@@ -110,7 +115,7 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 // finish keeps the connection of a request, or closes it, and returns the response.
 func (c *Client) finish(ctx context.Context, conn *conn, response Response, err error) (Response, error) {
 	if err == nil && conn.reusable {
-		c.kept.put(conn)
+		c.kept.put(conn, cmp.Or(c.MaxIdle, maxKept))
 	} else {
 		conn.close()
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -175,6 +176,7 @@ func TestPostCannotConnect(t *testing.T) {
 	demanding := receive(t, clients(good, tls.RequireAnyClientCert, tls.VersionTLS13), never)
 	demanding12 := receive(t, clients(good, tls.RequireAnyClientCert, tls.VersionTLS12), never)
 	old := receive(t, versions(good, tls.VersionTLS11, tls.VersionTLS11), never)
+	many := root.sign(leafTemplate(host)).chain(slices.Repeat([]authority{root}, maxChain/len(root.cert.Raw))...)
 	refusing := &server{addr: clientAddr(t)}
 	tests := []struct {
 		name   string
@@ -186,6 +188,7 @@ func TestPostCannotConnect(t *testing.T) {
 		{"expired", expired, nil, webhook.ErrorTLS},
 		{"client certificate required", demanding, nil, webhook.ErrorTLS},
 		{"client certificate required, TLS 1.2", demanding12, nil, webhook.ErrorTLS},
+		{"many certificates", receive(t, with(many), never), nil, webhook.ErrorTLS},
 		{"TLS 1.1", old, nil, webhook.ErrorTLS},
 		{"refused", refusing, nil, webhook.ErrorConnect},
 		{"not allowed", stranger, func(d *Dialer) { d.Policy = Policy{} }, webhook.ErrorBlocked},

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -115,6 +116,22 @@ func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, target netip.Addr
 		return nil, err
 	}
 	return handshake(ctx, &listeningConn{Conn: conn}, small)
+}
+
+// maxChain limits the certificates that a server sends, in bytes. crypto/tls accepts 256 KiB, and keeps them in memory as long as
+// the connection and its session.
+const maxChain = 32 << 10
+
+// limitChain returns an error if the certificates of a server exceed maxChain.
+func limitChain(certificates [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, certificate := range certificates {
+		size += len(certificate)
+	}
+	if size > maxChain {
+		return errLongChain
+	}
+	return nil
 }
 
 // handshake closes the connection if it fails.

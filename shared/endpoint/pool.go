@@ -68,11 +68,11 @@ func (p *pool) isUsable(c *conn) bool {
 	return now.Sub(c.since) < connLife && now.Sub(c.idle) < idleTimeout
 }
 
-// put keeps a connection, or closes it if there are enough.
-func (p *pool) put(c *conn) {
+// put keeps a connection, or closes it if there are limit others.
+func (p *pool) put(c *conn, limit int) {
 	c.idle = p.now()
 	p.mu.Lock()
-	full := p.count >= maxKept
+	full := p.count >= limit
 	if !full {
 		p.set(c.address, append(p.conns[c.address], c))
 		p.count++

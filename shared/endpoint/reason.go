@@ -34,6 +34,7 @@ const (
 	reasonClientCertificate = "the server requires a client certificate"
 	reasonAlert             = "the server ended the TLS handshake with the alert \"%s\""
 	reasonMalformed         = "the certificate is malformed"
+	reasonLongChain         = "the server sends more than 32 KiB of certificates"
 	reasonUnsupportedKey    = "the certificate's key is not supported: use RSA with 1024 to 8192 bits, ECDSA (P-256, P-384, P-521) or Ed25519"
 	reasonOldSignature      = "the certificate, or an intermediate certificate, has an insecure signature (SHA-1 or MD5)"
 	reasonNameConstraints   = "an intermediate certificate has name constraints that are not supported"
@@ -43,6 +44,9 @@ const (
 
 // errClientCertificate means that the server asked for a client certificate and then sent an alert.
 var errClientCertificate = errors.New("the server requires a client certificate")
+
+// errLongChain means that the server sent more than maxChain of certificates.
+var errLongChain = errors.New(reasonLongChain)
 
 // failure returns the error for a check that failed with err. The host is to blame unless this machine is, or its trusted
 // authorities cannot be read.
@@ -100,6 +104,9 @@ func reason(err error, now time.Time) string {
 	}
 	if errors.Is(err, errClientCertificate) {
 		return reasonClientCertificate
+	}
+	if errors.Is(err, errLongChain) {
+		return reasonLongChain
 	}
 	if alert, ok := alertOf(err); ok {
 		return alertReason(alert)

@@ -39,7 +39,7 @@ ORDER BY d.due, d.number LIMIT ?3 + 0`
 	// selectGranted reads one granted delivery of each webhook that has some. Each takes one seek in the index.
 	selectGranted = `
 WITH RECURSIVE lanes (number) AS (
-    SELECT min(webhook) FROM deliveries WHERE granted = 1
+    SELECT min(webhook) FROM deliveries WHERE granted = 1 AND webhook > ?1
     UNION ALL
     SELECT (SELECT min(webhook) FROM deliveries WHERE granted = 1 AND webhook > lanes.number)
     FROM lanes WHERE lanes.number IS NOT NULL
@@ -48,7 +48,7 @@ SELECT w.company, w.number, d.number, d.due
 FROM lanes CROSS JOIN webhooks AS w ON w.number = lanes.number AND w.disabled_reason = ''
 CROSS JOIN deliveries AS d ON d.number =
     (SELECT number FROM deliveries WHERE granted = 1 AND webhook = w.number ORDER BY webhook, number LIMIT 1)
-LIMIT ?1 + 0`
+LIMIT ?2 + 0`
 
 	selectBacklogSize = `SELECT count(*), min(nullif(due, 0)) FROM deliveries WHERE due IS NOT NULL`
 )
@@ -82,8 +82,8 @@ func (s *Store) Due(ctx context.Context, lane int64, limit int, now time.Time) (
 func firstLive(now time.Time) int64 { return firstNumber(now.Add(time.Nanosecond - webhook.MaxAge)) }
 
 // Granted implements [webhook.Backlog].
-func (s *Store) Granted(ctx context.Context, limit int) ([]webhook.Pending, error) {
-	return s.pending(ctx, selectGranted, limit, limit)
+func (s *Store) Granted(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
+	return s.pending(ctx, selectGranted, limit, after, limit)
 }
 
 // pending runs a query that returns up to limit deliveries.

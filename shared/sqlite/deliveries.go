@@ -90,6 +90,11 @@ func (s *Store) EventDeliveries(ctx context.Context, company, eventID, cursor st
 	if cursor != "" && !webhook.ValidID(cursor) {
 		return webhook.DeliveryPage{}, webhook.InvalidCursor()
 	}
+	leave, err := s.listed.enter(ctx, company, 1)
+	if err != nil {
+		return webhook.DeliveryPage{}, translate(err)
+	}
+	defer leave()
 	rows, err := s.reads.rows(ctx, selectEventDeliveries, company, eventID, cursor, limit+1)
 	if err != nil {
 		return webhook.DeliveryPage{}, translate(err)
@@ -122,6 +127,11 @@ func (s *Store) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (webhoo
 	if err != nil {
 		return webhook.DeliveryPage{}, err
 	}
+	leave, err := s.listed.enter(ctx, q.Company, 1)
+	if err != nil {
+		return webhook.DeliveryPage{}, translate(err)
+	}
+	defer leave()
 	var page webhook.DeliveryPage
 	examined, latest := 0, int64(0)
 	err = s.eachDelivery(ctx, q.Company, q.WebhookID, first, last, func(row *deliveryRow, l webhook.Lane) (bool, error) {

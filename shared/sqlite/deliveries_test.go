@@ -147,6 +147,22 @@ func TestUpkeepSteps(t *testing.T) {
 	}
 }
 
+// Old events are deleted although there is always a deleted webhook with deliveries.
+func TestUpkeepTurns(t *testing.T) {
+	store := openStore(t, newPath(t))
+	w := many(t, store, 1100)
+	if err := store.DeleteWebhook(t.Context(), "co_1", w.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if more, err := store.Upkeep(t.Context(), day(), day().Add(time.Hour)); !more || err != nil {
+			t.Errorf("Upkeep = %v, %v, want more", more, err)
+		}
+	}
+	wantValue(t, store, "SELECT count(*) BETWEEN 1 AND 600 FROM deliveries", "1")
+	wantValue(t, store, "SELECT count(*) BETWEEN 1 AND 1050 FROM events", "1")
+}
+
 // One transaction inserts a limited number of deliveries, whatever is published at once.
 func TestFanOutInSteps(t *testing.T) {
 	const webhooks, events = 300, 4
@@ -217,13 +233,57 @@ func TestPublishingTurns(t *testing.T) {
 		first()
 		second()
 		wantValue(t, store, `SELECT count(*) <= 256 FROM events WHERE number < (SELECT number FROM events WHERE company = 'co_2')`, "1")
-		if len(store.published.companies) != 0 {
-			t.Errorf("%d companies are remembered", len(store.published.companies))
-		}
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// While a company reads as many lists as it may, its other lists wait, and those of other companies do not.
+func TestListingTurns(t *testing.T) {
+	store := openStore(t, newPath(t))
+	companies := []string{"co_1", "co_2"}
+	webhooks := make(map[string]string)
+	for _, company := range companies {
+		w := newWebhook(company)
+		create(t, store, w)
+		webhooks[company] = w.ID
+	}
+	want := func(waits bool, company string) {
+		t.Helper()
+		timeout := 10 * time.Second
+		if waits {
+			timeout = time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		defer cancel()
+		_, listErr := store.Deliveries(ctx, webhook.DeliveryQuery{Company: company, WebhookID: webhooks[company], Limit: 1, Now: day()})
+		_, eventErr := store.EventDeliveries(ctx, company, "evt_1", "", 1, day())
+		for _, err := range []error{listErr, eventErr} {
+			if waits && webhook.KindOf(err) != webhook.KindUnavailable || !waits && err != nil {
+				t.Errorf("%s: got error %v, want to wait: %v", company, err, waits)
+			}
+		}
+	}
+	var leave []func()
+	for range maxListed {
+		want(false, "co_1")
+		done, err := store.listed.enter(t.Context(), "co_1", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, done)
+	}
+	want(true, "co_1")
+	want(false, "co_2")
+	leave[0]()
+	want(false, "co_1")
+	for _, done := range leave[1:] {
+		done()
+	}
+	if len(store.listed.companies) != 0 {
+		t.Errorf("%d companies are remembered", len(store.listed.companies))
+	}
 }
 
 // Patient changes wait for others, but not longer than they may, and Close commits them.

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"webhooks/shared/access"
@@ -30,7 +31,9 @@ type Store struct {
 	reads  *reader
 	writes *writer
 
-	published turnstile
+	published, listed *turnstile
+
+	upkeeps atomic.Uint32 // calls of Upkeep
 }
 
 var (
@@ -68,7 +71,10 @@ func open(ctx context.Context, path string, now func() time.Time, steps fs.FS) (
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the database file: %w", err), writes.close(), reads.close())
 	}
-	return &Store{path: path, file: file, now: now, reads: reads, writes: writes}, nil
+	return &Store{
+		path: path, file: file, now: now, reads: reads, writes: writes,
+		published: newTurnstile(maxPublished), listed: newTurnstile(maxListed),
+	}, nil
 }
 
 // Close finishes pending writes and closes the file. Later calls fail.

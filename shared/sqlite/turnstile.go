@@ -9,22 +9,35 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// turnstile prevents the events of one company from filling the writer's queue: changes with a total size of up to maxBatch can be in
-// the queue, and the others wait in front of it. The zero value is ready to use.
+const (
+	// maxPublished is the total size of the changes with which one company publishes events that wait in the writer's queue.
+	maxPublished = maxBatch
+	// maxListed is how many lists of one company are read at the same time.
+	maxListed = 4
+)
+
+// turnstile prevents one company from filling a queue for all of them: calls with a total size of up to limit can be in the queue, and
+// the others wait in front of it.
 type turnstile struct {
+	limit int
+
 	mu        sync.Mutex
-	companies map[string]*waiting // those with events in the queue or in front of it
+	companies map[string]*waiting // those with calls in the queue or in front of it
 }
 
 type waiting struct {
 	room  *semaphore.Weighted
-	count int // of changes
+	count int // of calls
 }
 
-// enter waits until there is room for a change of a company, or returns the error of a context that ends before. The change must leave
+func newTurnstile(limit int) *turnstile {
+	return &turnstile{limit: limit, companies: make(map[string]*waiting)}
+}
+
+// enter waits until there is room for a call of a company, or returns the error of a context that ends before. The call must leave
 // afterwards.
 func (t *turnstile) enter(ctx context.Context, company string, size int) (leave func(), err error) {
-	n := int64(min(size, maxBatch))
+	n := int64(min(size, t.limit))
 	w := t.join(company)
 	if err := w.room.Acquire(ctx, n); err != nil {
 		t.part(company, w)
@@ -41,10 +54,7 @@ func (t *turnstile) join(company string) *waiting {
 	defer t.mu.Unlock()
 	w := t.companies[company]
 	if w == nil {
-		w = &waiting{room: semaphore.NewWeighted(maxBatch)}
-		if t.companies == nil {
-			t.companies = make(map[string]*waiting)
-		}
+		w = &waiting{room: semaphore.NewWeighted(int64(t.limit))}
 		t.companies[company] = w
 	}
 	w.count++

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -45,13 +46,15 @@ DELETE FROM deliveries WHERE number IN (
 	deleteOldEvents = `DELETE FROM events WHERE number BETWEEN ?1 AND ?2`
 )
 
-// Upkeep implements [webhook.Backlog].
+// Upkeep implements [webhook.Backlog]. The kinds of steps take turns, so that none waits for another that never ends.
 func (s *Store) Upkeep(ctx context.Context, now, keepFrom time.Time) (more bool, err error) {
-	for _, step := range []func() (bool, error){
+	steps := []func() (bool, error){
 		func() (bool, error) { return s.deleteOrphans(ctx) },
 		func() (bool, error) { return s.deleteOld(ctx, keepFrom) },
 		func() (bool, error) { return s.failExpired(ctx, now) },
-	} {
+	}
+	first := int(s.upkeeps.Add(1)) % len(steps)
+	for _, step := range slices.Concat(steps[first:], steps[:first]) {
 		if more, err := step(); err != nil || more {
 			return more, translate(err)
 		}

@@ -84,10 +84,10 @@ type Backlog interface {
 	// ties by number. It omits deliveries that are held or older than [MaxAge]. A lane that does not exist has none.
 	Due(ctx context.Context, lane int64, limit int, now time.Time) ([]Pending, error)
 
-	// Granted returns, for up to limit lanes, ascending, the lane's first delivery by number with an unused grant. It omits
-	// disabled and deleted webhooks. It returns one delivery per lane, so a webhook for which many retries are requested does
-	// not delay the others.
-	Granted(ctx context.Context, limit int) ([]Pending, error)
+	// Granted returns, for up to limit lanes with numbers greater than after, ascending, the lane's first delivery by number with
+	// an unused grant. It omits disabled and deleted webhooks. It returns one delivery per lane, so a webhook for which many
+	// retries are requested does not delay the others.
+	Granted(ctx context.Context, after int64, limit int) ([]Pending, error)
 
 	// FanOut continues the fan-out of events for which AcceptEvents did not complete it, in one limited transaction, and
 	// reports whether there is more to do.

@@ -52,13 +52,22 @@ func Listen(ctx context.Context, addr string) (*Listener, error) {
 		}
 		return nil, fmt.Errorf("cannot listen on %s: %w: pass another address with --addr (make run: PORT=3001)", addr, err)
 	}
-	var descriptors syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot read the limit on open files: %w", err), listener.Close())
+	files, err := OpenFiles()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
 	}
-	l := &Listener{Listener: listener, limit: int(min(maxConnections, max(1, descriptors.Cur/2)))}
+	l := &Listener{Listener: listener, limit: min(maxConnections, max(1, files/2))}
 	l.changed = sync.NewCond(&l.mu)
 	return l, nil
+}
+
+// OpenFiles returns how many files and connections this process can have open, at most a million.
+func OpenFiles() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("cannot read the limit on open files: %w", err)
+	}
+	return int(min(limit.Cur, 1_000_000)), nil
 }
 
 // Accept waits for the next connection.

@@ -13,7 +13,7 @@ func backlogCases() []testCase {
 	return []testCase{
 		{"an empty store has nothing to do", func(f *fixture) {
 			f.wantPending("Arrived", f.arrived(0, 100))
-			f.wantPending("Granted", f.granted(100))
+			f.wantPending("Granted", f.granted(0, 100))
 			f.wantPending("Due", f.due(1, 100, f.now))
 			f.wantLanes(0, 100)
 			f.fanOut()
@@ -81,16 +81,18 @@ func backlogCases() []testCase {
 			}
 			second := f.accompany(deliveries[1])
 			f.retry(second)
-			f.wantPending("Granted", f.granted(100), deliveries...)
-			f.wantPending("Granted, the first 2", f.granted(2), deliveries[:2]...)
+			f.wantPending("Granted", f.granted(0, 100), deliveries...)
+			start := f.granted(0, 2)
+			f.wantPending("Granted, the first 2", start, deliveries[:2]...)
+			f.wantPending("Granted, the next 2", f.granted(start[1].Lane, 2), deliveries[2])
 			f.attempt(deliveries[1], webhook.StatusDelivered)
-			f.wantPending("Granted after an outcome", f.granted(100), deliveries[0], second, deliveries[2])
+			f.wantPending("Granted after an outcome", f.granted(0, 100), deliveries[0], second, deliveries[2])
 			f.attempt(second, webhook.StatusDelivered)
-			f.wantPending("Granted after another outcome", f.granted(100), deliveries[0], deliveries[2])
+			f.wantPending("Granted after another outcome", f.granted(0, 100), deliveries[0], deliveries[2])
 			f.disable(f.accompany(deliveries[0]))
-			f.wantPending("Granted after a webhook was disabled", f.granted(100), deliveries[2])
+			f.wantPending("Granted after a webhook was disabled", f.granted(0, 100), deliveries[2])
 			f.delete(deliveries[2].WebhookID)
-			f.wantPending("Granted after a deletion", f.granted(100))
+			f.wantPending("Granted after a deletion", f.granted(0, 100))
 		}},
 		{"fan-out continues to the webhooks that subscribed at acceptance and still exist", backlogFanOut},
 		{"deliveries are listed before their first attempt, and the few of 1,100 that match are found", func(f *fixture) {
@@ -137,7 +139,7 @@ func backlogCases() []testCase {
 				f.wantDelivery(d, f.now)
 				f.wantDelivery(d, f.now.Add(webhook.MaxAge))
 			}
-			f.wantPending("Granted", f.granted(100), granted)
+			f.wantPending("Granted", f.granted(0, 100), granted)
 			f.wantPending("Due", f.due(lane, 100, f.now))
 		}},
 		{"upkeep deletes what is left of deleted webhooks, which another one with the same ID never gets", func(f *fixture) {
@@ -321,9 +323,9 @@ func (f *fixture) arrived(after int64, limit int) []webhook.Pending {
 	return f.pending(f.backlog.Arrived(f.ctx, after, limit))
 }
 
-func (f *fixture) granted(limit int) []webhook.Pending {
+func (f *fixture) granted(after int64, limit int) []webhook.Pending {
 	f.t.Helper()
-	return f.pending(f.backlog.Granted(f.ctx, limit))
+	return f.pending(f.backlog.Granted(f.ctx, after, limit))
 }
 
 func (f *fixture) due(lane int64, limit int, now time.Time) []webhook.Pending {

@@ -62,7 +62,7 @@ func backlogContextCases() []testCase {
 				"LastNumber": second(f.backlog.LastNumber(ctx)),
 				"Lanes":      second(f.backlog.Lanes(ctx, 0, 100)),
 				"Due":        second(f.backlog.Due(ctx, lane, 100, f.now)),
-				"Granted":    second(f.backlog.Granted(ctx, 100)),
+				"Granted":    second(f.backlog.Granted(ctx, 0, 100)),
 				"FanOut":     second(f.backlog.FanOut(ctx)),
 				"Upkeep":     second(f.backlog.Upkeep(ctx, f.now, f.now)),
 			}

@@ -138,9 +138,9 @@ func (m *Memory) Due(ctx context.Context, lane int64, limit int, now time.Time) 
 }
 
 // Granted implements [webhook.Backlog].
-func (m *Memory) Granted(ctx context.Context, limit int) ([]webhook.Pending, error) {
+func (m *Memory) Granted(ctx context.Context, after int64, limit int) ([]webhook.Pending, error) {
 	granted, err := m.pending(ctx, math.MaxInt, func(d *memoryDelivery) bool {
-		return d.granted && d.webhook.lane.DisabledReason == ""
+		return d.granted && d.webhook.number > after && d.webhook.lane.DisabledReason == ""
 	})
 	slices.SortStableFunc(granted, func(a, b webhook.Pending) int { return cmp.Compare(a.Lane, b.Lane) })
 	granted = slices.CompactFunc(granted, func(a, b webhook.Pending) bool { return a.Lane == b.Lane })
