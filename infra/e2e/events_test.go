@@ -190,7 +190,7 @@ func testEventPermission(t *testing.T, e *events, w webhook) {
 	)
 }
 
-// What belongs to another company is the same as what does not exist.
+// Another company's events and deliveries look as if they did not exist.
 func testEventOfOtherCompany(t *testing.T, e *events, w webhook) {
 	var id struct{ ID string }
 	r := e.do(t, e.publish(event("")))
@@ -212,7 +212,7 @@ func testEventOfOtherCompany(t *testing.T, e *events, w webhook) {
 func testPlatform(t *testing.T, e *events) {
 	e.rejects(t,
 		row{"no company", e.publish(event("")).as(e.platform), 400, `A valid "company" must be specified.`},
-		row{"company of its own", e.publish(event(`,"company":"` + mainCompany + `"`)), 400, `"company" can only be specified with a platform key.`},
+		row{"company without a platform key", e.publish(event(`,"company":"` + mainCompany + `"`)), 400, `"company" can only be specified with a platform key.`},
 		row{"get without a company", e.get("/events/x").as(e.platform), 400, `A valid "company" must be specified.`},
 	)
 	var ours, theirs struct{ ID string }
@@ -226,7 +226,7 @@ func testPlatform(t *testing.T, e *events) {
 	got := e.do(t, e.get("/events/"+theirs.ID+"?company="+otherCompany).as(e.platform))
 	got.wantSame(t, e.do(t, e.get("/events/"+theirs.ID).as(e.keys.other)))
 	if ours == theirs || got.status != 200 {
-		t.Errorf("%s\nwant an event of its own for each company", got)
+		t.Errorf("%s\nwant a separate event for each company", got)
 	}
 }
 

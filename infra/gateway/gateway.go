@@ -34,7 +34,7 @@ type Gateway struct {
 	now       func() time.Time
 }
 
-// New returns a Gateway that routes requests as the API's route table says, but for routes that have no function. The functions are named after their
+// New returns a Gateway that routes requests as the API's route table says, except for routes without a function. The functions are named after their
 // directories.
 func New(functions map[string]Invoker, now func() time.Time) *Gateway {
 	return &Gateway{functions: functions, routes: api.FunctionRoutes(), now: now}

@@ -9,8 +9,8 @@
 //	moto        WEBHOOKS_TEST_MOTO_ENDPOINT      moto server, which emulates KMS, CloudFormation and more
 //	sam         WEBHOOKS_TEST_SAM                directory of a Python environment with SAM CLI and cfn-lint
 //	checkov     WEBHOOKS_TEST_CHECKOV            directory of a Python environment with checkov
-//	javascript  WEBHOOKS_TEST_JAVASCRIPT         directory whose node_modules has the library of Standard Webhooks
-//	python      WEBHOOKS_TEST_PYTHON             directory of a Python environment with the library of Standard Webhooks
+//	javascript  WEBHOOKS_TEST_JAVASCRIPT         directory whose node_modules has the Standard Webhooks library
+//	python      WEBHOOKS_TEST_PYTHON             directory of a Python environment with the Standard Webhooks library
 //
 // All versions are pinned, installed once into .cache/local of the repository, and started on free ports. AWS credentials and
 // the region get dummy values if they are not set. The exit status is the command's. The services stop with this process,

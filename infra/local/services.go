@@ -26,7 +26,7 @@ const (
 	samPackages     = "aws-sam-cli==1.170.0 cfn-lint==1.58.0" // SAM's translator comes with SAM CLI
 	checkovPackages = "checkov==3.3.30"
 
-	// The libraries of Standard Webhooks, with what they depend on.
+	// The Standard Webhooks libraries, with their dependencies.
 	javaScriptPackages = "standardwebhooks@1.1.1 @stablelib/base64@1.0.1 fast-sha256@1.3.0"
 	pythonPackages     = "standardwebhooks==1.1.0"
 )

@@ -46,7 +46,7 @@ $`
 	}
 
 	mustFail(t, newTool(t, p.dir, "restore", "b.db", "--replace"),
-		"a process delivers the events in .webhooks/webhooks.db: stop it before the restore (for example with systemctl stop webhooks)")
+		"a process is delivering the events in .webhooks/webhooks.db: stop it before the restore (for example with systemctl stop webhooks)")
 	s.stop(t)
 	stdout, stderr := mustRun(t, newTool(t, p.dir, "restore", "b.db", "--replace"))
 	want = `^Restored b\.db to \.webhooks/webhooks\.db: 1 webhook, 1 API key, \d+ bytes, schema 3\.

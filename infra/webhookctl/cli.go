@@ -13,8 +13,8 @@ import (
 	"webhooks/shared/access"
 )
 
-const description = `webhookctl runs the webhook service: companies register the HTTPS URLs that receive their events, and it
-delivers what is published. It also manages the database, API keys and event types.
+const description = `webhookctl runs the webhook service: companies register the HTTPS URLs that receive their events, and the
+service delivers the events that you publish. It also manages the database, API keys and event types.
 
 Try it on this machine, without installing anything else:
 
@@ -64,7 +64,7 @@ type cli struct {
 		Show  deliveriesShowCmd  `cmd:"" help:"Show a delivery with its attempts."`
 		Retry deliveriesRetryCmd `cmd:"" help:"Request one more attempt of a delivery."`
 	} `cmd:"" help:"Follow deliveries."`
-	Listen listenCmd `cmd:"" help:"Receive webhooks on this machine, verify and print them."`
+	Listen listenCmd `cmd:"" help:"Receive events on this machine, verify and print them."`
 
 	Backup  backupCmd  `cmd:"" help:"Back up the SQLite database to a file, while it is in use."`
 	Restore restoreCmd `cmd:"" help:"Restore the SQLite database from a backup."`

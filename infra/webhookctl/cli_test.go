@@ -157,6 +157,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"frobnicate", `unknown command frobnicate` + helpFor("--help")},
 		{"keys", `missing command: use one of create, list, revoke` + helpFor("keys --help")},
+		{"events", `missing command: use show` + helpFor("events --help")},
 		{"keys lst", `unknown command lst, did you mean "list"? Or run "webhookctl keys --help" for help`},
 		{"keys create", `missing --company (or WEBHOOKS_COMPANY) or --platform (or WEBHOOKS_PLATFORM) and --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
 		{"keys create --platform", `missing --permissions (or WEBHOOKS_PERMISSIONS)` + helpFor("keys create --help")},
@@ -244,20 +245,20 @@ func TestErrors(t *testing.T) {
 		{"publish a.b {} --url localhost:3000", `--url must be a URL with only a scheme, a host and a port, for example http://127.0.0.1:8000`},
 		{"WEBHOOKS_KEY=whk_secret publish a.b {}", `WEBHOOKS_KEY: not an API key: …`},
 		{"publish a.b {} --key " + validKey + " --url http://127.0.0.1:1", `the service at http://127.0.0.1:1 does not respond: check that it is running, and --url: …`},
-		{"publish a.b [] --key " + validKey, `the data is not a JSON object (the argument): use for example '{"amount":1250}'`},
-		{"publish a.b null --key " + validKey, `the data is not a JSON object (the argument): …`},
-		{"publish a.b --key " + validKey, `the data is not a JSON object (stdin): …`},
+		{"publish a.b [] --key " + validKey, `the data (from the argument) is not a JSON object: use for example '{"amount":1250}'`},
+		{"publish a.b null --key " + validKey, `the data (from the argument) is not a JSON object: …`},
+		{"publish a.b --key " + validKey, `the data (from stdin) is not a JSON object: …`},
 		{"publish a.b --file no.json --key " + validKey, `--file: open no.json: no such file or directory`},
-		{"publish a.b {} --file a.json", `the data is passed twice: use either the argument or --file`},
+		{"publish a.b {} --file a.json", `the data is specified twice: use either the argument or --file`},
 		{"publish a.b {} --count 0", `--count is 0: it must be at least 1`},
-		{"publish a.b {} --count 2 --event-key a", `--event-key publishes one event: remove --count`},
+		{"publish a.b {} --count 2 --event-key a", `--event-key is for a single event: remove --count`},
 		{"publish a.b {} --rate=-1", `--rate is -1: it must be positive`},
 		{"deliveries list wh_1 --status lost", `--status: "lost" is not valid: use one of pending, delivered, failed, held` + helpFor("deliveries list --help")},
-		{"listen --addr :4000", `--addr :4000 is not on this machine, for which the certificate is: use 127.0.0.1`},
+		{"listen --addr :4000", `--addr :4000 is not a loopback address, and the certificate is only valid for those: use 127.0.0.1`},
 		{"listen --addr " + taken.Addr().String() + " --fail=-1", `--fail is -1: it must not be negative`},
 		{"listen --status 99", `--status is 99: it must be a status code from 200 to 599`},
 		{"listen --delay=-1s", `--delay is -1s: it must not be negative`},
-		{"listen --token secret", `--token is not a webhook's token: pass whsec_ and the base64 that follows it`},
+		{"listen --token secret", `--token is not a webhook's token: it begins with whsec_, followed by base64`},
 		{"health --wait=-1s", `--wait is -1s: it must not be negative`},
 	} {
 		t.Run(tt.args[:min(len(tt.args), 80)], func(t *testing.T) {
@@ -324,9 +325,10 @@ func TestReadOnlyDatabase(t *testing.T) {
 	tool := func(args ...string) *exec.Cmd { return asNobody(newTool(t, dir, append(args, "--data", "data")...)) }
 	mustRun(t, tool("tables", "create"))
 	const serve, addr = "serve", "--addr=127.0.0.1:0"
-	for _, file := range []string{"data", "data/webhooks.db", "data/webhooks.db-wal", "data/webhooks.db-shm"} {
+	for i, file := range []string{"data", "data/webhooks.db", "data/webhooks.db-wal", "data/webhooks.db-shm"} {
 		s := startService(t, tool(serve, addr)) // while it runs, all files exist
-		mustRun(t, tool("types", "add", "a.b")) // SQLite resets the mode of an empty log when it connects
+		// A new type each time, so that the log is not empty: SQLite resets the mode of an empty log when it connects.
+		mustRun(t, tool("types", "add", fmt.Sprintf("type-%d", i)))
 		path := filepath.Join(dir, file)
 		before, err := os.Stat(path)
 		must(t, err)

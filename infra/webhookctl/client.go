@@ -36,7 +36,7 @@ func (f *clientFlags) open(storage *storageFlags) (*client.Client, error) {
 	return client.New(strings.TrimSuffix(f.URL, "/"), key), nil
 }
 
-// key returns the API key of the flag, or that of the development mode. That one is not sent to another machine.
+// key returns the API key from the flag, or else the one of the development mode, which is never sent to another machine.
 func (f *clientFlags) key(storage *storageFlags) (string, error) {
 	if f.Key != nil {
 		key := strings.TrimSpace(*f.Key)
@@ -65,7 +65,7 @@ func (f *clientFlags) withClient(ctx context.Context, storage *storageFlags, do 
 	return untilSignal(ctx, func(ctx context.Context) error { return f.explained(do(ctx, api)) })
 }
 
-// explained adds to an error of the service where it comes from, and what to do about a key that it does not accept.
+// explained adds the service's URL and status to an error that it returned, and advice if it rejected the API key.
 func (f *clientFlags) explained(err error) error {
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -78,7 +78,7 @@ func (f *clientFlags) explained(err error) error {
 	return fmt.Errorf("%s returned %d: %s%s", f.URL, e.Status, e.Message, advice)
 }
 
-// The documents of the API that commands show as text. docs/api.md describes them.
+// The parts of the API's responses that commands show as text. docs/api.md describes them.
 
 type deliveryDocument struct {
 	ID            string            `json:"id"`
@@ -116,7 +116,7 @@ type eventDocument struct {
 // decode decodes a response.
 func decode(r client.Response, document any) error {
 	if err := json.Unmarshal(r.Body, document); err != nil {
-		return fmt.Errorf("the service returned a document of another form: check that it has the same version (\"webhookctl version\"): %w", err)
+		return fmt.Errorf("cannot read the service's response: check that it has the same version as this command (\"webhookctl version\"): %w", err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// minRetention is longer than deliveries are attempted.
+	// minRetention is longer than [webhook.MaxAge], so events outlive the attempts to deliver them.
 	minRetention = lifetime(4 * 24 * time.Hour)
 	maxRetries   = 100
 	// lockPatience is how long another process may deliver before the log says so.
@@ -29,7 +29,7 @@ const (
 
 // deliverFlags are the settings of delivery.
 type deliverFlags struct {
-	RetrySchedule []time.Duration `name:"retry-schedule" env:"WEBHOOKS_RETRY_SCHEDULE" placeholder:"5s,5m,..." help:"How long to wait before each retry of a failed attempt, plus or minus 10 %. By default, as Standard Webhooks recommends: 5s,5m,30m,2h,5h,10h,14h,20h,24h. A delivery fails after the last retry, and at the latest 84 hours after its event was accepted."`
+	RetrySchedule []time.Duration `name:"retry-schedule" env:"WEBHOOKS_RETRY_SCHEDULE" placeholder:"WAIT" help:"How long to wait before each retry of a failed attempt, plus or minus 10 %. By default, as Standard Webhooks recommends: 5s,5m,30m,2h,5h,10h,14h,20h,24h. A delivery fails after the last retry, and at the latest 84 hours after its event was accepted."`
 	Retention     lifetime        `env:"WEBHOOKS_RETENTION" default:"30d" help:"How long events and their deliveries are kept, at least 4d."`
 }
 
@@ -48,7 +48,7 @@ func (f *deliverFlags) validate() error {
 	return nil
 }
 
-// schedule returns the time before each attempt, of which the first is made immediately.
+// schedule returns how long to wait before each attempt. The first one is made immediately.
 func (f *deliverFlags) schedule() delivery.Schedule {
 	if len(f.RetrySchedule) == 0 {
 		return delivery.DefaultSchedule()
@@ -64,7 +64,7 @@ type deliveryStore interface {
 	Changes(ctx context.Context, changed func())
 	// LockDelivery waits until no other process delivers.
 	LockDelivery(ctx context.Context) (unlock func() error, err error)
-	// BacklogSize returns how many deliveries are unfinished, and when the earliest of them is or was due.
+	// BacklogSize returns the number of unfinished deliveries, and the earliest time at which one of them is due.
 	BacklogSize(ctx context.Context) (pending int64, oldestDue time.Time, err error)
 }
 
@@ -76,7 +76,7 @@ type deliverer struct {
 	log    *slog.Logger
 }
 
-// newDeliverer returns a deliverer that connects to what the checker would accept, and always verifies certificates.
+// newDeliverer returns a deliverer that only connects to addresses that the checker accepts, and always verifies certificates.
 func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal.Sealer, checker *endpoint.Checker, m *metrics.Metrics) *deliverer {
 	client := endpoint.NewClient(&checker.Dialer, checker.RootCAs, c.now)
 	engine := dispatch.New(dispatch.Config{
@@ -98,11 +98,11 @@ func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal
 	return &deliverer{store: store, client: client, engine: engine, log: c.log}
 }
 
-// run delivers until ctx ends, and then returns as soon as the running attempts have ended. While another process delivers from
-// the same file, it waits.
+// run delivers until ctx ends, and then returns as soon as the running attempts have ended. It waits while another process delivers
+// from the same file.
 func (d *deliverer) run(ctx context.Context) error {
 	waiting := time.AfterFunc(lockPatience, func() {
-		d.log.Info("another process delivers the events of this database: this one will when that one has stopped")
+		d.log.Info("another process delivers the events of this database: this one takes over when that one stops")
 	})
 	unlock, err := d.store.LockDelivery(ctx)
 	waiting.Stop()
@@ -122,8 +122,8 @@ func (d *deliverer) run(ctx context.Context) error {
 	return unlock()
 }
 
-// divertStandardLog sends what packages print with the standard logger to the log, at the debug level and without the text:
-// net/http prints what receivers send.
+// divertStandardLog sends what packages print with the standard logger to the log, at the debug level. It omits the text, because
+// net/http prints parts of what receivers send.
 func divertStandardLog(to *slog.Logger) {
 	log.SetFlags(0)
 	log.SetOutput(ioCall(func(p []byte) (int, error) {
@@ -132,8 +132,8 @@ func divertStandardLog(to *slog.Logger) {
 	}))
 }
 
-// receiverTokens returns a function that returns the tokens of a company's webhooks whose URLs have a path, for a receiver in
-// development mode. It looks at the first 100 webhooks.
+// receiverTokens returns the [sandbox.Receiver.Tokens] of the sample receiver: the tokens of a company's webhooks, among its first
+// 100, whose URLs have the given path.
 func receiverTokens(s *opened, sealer seal.Sealer, company string) func(ctx context.Context, path string) ([]string, error) {
 	return func(ctx context.Context, path string) ([]string, error) {
 		webhooks, err := s.WebhooksAfter(ctx, company, "", 100)

@@ -92,7 +92,7 @@ type deliveriesListCmd struct {
 
 // Help is the end of "webhookctl deliveries list --help".
 func (*deliveriesListCmd) Help() string {
-	return `Lists the newest delivery first. Times are in UTC. LAST is the status code of the last attempt, or why there was no response. NEXT is when the next attempt is due: "lane" means that the delivery waits until the webhook's receiver, which fails or has asked for a pause, is ready.
+	return `Lists the newest delivery first. Times are in UTC. LAST is the status code of the last attempt, or why there was no response. NEXT is when the next attempt is due; "lane" means that the delivery waits because the receiver is failing or has asked for a pause.
 
 JSON fields: those of GET /webhooks/{webhookId}/deliveries in the API reference.
 
@@ -225,7 +225,7 @@ type deliveriesRetryCmd struct {
 
 // Help is the end of "webhookctl deliveries retry --help".
 func (*deliveriesRetryCmd) Help() string {
-	return `Requests one more attempt now, in addition to the schedule, whatever the status of the delivery. It prints the delivery as it is before that attempt.
+	return `Requests one more attempt now, in addition to the schedule, whatever the status of the delivery. Prints the delivery as it was before that attempt.
 
 JSON fields: those of GET /webhooks/{webhookId}/deliveries/{deliveryId} in the API reference.
 
@@ -242,7 +242,7 @@ func (cmd *deliveriesRetryCmd) Run(ctx context.Context, c *console, storage *sto
 	})
 }
 
-// query returns the parameters, given as names and values, whose values are not empty.
+// query returns the parameters in pairs of name and value, without empty values.
 func query(pairs ...string) url.Values {
 	values := url.Values{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -253,7 +253,7 @@ func query(pairs ...string) url.Values {
 	return values
 }
 
-// printDocument prints the API's own document, on one line.
+// printDocument prints the body of the API's response, on one line.
 func printDocument(c *console, response client.Response, err error) error {
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ func printDocument(c *console, response client.Response, err error) error {
 	return err
 }
 
-// noteMore says how to continue a list.
+// noteMore prints how to continue a list.
 func noteMore(c *console, next string) {
 	if next != "" {
 		fmt.Fprintf(c.err, "There are more deliveries: add --cursor %s\n", onOneLine(next))

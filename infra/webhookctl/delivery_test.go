@@ -80,7 +80,7 @@ func TestCommandsOfDelivery(t *testing.T) {
 	publish := []string{"publish", "a.b", "--event-key", "charge-1", "--file", "data.json"}
 	first, _ := mustRun(t, s.tool(t, publish...))
 	eventID := strings.TrimSpace(first)
-	checkOutput(t, s.tool(t, publish...), "evt_ID\n", "It was already published under the key charge-1.\n")
+	checkOutput(t, s.tool(t, publish...), "evt_ID\n", "This event was already published with the key charge-1.\n")
 	deliveryID := s.waitForDelivery(t, webhookID, "delivered")
 	const deliveryTable = "DELIVERY  EVENT  TYPE  STATUS  CREATED  ATTEMPTS  LAST  NEXT\ndlv_ID  evt_ID  a.b  delivered  TIME  1  204  -\n"
 	const lastAttempt = `{"number":1,"at":"TIME","duration_ms":N,"url":"https://HOST/hook","status_code":204,"error":null,"bytes":0,"response":""}`

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// demoRetry is how soon the demo retries, and says that it does.
+	// demoRetry is the delay of the demo's only retry. Its output mentions it.
 	demoRetry = 500 * time.Millisecond
 	// demoPatience is how long the demo waits for something that takes milliseconds.
 	demoPatience = 10 * time.Second
@@ -30,7 +30,7 @@ type demoCmd struct{}
 
 // Help is the end of "webhookctl demo --help".
 func (*demoCmd) Help() string {
-	return `Starts the service and a receiver on free ports of this machine, in a temporary directory, registers a webhook, publishes two events and shows how they are delivered. Nothing is left behind.`
+	return `Starts the service and a receiver on free ports of this machine, in a temporary directory, registers a webhook, publishes two events and shows how they are delivered. It leaves nothing behind.`
 }
 
 // Run shows two deliveries.
@@ -56,7 +56,7 @@ type demo struct {
 	began time.Time
 	api   *client.Client
 	box   *sandbox.Sandbox
-	// arrivals has what the receiver gets.
+	// arrivals passes on the requests that the receiver gets.
 	arrivals chan sandbox.Received
 	events   int    // how many the receiver has seen
 	webhook  string // its ID
@@ -112,7 +112,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.retry(ctx); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(d.out, "\nThis took %.1f s and left nothing behind. To try it yourself, run: webhookctl serve --dev\n", d.now().Sub(d.began).Seconds())
+	_, err := fmt.Fprintf(d.out, "\nThis took %.1f s and left nothing behind. To try it yourself: make run, or webhookctl serve --dev\n", d.now().Sub(d.began).Seconds())
 	return err
 }
 
@@ -131,7 +131,7 @@ func (d *demo) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.step(3, fmt.Sprintf("The receiver has it %d ms later, and verifies it with the Standard Webhooks library.", received.At.Sub(began).Milliseconds()))
+	d.step(3, fmt.Sprintf("The receiver gets it %d ms later, and verifies it with the Standard Webhooks library.", received.At.Sub(began).Milliseconds()))
 	d.line("POST %s", received.Path)
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
 		d.line("%s: %s", name, received.Header.Get(name))
@@ -141,10 +141,10 @@ func (d *demo) deliver(ctx context.Context) error {
 	return nil
 }
 
-// retry shows an event whose first attempt fails.
+// retry shows an event whose first attempt fails and is retried.
 func (d *demo) retry(ctx context.Context) error {
-	d.step(4, "At the next event, the receiver fails, and the service tries again.")
-	d.line("Retries usually come after 5 s, 5 min, 30 min and so on, for three days; in this demo, after 0.5 s.")
+	d.step(4, "The receiver fails when it gets the next event, so the service tries again.")
+	d.line("Retries usually follow after 5 s, 5 min, 30 min and so on, for three days. In this demo, after 0.5 s.")
 	eventID, err := d.publish(ctx, 990)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (d *demo) retry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.step(5, "What happened is in the log of the delivery, whose status is now "+delivery.Status+".")
+	d.step(5, "The service keeps every attempt. The status of the delivery is now "+delivery.Status+".")
 	var log bytes.Buffer
 	if err := writeAttempts(&log, delivery.Attempts); err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 // keysCreateCmd is "webhookctl keys create".
 type keysCreateCmd struct {
 	Company     *string   `required:"" xor:"owner" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose webhooks and events the key can access: 1 to 64 letters, digits, _ and -."`
-	Platform    bool      `required:"" xor:"owner" env:"WEBHOOKS_PLATFORM" help:"Create a key with which your own systems can publish and read the events of every company. Its permissions can only be ${platform_permissions}."`
+	Platform    bool      `required:"" xor:"owner" env:"WEBHOOKS_PLATFORM" help:"Create a platform key, with which your own systems can publish and read the events of every company. Its permissions can only be ${platform_permissions}."`
 	Permissions []string  `required:"" env:"WEBHOOKS_PERMISSIONS" placeholder:"P" help:"Permissions of the key, one or more of ${permissions}, separated by commas."`
 	Label       *string   `env:"WEBHOOKS_LABEL" placeholder:"TEXT" help:"What the key is for: 1 to 100 visible characters, which \"keys list\" shows."`
 	Expires     *lifetime `env:"WEBHOOKS_EXPIRES" placeholder:"30d" help:"How long the key is valid, for example 30d, 12h or 1d12h. By default, until it is revoked."`
@@ -115,8 +115,8 @@ func ownerName(key access.Key) string {
 
 // keysListCmd is "webhookctl keys list".
 type keysListCmd struct {
-	Company  *string `xor:"owner" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list. By default, list the keys of the platform and of all companies."`
-	Platform bool    `xor:"owner" env:"WEBHOOKS_PLATFORM" help:"List only the keys of the platform."`
+	Company  *string `xor:"owner" env:"WEBHOOKS_COMPANY" placeholder:"C" help:"Company whose keys to list. By default, list platform keys and the keys of all companies."`
+	Platform bool    `xor:"owner" env:"WEBHOOKS_PLATFORM" help:"List only platform keys."`
 	listFormat
 }
 
@@ -160,7 +160,7 @@ func (cmd *keysListCmd) Run(ctx context.Context, c *console, storage *storageFla
 		case len(keys) == 0 && company != "":
 			fmt.Fprintf(c.err, "Company %s has no keys in %s.\n", company, s.place)
 		case len(keys) == 0 && cmd.Platform:
-			fmt.Fprintf(c.err, "The platform has no keys in %s.\n", s.place)
+			fmt.Fprintf(c.err, "There are no platform keys in %s.\n", s.place)
 		case len(keys) == 0:
 			fmt.Fprintf(c.err, "No keys in %s.\n", s.place)
 		}

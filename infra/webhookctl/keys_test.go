@@ -29,7 +29,7 @@ func TestKeysAndTypes(t *testing.T) {
 			`"permissions":\["webhooks:read"\],"created_at":"\S+Z","expires_at":"\S+Z","revoked_at":null,"last_used_on":null,"status":"active","api_key":"whk_\w+"\}\n\|Created key .*\n.*\n`},
 		{"keys revoke -", `Revoked key key_json_\w+\. Running services reject it within 60 seconds\.\n\|`},
 		{"keys list --company json --output json", `\{"keys":\[\{"id":"key_json_\w+",.*,"revoked_at":"\S+Z","last_used_on":null,"status":"revoked"\}\]\}\n\|`},
-		{"keys list --platform", keys + `\|The platform has no keys in .*\n`},
+		{"keys list --platform", keys + `\|There are no platform keys in .*\n`},
 		{"keys create --platform --permissions events:write", `whk_\S+\n\|Created key key_[0-9A-Z]{26} for the platform in .*: events:write; expires: never\.\n.*\n`},
 		{"keys list --platform --output json", `\{"keys":\[\{"id":"key_[0-9A-Z]{26}","company":null,.*\}\]\}\n\|`},
 		{"keys list", keys + `key_[0-9A-Z]{26} +events:write .*\nKEY .*\nkey_json_.*\n(.*\n)*\|`},

@@ -22,14 +22,14 @@ type listenCmd struct {
 	Token  string        `env:"WEBHOOKS_TOKEN" placeholder:"TOKEN" help:"Token of the webhook (whsec_...), to verify signatures. Other users of this machine can see it as an argument, so prefer the variable."`
 	Status int           `default:"204" help:"Status to respond with."`
 	Delay  time.Duration `default:"0s" help:"How long to wait before each response, for example 2s."`
-	Fail   int           `default:"0" help:"How many attempts of each event to respond to with 500 first."`
+	Fail   int           `default:"0" help:"How many attempts of each event to fail first, with status 500."`
 }
 
 // Help is the end of "webhookctl listen --help".
 func (*listenCmd) Help() string {
-	return `Receives webhooks over HTTPS on this machine, on any path, and prints each one: its headers, its body, whether its signature is valid, and how long after the event it arrived. Signatures are verified by the Standard Webhooks library.
+	return `Receives events over HTTPS on this machine, on any path, and prints each request: its headers, its body, whether its signature is valid, and how long after the event it arrived. Signatures are verified by the Standard Webhooks library.
 
-Its certificate comes from the authority of "serve --dev" in --data, which that service trusts. Any other service on this machine accepts the receiver with --ca-file and --allow-network, as shown at the start.
+Its certificate comes from the certificate authority in --data that "serve --dev" trusts. Any other service on this machine needs the flags --ca-file and --allow-network, which this command prints at startup.
 
 Examples:
 
@@ -60,8 +60,8 @@ func (cmd *listenCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, `Receiving webhooks at %s, on any path. Press Ctrl-C to stop.
-A service that was started with "serve --dev" and the same --data accepts this URL. Others accept it with
+	fmt.Fprintf(c.err, `Receiving events at %s, on any path. Press Ctrl-C to stop.
+A service started with "serve --dev" and the same --data accepts this URL. Start any other service with
   webhookctl serve --allow-network 127.0.0.0/8 --ca-file %s
 `, server.URL, filepath.Join(storage.devDir(), sandbox.AuthorityFile))
 	<-ctx.Done()
@@ -73,10 +73,10 @@ func (cmd *listenCmd) validate() error {
 		return err
 	}
 	if !isLoopbackAddr(cmd.Addr) {
-		return fmt.Errorf("--addr %s is not on this machine, for which the certificate is: use 127.0.0.1", cmd.Addr)
+		return fmt.Errorf("--addr %s is not a loopback address, and the certificate is only valid for those: use 127.0.0.1", cmd.Addr)
 	}
 	if _, err := standardwebhooks.NewWebhook(cmd.Token); err != nil || cmd.Token != "" && !strings.HasPrefix(cmd.Token, "whsec_") {
-		return errors.New("--token is not a webhook's token: pass whsec_ and the base64 that follows it")
+		return errors.New("--token is not a webhook's token: it begins with whsec_, followed by base64")
 	}
 	switch {
 	case cmd.Status < 200 || cmd.Status > 599:

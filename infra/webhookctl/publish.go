@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// maxBatch is how many events the API takes in one request.
+	// maxBatch is the maximum number of events that the API accepts in one request.
 	maxBatch = 100
-	// maxData limits what is read as an event's data. The API's own limit is lower and its error is clearer.
+	// maxData limits the size of an event's data, in bytes. The API's own limit is lower, and its error is clearer.
 	maxData = 1 << 20
-	// requestsPerSecond is how many requests publish sends per second with --rate, so that it keeps to the rate evenly and below
-	// the service's usual limit.
+	// requestsPerSecond is the number of requests per second with --rate. It spreads the events evenly and stays below the service's
+	// default limit.
 	requestsPerSecond = 20
 )
 
@@ -29,7 +29,7 @@ type publishCmd struct {
 	Type        string  `arg:"" help:"Event type, for example RecurringPayments.charge.paid."`
 	Data        *string `arg:"" optional:"" help:"Data of the event, a JSON object. By default, it is read from --file or stdin."`
 	File        string  `placeholder:"FILE" help:"File with the data; - for stdin."`
-	EventKey    string  `name:"event-key" placeholder:"ID" help:"Your own ID of the event. Publishing it again under the same key publishes nothing."`
+	EventKey    string  `name:"event-key" placeholder:"ID" help:"Your own ID of the event. Publishing it again with the same key has no effect."`
 	Timestamp   string  `placeholder:"TIME" help:"When it happened, for example 2030-01-02T03:04:05Z. By default, now."`
 	Company     string  `placeholder:"C" help:"Company of the event: required with a platform key, and not allowed with any other."`
 	Count       int     `default:"1" help:"How many events to publish, all with the same data."`
@@ -42,7 +42,7 @@ type publishCmd struct {
 func (*publishCmd) Help() string {
 	return `Prints the IDs of the events on stdout, one per line. Once an ID is printed, the event is stored and will be delivered to every webhook that subscribes to its type.
 
-JSON fields: id and replayed (whether it had already been published under the same key), or with --count events, an array of objects with id.
+JSON fields: id and replayed (whether it had already been published with the same key). With --count: events, an array of objects with id.
 
 Examples:
 
@@ -84,11 +84,11 @@ func (cmd *publishCmd) Run(ctx context.Context, c *console, storage *storageFlag
 func (cmd *publishCmd) validate() error {
 	switch {
 	case cmd.Data != nil && cmd.File != "":
-		return errors.New("the data is passed twice: use either the argument or --file")
+		return errors.New("the data is specified twice: use either the argument or --file")
 	case cmd.Count < 1:
 		return fmt.Errorf("--count is %d: it must be at least 1", cmd.Count)
 	case cmd.Count > 1 && cmd.EventKey != "":
-		return errors.New("--event-key publishes one event: remove --count")
+		return errors.New("--event-key is for a single event: remove --count")
 	case cmd.Rate < 0 || math.IsNaN(cmd.Rate):
 		return fmt.Errorf("--rate is %v: it must be positive", cmd.Rate)
 	}
@@ -122,7 +122,7 @@ func (cmd *publishCmd) data(ctx context.Context) (json.RawMessage, error) {
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(text, &object); err != nil || object == nil {
-		return nil, fmt.Errorf("the data is not a JSON object (%s): use for example '{\"amount\":1250}'", source)
+		return nil, fmt.Errorf("the data (from %s) is not a JSON object: use for example '{\"amount\":1250}'", source)
 	}
 	return bytes.TrimSpace(text), nil
 }
@@ -152,13 +152,13 @@ func (cmd *publishCmd) publishOne(ctx context.Context, c *console, api *client.C
 		return writeJSON(c.out, published)
 	}
 	if published.Replayed {
-		fmt.Fprintf(c.err, "It was already published under the key %s.\n", onOneLine(cmd.EventKey))
+		fmt.Fprintf(c.err, "This event was already published with the key %s.\n", onOneLine(cmd.EventKey))
 	}
 	_, err = fmt.Fprintln(c.out, onOneLine(published.ID))
 	return err
 }
 
-// publishMany publishes in batches, and prints the IDs of each one once it was accepted.
+// publishMany publishes in batches, and prints the IDs of each batch when it has been accepted.
 func (cmd *publishCmd) publishMany(ctx context.Context, c *console, api *client.Client, event newEvent) error {
 	size, interval := cmd.pace()
 	began := c.now()

@@ -20,7 +20,7 @@ type restoreCmd struct {
 
 // Help is the end of "webhookctl restore --help".
 func (*restoreCmd) Help() string {
-	return `The backup is checked before anything else happens. A damaged one, or one of a newer version of this program, is rejected. With --replace, stop the service first: it could otherwise take the deliveries in the backup for others. Run the command as the user that the service runs as.
+	return `The backup is checked before anything else happens. A damaged one, or one of a newer version of this program, is rejected. With --replace, stop the service first: a process that delivers would mistake the deliveries in the backup for those it knows. Run the command as the user that the service runs as.
 
 Everything is as it was at the time of the backup. Deliveries that were pending then are attempted again. API keys that have been revoked since then work again: revoke them again.
 
@@ -60,8 +60,8 @@ func (cmd *restoreCmd) Run(ctx context.Context, c *console, storage *storageFlag
 	})
 }
 
-// lock keeps processes from delivering while a database is replaced. It is an error if one of them delivers now, because it knows
-// deliveries by numbers, which stand for others in the backup.
+// lock prevents other processes from delivering while a database is replaced. It fails if one of them is delivering, because that
+// process identifies deliveries by their numbers, which belong to different deliveries in the backup.
 func (cmd *restoreCmd) lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if !cmd.Replace {
 		return func() error { return nil }, nil
@@ -70,10 +70,10 @@ func (cmd *restoreCmd) lock(ctx context.Context, path string) (unlock func() err
 	defer cancel()
 	unlock, err = sqlite.LockDelivery(locking, path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // there is nothing to replace
+	case errors.Is(err, fs.ErrNotExist): // nothing to replace
 		return func() error { return nil }, nil
 	case locking.Err() != nil && ctx.Err() == nil:
-		return nil, fmt.Errorf("a process delivers the events in %s: stop it before the restore (for example with systemctl stop webhooks)", path)
+		return nil, fmt.Errorf("a process is delivering the events in %s: stop it before the restore (for example with systemctl stop webhooks)", path)
 	case err != nil:
 		return nil, fileError(path, err)
 	}

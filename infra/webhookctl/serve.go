@@ -32,7 +32,7 @@ const tlsCheckOff = "off"
 // service needs much less, unless many clients do not read their responses.
 const memoryLimit = 180 << 20
 
-// gcPercent trades memory for CPU, unless GOGC is set. The heap is small, so the garbage collector would run all the time.
+// gcPercent trades memory for CPU, unless GOGC is set. The heap is small, so the garbage collector would otherwise run too often.
 const gcPercent = 300
 
 // serveCmd is "webhookctl serve".
@@ -64,9 +64,9 @@ func (*serveCmd) Help() string {
     webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks
     webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --dev
 
-It delivers the events that are published to it. If several processes serve the same SQLite file, one of them delivers, and another one takes over when it stops. Events in DynamoDB are not delivered yet.
+Published events are delivered by the same process. If several processes serve the same SQLite file, one of them delivers, and another one takes over when it stops. Events in DynamoDB are not delivered yet.
 
-Ctrl-C or SIGTERM stops the service after the requests and attempts in flight; a second one stops it immediately. GET /healthz reports its health, GET /metrics has metrics for Prometheus and GET /openapi.json describes the API; none of them needs an API key.`
+Ctrl-C or SIGTERM stops the service after the requests and attempts in flight; a second one stops it immediately. GET /healthz reports its health, GET /metrics returns metrics for Prometheus, and GET /openapi.json describes the API; none of them needs an API key.`
 }
 
 // Run serves until a signal arrives.
@@ -146,15 +146,15 @@ func interrupted(ctx context.Context, log *slog.Logger, err error) error {
 	return nil
 }
 
-// runner has what serve runs.
+// runner has the parts that serve runs.
 type runner struct {
 	handler   http.Handler
-	deliverer *deliverer       // nil if the store is not one to deliver from
+	deliverer *deliverer       // nil if events in the store cannot be delivered
 	box       *sandbox.Sandbox // nil without --dev
 }
 
-// prepare checks that the store responds, starts the sandbox, and returns what else serve has to run. It returns the sandbox with
-// an error, too.
+// prepare checks that the store responds, starts the sandbox, and returns the parts to run. The sandbox, which the caller must close,
+// is also returned with an error.
 func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFlags, s *opened) (r runner, err error) {
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

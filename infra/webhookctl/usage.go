@@ -34,7 +34,11 @@ func plainUsage(ctx *kong.Context, node *kong.Node, text string) string {
 	case strings.HasPrefix(text, "missing flags: "):
 		return missingFlags(ctx)
 	case strings.HasPrefix(text, "expected ") && len(node.Children) > 0:
-		return "missing command: use one of " + strings.Join(commands(node), ", ")
+		names := commands(node)
+		if len(names) == 1 {
+			return "missing command: use " + names[0]
+		}
+		return "missing command: use one of " + strings.Join(names, ", ")
 	}
 	if len(node.Children) > 0 {
 		text = regexp.MustCompile(`^unexpected argument `).ReplaceAllString(text, "unknown command ")

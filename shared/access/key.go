@@ -64,7 +64,7 @@ func NewKeyID(company, ulid string) string {
 	return keyIDPrefix + company + "_" + ulid
 }
 
-// KeyCompany returns the company in a key ID, which is empty for a platform key, or false if id is not a key ID.
+// KeyCompany returns the company in a key ID, or false if id is not a key ID. The company of a platform key is empty.
 func KeyCompany(id string) (company string, ok bool) {
 	rest, ok := strings.CutPrefix(id, keyIDPrefix)
 	if ok && webhook.ValidULID(rest) {
@@ -77,7 +77,7 @@ func KeyCompany(id string) (company string, ok bool) {
 	return rest[:cut], webhook.ValidCompany(rest[:cut])
 }
 
-// IsPlatform reports whether the key belongs to the platform.
+// IsPlatform reports whether it is a platform key.
 func (k Key) IsPlatform() bool { return k.Company == "" }
 
 // Usable reports whether the key is neither expired nor revoked.
@@ -85,7 +85,7 @@ func (k Key) Usable(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// Allows reports whether the key has a permission. A platform key has no others than [PlatformPermissions].
+// Allows reports whether the key has a permission. A platform key can only have [PlatformPermissions].
 func (k Key) Allows(p Permission) bool {
 	return slices.Contains(k.Permissions, p) && (!k.IsPlatform() || slices.Contains(PlatformPermissions(), p))
 }

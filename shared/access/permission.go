@@ -21,10 +21,10 @@ const (
 // Permissions returns all permissions.
 func Permissions() []Permission { return append(companyPermissions(), PlatformPermissions()...) }
 
-// companyPermissions returns the permissions that only a key of a company can have.
+// companyPermissions returns the permissions that only a company's key can have.
 func companyPermissions() []Permission { return []Permission{WebhooksRead, WebhooksWrite} }
 
-// PlatformPermissions returns the permissions that a key of the platform can have.
+// PlatformPermissions returns the permissions that a platform key can have.
 func PlatformPermissions() []Permission { return []Permission{EventsRead, EventsWrite} }
 
 // ParsePermissions parses permission names and removes duplicates. It rejects unknown names and an empty list.

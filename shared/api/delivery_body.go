@@ -87,7 +87,7 @@ func (m moment) MarshalJSON() ([]byte, error) {
 	return []byte(time.Time(m).UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
 }
 
-// orNull returns nil, which JSON shows as null, for a zero value.
+// orNull returns a pointer to the value, or nil for the zero value, so that JSON has null.
 func orNull[T comparable](value T) *T {
 	var zero T
 	if value == zero {
@@ -96,7 +96,7 @@ func orNull[T comparable](value T) *T {
 	return &value
 }
 
-// notFound replaces the message of [webhook.ErrNotFound] by one that says what was not found.
+// notFound replaces the message of [webhook.ErrNotFound] with one that says what was not found.
 func notFound(err error, what string) error {
 	if webhook.KindOf(err) == webhook.KindNotFound {
 		return webhook.Errorf(webhook.KindNotFound, "%s not found.", what)

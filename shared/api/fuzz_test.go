@@ -58,7 +58,7 @@ func FuzzParseNewWebhook(f *testing.F) {
 	})
 }
 
-// FuzzParseNewEvents checks that any body is either rejected, or that its events are delivered as they were sent, but for
+// FuzzParseNewEvents checks that any body is either rejected, or that its events are delivered as they were sent, except for
 // white space between tokens, and with the values that encoding/json finds.
 func FuzzParseNewEvents(f *testing.F) {
 	for _, seed := range []string{

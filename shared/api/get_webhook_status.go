@@ -13,7 +13,7 @@ type laneGetter interface {
 	Deliveries(ctx context.Context, q webhook.DeliveryQuery) (webhook.DeliveryPage, error)
 }
 
-// statusBody says how deliveries to a webhook go.
+// statusBody is the status of a webhook in a response.
 type statusBody struct {
 	Enabled        bool       `json:"enabled"`
 	DisabledReason *string    `json:"disabled_reason"`
@@ -34,7 +34,7 @@ type recentBody struct {
 	Held      int `json:"held"`
 }
 
-// GetWebhookStatus is the endpoint that says how the deliveries to a webhook go.
+// GetWebhookStatus is the endpoint that returns whether a webhook is enabled and how its deliveries are doing.
 func GetWebhookStatus(lanes laneGetter, now func() time.Time) Endpoint {
 	return Endpoint{function: "get-webhook-status", serve: func(ctx context.Context, r request) (response, error) {
 		id, at := r.vars[webhookIDName], now()

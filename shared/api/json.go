@@ -13,8 +13,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// object has the requested fields of a JSON object, not decoded yet. They are parts of the text that it was decoded from, so
-// that large values are not copied. Names are case-sensitive.
+// object has the requested fields of a JSON object, not decoded yet. They are slices of the original text, so large values are not
+// copied. Names are case-sensitive.
 type object map[string]json.RawMessage
 
 // decodeBody reads a request body, which must be a single JSON object, and returns its fields with
@@ -49,7 +49,7 @@ func isCompressed(contentEncoding string, body []byte) bool {
 // checkSyntax returns an error with the position and the reason if data is not valid JSON. The position is that of the last
 // character read, which the reason does not quote.
 func checkSyntax(data []byte) error {
-	if json.Valid(data) { // several times faster than to find out what is wrong
+	if json.Valid(data) { // several times faster than finding out what is wrong
 		return nil
 	}
 	var value json.RawMessage
@@ -104,7 +104,7 @@ func decodeArray(data []byte, limit int) (elements []json.RawMessage, ok bool) {
 	return elements, true
 }
 
-// jsonSeparators may be between the values of an object or array.
+// jsonSeparators are the characters between the values of an object or array.
 const jsonSeparators = " \t\r\n,:"
 
 // inside returns what is between the brackets of a valid JSON object or array.
@@ -113,7 +113,7 @@ func inside(data []byte) []byte {
 	return bytes.Trim(data[1:len(data)-1], jsonSeparators)
 }
 
-// nextValue cuts the first value off the inside of a valid JSON object, in which names count as values, or array.
+// nextValue cuts the first value off the inside of a valid JSON array, or of an object, whose names count as values.
 func nextValue(data []byte) (value, rest []byte) {
 	end := valueLength(data)
 	return data[:end], bytes.TrimLeft(data[end:], jsonSeparators)

@@ -13,7 +13,7 @@ import (
 const (
 	// maxInFlight is the maximum number of requests of one company at a time, until their responses have been received.
 	maxInFlight = 64
-	// maxLargeInFlight is how many of them can have a body of more than maxSmallBody, which takes memory.
+	// maxLargeInFlight is how many of them can have a body of more than maxSmallBody, because large bodies take memory.
 	maxLargeInFlight = 16
 	// burstSeconds is how many seconds' worth of requests a company can send at once.
 	burstSeconds = 2
@@ -23,8 +23,8 @@ const (
 	maxRefusedLines = 10
 )
 
-// Limits bounds what one company, or the platform with its own keys, can use of a process, and how many lines refused requests write into its log. It is
-// safe for concurrent use by multiple goroutines. A nil *Limits has no limits.
+// Limits bounds how much of a process one company can use, or all platform keys together, and how many lines rejected requests
+// write to its log. It is safe for concurrent use by multiple goroutines. A nil *Limits has no limits.
 type Limits struct {
 	perSecond int // 0 means no limit
 
@@ -44,8 +44,8 @@ type usage struct {
 	latest   time.Time // of its requests
 }
 
-// NewLimits returns limits of 64 requests at a time for each company, of which 16 with large bodies, and of the given number per second, with bursts of
-// twice as many. Zero means no limit per second.
+// NewLimits returns limits for each company: 64 requests at a time, of which up to 16 with large bodies, and the given number of
+// requests per second, with bursts of twice as many. Zero means no limit per second.
 func NewLimits(perSecond int) *Limits {
 	return &Limits{perSecond: perSecond, companies: make(map[string]*usage)}
 }

@@ -72,7 +72,7 @@ func parseBatch(value json.RawMessage, caller access.Key) ([]newEvent, error) {
 		}
 		id := events[i].id()
 		if first, twice := indexes[id]; twice {
-			return nil, inBatch(i, webhook.Errorf(webhook.KindInvalid, "This is the \"key\" of events[%d], too.", first))
+			return nil, inBatch(i, webhook.Errorf(webhook.KindInvalid, "The \"key\" is the same as in events[%d].", first))
 		}
 		indexes[id] = i
 	}
@@ -96,7 +96,7 @@ func inBatch(index int, err error) error {
 	return &e
 }
 
-// parseNewEvent reads an event, whose key can also be in the header Idempotency-Key.
+// parseNewEvent reads an event. header is the value of the header Idempotency-Key, which can also be its key.
 func parseNewEvent(value json.RawMessage, header string, caller access.Key) (newEvent, error) {
 	fields, err := decodeObject(value, "type", "data", "key", "timestamp", "company")
 	if err != nil {
@@ -147,7 +147,7 @@ func decodeKey(value json.RawMessage, header string) (string, error) {
 	return key, nil
 }
 
-// decodeCompany returns the company of an event: that of the caller's key or, with a platform key, the one in the event.
+// decodeCompany returns the company of an event: the company of the caller's key or, with a platform key, the one in the event.
 func decodeCompany(value json.RawMessage, caller access.Key) (string, error) {
 	if !caller.IsPlatform() {
 		if !isNull(value) {
@@ -162,8 +162,8 @@ func decodeCompany(value json.RawMessage, caller access.Key) (string, error) {
 	return company, nil
 }
 
-// hashOf returns the hash of an event as it was sent, which a repetition under the same key must have, too. It is unambiguous:
-// no timestamp contains NUL, and neither does JSON.
+// hashOf returns the hash of an event as it was sent. A repeated request with the same key must have the same hash. The hash is
+// unambiguous: neither a timestamp nor JSON contains NUL.
 func hashOf(eventType, timestamp string, data []byte) (sum [sha256.Size]byte) {
 	hash := sha256.New()
 	hash.Write([]byte(timestamp + "\x00" + eventType + "\x00"))

@@ -59,7 +59,7 @@ func PublishEvent(p Publisher) Endpoint {
 	}}
 }
 
-// accepted returns events as they are stored and sent. All of them are accepted at the same time.
+// accepted returns the events to store, all with the same acceptance time.
 func (g *idGenerator) accepted(sent []newEvent) ([]webhook.NewEvent, error) {
 	events := make([]webhook.NewEvent, len(sent))
 	var now time.Time
@@ -93,7 +93,7 @@ func (g *idGenerator) accepted(sent []newEvent) ([]webhook.NewEvent, error) {
 	return events, nil
 }
 
-// published returns the response to a request that published events, all of which may have been accepted before.
+// published returns the response to a request that published events. replayed is whether all of them had been accepted before.
 func published(events []webhook.NewEvent, batch, replayed bool) response {
 	r := response{status: http.StatusAccepted, header: make(map[string]string)}
 	if replayed {

@@ -92,7 +92,7 @@ func notATime(name string) error {
 	return webhook.Errorf(webhook.KindInvalid, "%q must be a time in RFC 3339 with an offset, for example 2026-01-02T03:04:05Z.", name)
 }
 
-// eventCompany returns the company whose events a request reads: that of its key or, with a platform key, the one in the
+// eventCompany returns the company whose events a request reads: the company of its key or, with a platform key, the one in the
 // query.
 func eventCompany(key access.Key, query url.Values) (string, error) {
 	company, err := textParameter(query, "company")

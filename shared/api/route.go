@@ -10,7 +10,7 @@ import (
 	"webhooks/shared/access"
 )
 
-// The names of IDs in paths. That of a webhook's ID is also its name in queries and messages.
+// The names of IDs in paths. The webhook's ID has the same name in queries and messages.
 const (
 	webhookIDName  = "webhookId"
 	eventIDName    = "eventId"
@@ -59,8 +59,8 @@ func FunctionRoutes() []Route {
 	}
 }
 
-// deliveryRoutes returns the routes of events and their deliveries. They have no Lambda functions yet: only hosts with a
-// [webhook.DeliveryStore] serve them, and on others they do not exist.
+// deliveryRoutes returns the routes of events and deliveries. They have no Lambda functions yet: only hosts with a
+// [webhook.DeliveryStore] serve them, and elsewhere they do not exist.
 func deliveryRoutes() []Route {
 	const small = maxSmallBody
 	return []Route{

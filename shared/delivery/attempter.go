@@ -128,7 +128,7 @@ func millisUp(t time.Time) time.Time {
 }
 
 // validText returns the beginning of a response as valid UTF-8 without NUL, which not every database can store. A character
-// that was cut off at the end is left out. What replaces invalid bytes is longer than they were, so the text is cut again.
+// that was cut off at the end is omitted. Invalid bytes are replaced with longer text, so the result is cut again.
 func validText(excerpt []byte) string {
 	text := strings.ToValidUTF8(wholeRunes(string(excerpt)), "\uFFFD")
 	text = strings.ReplaceAll(text, "\x00", "\uFFFD")

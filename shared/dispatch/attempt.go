@@ -14,15 +14,15 @@ import (
 const (
 	// worksPerRead is how many attempts begin with one read of the store.
 	worksPerRead = 64
-	// maxBody is the size of the largest body, and maxBytes that of all bodies in memory.
+	// maxBody is the size of the largest body, and maxBytes limits the size of all bodies in memory.
 	maxBody  = 257 << 10
 	maxBytes = 32 << 20
 
-	// maxYoung is how many attempts run that began less than youth ago, to receivers that are not known to be slow. More of them
-	// would not make receivers any faster, but need more connections and memory.
+	// maxYoung is the maximum number of running attempts that began less than youth ago, to receivers that are not known to be
+	// slow. More of them would not make receivers any faster, but would need more connections and memory.
 	maxYoung = 128
 	youth    = 100 * time.Millisecond
-	// minBegun is how many of those begin at once, if that many are due: a read for many costs little more than one for few.
+	// minBegun is how many of those begin at once if that many are due, because a read of many costs little more than a read of few.
 	minBegun = 32
 )
 
@@ -79,7 +79,7 @@ func (l *loop) pick(ctx context.Context) ([]pick, error) {
 			return picked, err
 		case ok:
 			passed = 0
-		case c.listed: // again, as the last one
+		case c.listed: // again, at the end of the ring
 			passed++
 		}
 	}
@@ -161,7 +161,7 @@ func (l *loop) untrack(a *running) {
 	}
 }
 
-// age counts the attempts that began long enough ago as young no more.
+// age stops counting attempts as young once they began long enough ago.
 func (l *loop) age(now time.Time) {
 	for len(l.recent) > 0 && (l.recent[0].ended || now.Sub(l.recent[0].began) >= youth) {
 		if a := l.recent[0]; !a.ended {
@@ -231,7 +231,7 @@ func (l *loop) putBack(ctx context.Context, picked []pick) {
 	}
 }
 
-// start starts an attempt for each pick whose work was found, unless its lane turns out not to allow it.
+// start starts an attempt for each pick whose work was found, unless its lane does not allow it after all.
 func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, now time.Time) {
 	found := make(map[int64]webhook.Work, len(works))
 	for _, w := range works {
@@ -244,7 +244,7 @@ func (l *loop) start(ctx context.Context, picked []pick, works []webhook.Work, n
 			l.setState(p.lane, w.Lane)
 		}
 		switch {
-		case !ok: // it does not exist any more, or has finished, or is held
+		case !ok: // it no longer exists, has finished, or is held
 			l.drop(p)
 		case !w.Granted && w.Due.After(now):
 			l.drop(p)
@@ -281,7 +281,7 @@ func (l *loop) startAttempt(ctx context.Context, p pick, w webhook.Work, now tim
 	})
 }
 
-// attempt makes an attempt. A panic is a fault of this service, as other errors are.
+// attempt makes an attempt. A panic is a fault of this service, like any other error.
 func (e *Engine) attempt(ctx context.Context, w webhook.Work) (o webhook.Outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -299,7 +299,7 @@ func (e *Engine) record(ctx context.Context, w webhook.Work, o webhook.Outcome) 
 	return applied, err
 }
 
-// afterFault puts a delivery back that could not be attempted because of a fault of this service. Its lane waits.
+// afterFault puts back a delivery that could not be attempted because of a fault of this service. Its lane waits.
 func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Work, fault error) {
 	n, now := p.lane, l.Now()
 	l.endAttempt(n, a, w)
@@ -319,8 +319,8 @@ func (l *loop) afterFault(ctx context.Context, p pick, a *running, w webhook.Wor
 	l.arrange(ctx, n, now)
 }
 
-// afterAttempt continues after an attempt whose outcome was stored, or could not be stored. Then it is kept, and the lane waits
-// until the store takes it: otherwise the receiver would get the event again.
+// afterAttempt continues after an attempt. If its outcome could not be stored, it is kept, and the lane waits until the store accepts
+// it: otherwise the receiver would get the event again.
 func (l *loop) afterAttempt(ctx context.Context, p pick, a *running, r recordedFor, applied bool, err error) {
 	n := p.lane
 	l.endAttempt(n, a, r.work)
@@ -333,7 +333,7 @@ func (l *loop) afterAttempt(ctx context.Context, p pick, a *running, r recordedF
 	l.arrange(ctx, n, l.Now())
 }
 
-// endAttempt frees what a running attempt occupied.
+// endAttempt frees the resources of a running attempt.
 func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
 	l.untrack(a)
 	l.running--
@@ -343,7 +343,7 @@ func (l *loop) endAttempt(n *lane, a *running, w webhook.Work) {
 	n.begun--
 }
 
-// recordAgain stores the first of the outcomes that the store did not take.
+// recordAgain stores the first of the outcomes that the store did not accept.
 func (l *loop) recordAgain(ctx context.Context, n *lane) {
 	n.recording = true
 	r := n.unrecorded[0]
@@ -394,7 +394,7 @@ func (l *loop) recordingFailed(ctx context.Context, n *lane, err error) {
 	}
 }
 
-// settle takes over what an outcome changed.
+// settle applies a stored outcome to the lane and its delivery.
 func (l *loop) settle(n *lane, r recordedFor, applied bool) {
 	o := r.outcome
 	delete(n.inHand, r.work.Number)

@@ -2,13 +2,13 @@ package dispatch
 
 import "webhooks/shared/webhook"
 
-// company is the lanes of one company. Companies take turns, whatever the number of their lanes, and each begins an attempt only
+// company has the lanes of one company. Companies take turns, regardless of how many lanes they have, and each begins an attempt only
 // while it uses fewer slots than are free.
 type company struct {
 	name   string
 	lanes  int               // in memory
 	grants []webhook.Pending // go ahead of what the lanes have queued
-	ring   []*lane           // the lanes that may be able to begin an attempt, in turn
+	ring   []*lane           // the lanes that may be able to begin an attempt; they take turns
 	listed bool              // in the ring of companies
 	used   int               // slots of its attempts
 }
@@ -23,7 +23,7 @@ func (l *loop) company(name string) *company {
 	return c
 }
 
-// list lets a company take its turn if it has something to do.
+// list puts a company into the ring if it has something to do.
 func (l *loop) list(c *company) {
 	if !c.listed && len(c.grants)+len(c.ring) > 0 {
 		c.listed = true

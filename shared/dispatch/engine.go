@@ -1,10 +1,11 @@
-// Package dispatch delivers what a store on one host has to deliver: it decides which delivery is attempted when.
+// Package dispatch delivers the events in a store on one host: it decides which delivery is attempted when.
 //
-// Each webhook has a lane. Lanes with due deliveries take turns, and a lane begins an attempt only while few of its attempts are
-// running compared to what is free, so that a receiver that hangs cannot use up the engine. What waits stays in the store. In
-// memory are only the lanes that have something to do, the numbers of a few due deliveries of each, and the running attempts.
+// Each webhook has a lane. Companies with due deliveries take turns, and so do the lanes of a company. A company uses no more slots
+// than it leaves free, and a lane only a small part of the slots that its company may still use, so receivers that hang cannot use up
+// the engine. Waiting deliveries stay in the store. Only the lanes that have something to do, the numbers of a few due deliveries of
+// each, and the running attempts are in memory.
 //
-// One goroutine, the loop, owns all of that. It reads the store, starts a goroutine for each attempt, and gets its result back.
+// One goroutine, the loop, owns this state. It reads the store, starts a goroutine for each attempt, and applies its result.
 // It sleeps until an attempt has ended, the store has changed, or the next lane is due.
 package dispatch
 
@@ -18,7 +19,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// DefaultSlots is how many attempts run at the same time if [Config] does not say.
+// DefaultSlots is the default number of attempts that run at the same time.
 const DefaultSlots = 1024
 
 // Store is what the engine needs from a store on one host.
@@ -40,17 +41,17 @@ type Config struct {
 	Attempter attempter
 	// Now is the clock.
 	Now func() time.Time
-	// Log gets the failures of the store and of this service. No line contains anything that a customer or receiver sent.
+	// Log receives the failures of the store and of this service. No line contains anything that a customer or receiver sent.
 	Log *slog.Logger
 	// Retention is how long events are kept. It is longer than [webhook.MaxAge].
 	Retention time.Duration
-	// Slots is how many attempts run at the same time; zero means [DefaultSlots].
+	// Slots is the maximum number of attempts at the same time; zero means [DefaultSlots].
 	Slots int
-	// Attempted is called after the outcome of an attempt was stored, if it is not nil. Several goroutines call it.
+	// Attempted, if it is not nil, is called after the outcome of an attempt has been stored, by multiple goroutines.
 	Attempted func(w webhook.Work, o webhook.Outcome)
 }
 
-// Engine delivers while it runs. [New] creates one.
+// Engine delivers events while [Engine.Run] runs. [New] creates one.
 type Engine struct {
 	Config
 	wake           chan struct{} // has an element if the loop must take a turn
@@ -69,8 +70,8 @@ func New(c Config) *Engine {
 	return &Engine{Config: c, wake: make(chan struct{}, 1), changed: true}
 }
 
-// Wake says that the store may have new deliveries or grants. It does not block. It is safe for concurrent use by multiple
-// goroutines.
+// Wake tells the engine that the store may have new deliveries or grants. It does not block. It is safe for concurrent use by
+// multiple goroutines.
 func (e *Engine) Wake() {
 	e.mu.Lock()
 	e.changed = true
@@ -101,7 +102,7 @@ func (e *Engine) rouse() {
 	}
 }
 
-// do runs a task in a goroutine, and lets the loop apply its result. The task continues when ctx ends: Run waits for it.
+// do runs a task in a goroutine. The loop then calls the function that it returns. The task continues when ctx ends: Run waits for it.
 func (l *loop) do(ctx context.Context, task func(ctx context.Context) (apply func(l *loop))) {
 	ctx = context.WithoutCancel(ctx)
 	l.goroutines.Go(func() {
@@ -113,7 +114,7 @@ func (l *loop) do(ctx context.Context, task func(ctx context.Context) (apply fun
 	})
 }
 
-// news returns and clears what has happened since the last turn.
+// news returns and clears what has happened since the loop's last turn.
 func (e *Engine) news() (results []func(l *loop), changed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 // laneQueue is how many due deliveries of a lane are in memory.
 const laneQueue = 64
 
-// fairShare divides the slots that the lane's company may still use: a lane begins an attempt only while its attempts use fewer
-// than that part of them.
+// fairShare divides the slots that the lane's company may still use: a lane begins an attempt only while its attempts use fewer than
+// that divided by fairShare.
 const fairShare = 32
 
-// notTimed is the timer of a lane that waits for no time.
+// notTimed is the timer of a lane that does not wait for a time.
 const notTimed = -1
 
 // lane is a webhook that has something to do.
@@ -31,14 +31,14 @@ type lane struct {
 	running, begun int // attempts, with and without those whose work is being read
 	old            int // those that have been running for so long that the receiver is slow
 	used           int // slots of the running attempts
-	// width is how many attempts may run since the lane recovered, or 0 for no such limit.
+	// width is how many attempts may run while the lane recovers, or 0 for no such limit.
 	width int
 
-	unrecorded []recordedFor // outcomes that the store did not take
+	unrecorded []recordedFor // outcomes that the store did not accept
 	recording  bool          // the first of them is being stored
-	backoff                  // after failures of the store or of this service, which count for no delivery
+	backoff                  // after failures of the store or of this service, which are not failed attempts
 
-	moreGrants bool // to be read after the next outcome
+	moreGrants bool // the store may have more grants, to read after the next outcome
 
 	listed bool // in the company's ring
 	timer  int  // position in the heap
@@ -79,8 +79,8 @@ func (n *lane) hasRoom(slots int) bool {
 	return n.used < slots/fairShare
 }
 
-// resize changes the width after an attempt. A lane that recovers allows one attempt, and then one more with every success, so
-// 1, 2, 4, … at once.
+// resize changes the width after an attempt. A lane that recovers allows one attempt, and one more after every success: 1, 2, 4, …
+// at once.
 func (n *lane) resize(wasFailing, succeeded bool) {
 	switch {
 	case wasFailing && succeeded, n.width > 0 && !succeeded:
@@ -99,7 +99,7 @@ func (n *lane) lookAt(t time.Time) {
 	}
 }
 
-// nextTime returns the time at which to arrange the lane again, or the zero time if none.
+// nextTime returns the time at which to arrange the lane again, or the zero time if there is none.
 func (n *lane) nextTime(now time.Time) time.Time {
 	next := n.dueAt
 	earlier := func(t time.Time) {

@@ -16,12 +16,12 @@ const (
 	lanesPerRead    = 1000
 	grantsPerRead   = DefaultSlots
 
-	// maxQueued limits the numbers of due deliveries in memory. A lane that has none can always get some.
+	// maxQueued limits how many due deliveries have their numbers in memory. A lane that has none can always read some.
 	maxQueued = 16_384
 )
 
 const (
-	// longestSleep is for a clock that is set forward: the loop's timer does not notice.
+	// longestSleep limits the delay if the clock is set forward, which does not affect the loop's timer.
 	longestSleep   = time.Minute
 	upkeepInterval = time.Minute
 	upkeepPause    = 100 * time.Millisecond // while there is more to do
@@ -36,12 +36,12 @@ type loop struct {
 	lanes     map[int64]*lane
 	timers    laneHeap // the lanes that wait for a time
 	companies map[string]*company
-	ring      []*company // those that may be able to begin an attempt, in turn
+	ring      []*company // those that may be able to begin an attempt; they take turns
 
 	opened bool
 	last   int64 // the number of the last delivery that has arrived
-	unread bool  // whether the store may have arrivals or grants that were not read
-	// grantsAt is when to read grants again after a fault of this service; zero if there was none.
+	unread bool  // the store may have arrivals or grants that have not been read
+	// grantsAt is when to read grants again after a fault of this service, or zero.
 	grantsAt time.Time
 	reads    backoff
 
@@ -114,7 +114,7 @@ func (l *loop) read(ctx context.Context) error {
 	return nil
 }
 
-// open reads which lanes have unfinished deliveries. They look for them in turn.
+// open reads which lanes have unfinished deliveries. Their deliveries are read when it is their turn.
 func (l *loop) open(ctx context.Context) error {
 	last, err := l.Store.LastNumber(ctx)
 	if err != nil {
@@ -177,7 +177,7 @@ func (l *loop) add(p webhook.Pending, now time.Time) {
 	}
 }
 
-// grant lets a delivery go ahead of the others of its company. If it is running, the grant is about to be used up.
+// grant puts a delivery ahead of the others of its company, unless it is already running, which will use up the grant.
 func (l *loop) grant(p webhook.Pending) {
 	n := l.lane(p)
 	if i := slices.Index(n.queue, p.Number); i >= 0 {
@@ -239,7 +239,7 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 	}
 }
 
-// setState takes over the state of a lane that was read or changed.
+// setState sets the state of a lane to what was read or changed.
 func (l *loop) setState(n *lane, state webhook.Lane) {
 	if was, is := n.state.IsFailing(), state.IsFailing(); was != is {
 		if is {
@@ -251,7 +251,7 @@ func (l *loop) setState(n *lane, state webhook.Lane) {
 	n.state = state
 }
 
-// startChore starts what can be done beside the deliveries, one thing at a time.
+// startChore starts fan-out or upkeep, one at a time, while deliveries continue.
 func (l *loop) startChore(ctx context.Context) {
 	now := l.Now()
 	var chore func(ctx context.Context) (more bool, err error)
@@ -287,7 +287,7 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	switch {
 	case wasFanOut:
 		l.fanOut = l.fanOut || more
-		l.unread = true // the last step adds deliveries, too
+		l.unread = true // even the last step adds deliveries
 	case more:
 		l.upkeepAt = now.Add(upkeepPause)
 	default:
@@ -330,7 +330,7 @@ func (l *loop) sleep() {
 	l.timer.Reset(max(0, next.Sub(now)))
 }
 
-// The wait after a failure of the store or of this service. It doubles with every failure in a row.
+// The wait after a failure of the store or of this service. It doubles with every consecutive failure.
 const (
 	shortestBackoff = 100 * time.Millisecond
 	longestBackoff  = 10 * time.Second
@@ -338,7 +338,7 @@ const (
 	lastTries = 6
 )
 
-// backoff says how long to wait after failures in a row.
+// backoff is the wait after consecutive failures.
 type backoff struct {
 	failures int
 	until    time.Time

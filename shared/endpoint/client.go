@@ -97,8 +97,8 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 
 // Post sends a body to a URL with the headers given, and "accept-encoding: identity". It returns the response as soon as
 // its header has arrived and its body was read, for at most a second; how the body ends does not matter. The whole takes
-// at most 15 seconds plus that second. If a kept connection turns out to be closed, or has bytes on it that belong
-// to no request, the body is sent once more on a new one, so a receiver may get it twice.
+// at most 15 seconds plus that second. If a kept connection turns out to be closed, or to have unsolicited bytes
+// on it, the body is sent once more on a new connection, so a receiver may get it twice.
 //
 // If no response arrives, the error is a *PostError. If this machine is to blame, it wraps [ErrLocal].
 func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byte) (Response, error) {
@@ -132,8 +132,8 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	return read(response), nil
 }
 
-// keptConn is the connection of a request. It notices that it was a kept connection that the receiver has closed. net/http could send
-// the request again, but would do so on every kept connection to that receiver, of which all may be closed.
+// keptConn is the connection of a request. It detects a kept connection that the receiver has closed. net/http could send the request
+// again, but would do so on every kept connection to that receiver, all of which may be closed.
 type keptConn struct {
 	conn      *receivingConn
 	reused    bool
@@ -153,14 +153,14 @@ func (k *keptConn) trace() *httptrace.ClientTrace {
 			k.responded.Store(true)
 			if k.reused && !k.conn.received.Load() {
 				k.unsolicited.Store(true)
-				_ = k.conn.Close() // or the response to this request would be taken for that to the next
+				_ = k.conn.Close() // otherwise, the next request would get the response to this one
 			}
 		},
 	}
 }
 
-// isStale reports whether the outcome of a request means only that the kept connection could not be used any more. Some receivers
-// respond with 408 when they close an idle connection.
+// isStale reports whether the outcome of a request only means that the kept connection was no longer usable. Some receivers respond
+// with 408 when they close an idle connection.
 func (k *keptConn) isStale(response *http.Response, err error) bool {
 	switch {
 	case !k.reused:
@@ -172,7 +172,7 @@ func (k *keptConn) isStale(response *http.Response, err error) bool {
 	}
 }
 
-// receivingConn is a connection that notices whether anything was received since it was chosen for the latest request.
+// receivingConn is a connection that records whether it has received anything since it was chosen for the latest request.
 type receivingConn struct {
 	net.Conn
 	received atomic.Bool

@@ -33,10 +33,10 @@ type Dialer struct {
 	hasRoute  func(addr netip.Addr) bool // nil means this machine's routes
 }
 
-// Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them: IPv6 and IPv4 in
-// turns, because one of the two may not work on the way to the host, and last the addresses that this machine has no route to. If
-// the policy does not allow all of them, the error is [ErrNotAllowed]. If no name server responds, it is [ErrNoNameServer]; if this
-// machine is to blame, [ErrLocal].
+// Resolve returns the addresses of a URL's host with its port, at least one, in the order in which to try them: alternating
+// between IPv6 and IPv4, because one of the two may not work on the path to the host, and last the addresses that this machine has
+// no route to. If the policy does not allow all of them, the error is [ErrNotAllowed]. If no name server responds, it is
+// [ErrNoNameServer]; if this machine is to blame, [ErrLocal].
 func (d *Dialer) Resolve(ctx context.Context, u URL) ([]netip.AddrPort, error) {
 	addrs := []netip.Addr{u.addr}
 	if !u.addr.IsValid() {

@@ -8,14 +8,14 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// The attempts of a delivery are one value: the number of attempts; each with the time, the duration, the status, the error, the
-// bytes and the URL, which is empty if it is the one of the attempt before; and then the response to the last one. Numbers are
-// unsigned varints, and texts follow their length. The attempts' own numbers follow from how many were made.
+// The attempts of a delivery are stored as one value: their number; for each attempt the time, duration, status code, error, bytes
+// and URL, which is empty if it is the same as in the previous attempt; and the response to the last one. Numbers are unsigned
+// varints, and texts follow their length. The attempts' own numbers are derived from how many were made.
 
-// errAttempts is the error for a value that appendAttempt did not write.
+// errAttempts is the error for a value that encodeAttempts did not write.
 var errAttempts = errors.New("the attempts of a delivery are damaged")
 
-// encodeAttempts returns the value of attempts.
+// encodeAttempts returns the value for attempts, of which there is at least one.
 func encodeAttempts(attempts []webhook.Attempt) []byte {
 	last := len(attempts) - 1
 	value := make([]byte, 0, 32*len(attempts)+len(attempts[0].URL)+len(attempts[last].Response))
@@ -41,7 +41,7 @@ func appendText(value []byte, text string) []byte {
 	return append(binary.AppendUvarint(value, uint64(len(text))), text...)
 }
 
-// decodeAttempts returns the attempts of a value, the last of which is number made. The value of no attempts is nil.
+// decodeAttempts returns the attempts in a value. The last one has the number made. If there are none, the value is nil.
 func decodeAttempts(value []byte, made int) ([]webhook.Attempt, error) {
 	if value == nil {
 		return nil, nil

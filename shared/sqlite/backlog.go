@@ -17,7 +17,7 @@ ORDER BY d.number LIMIT ?2 + 0`
 
 	selectLastNumber = `SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'`
 
-	// unfinishedLanes is a table of the webhooks after ?1 that have unfinished deliveries, read by one step in the index each.
+	// unfinishedLanes is a table of the webhooks after ?1 that have unfinished deliveries. Each takes one seek in the index.
 	unfinishedLanes = `
 WITH RECURSIVE lanes (number) AS (
     SELECT min(webhook) FROM deliveries WHERE due IS NOT NULL AND webhook > ?1
@@ -36,7 +36,7 @@ FROM webhooks AS w CROSS JOIN deliveries AS d INDEXED BY deliveries_unfinished O
 WHERE w.number = ?1 AND w.disabled_reason = '' AND d.event >= ?2 AND d.event >> 20 >= w.held_before
 ORDER BY d.due, d.number LIMIT ?3 + 0`
 
-	// selectGranted reads one granted delivery of each webhook that has some, by one step in the index each.
+	// selectGranted reads one granted delivery of each webhook that has some. Each takes one seek in the index.
 	selectGranted = `
 WITH RECURSIVE lanes (number) AS (
     SELECT min(webhook) FROM deliveries WHERE granted = 1

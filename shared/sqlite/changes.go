@@ -15,8 +15,8 @@ const (
 )
 
 // Changes calls changed when there may be new work: immediately after this Store has committed events or grants, and within about
-// 100 ms after any other commit, of whatever process. It returns when ctx ends. changed must not block. Only one call
-// of Changes may be active at a time.
+// 100 ms after any other commit by any process. It returns when ctx ends. changed must not block. Only one call of Changes may be
+// active at a time.
 func (s *Store) Changes(ctx context.Context, changed func()) {
 	watch := watcher{db: s.reads.db}
 	defer watch.disconnect()

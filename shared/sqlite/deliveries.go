@@ -85,7 +85,7 @@ func (r *deliveryRow) delivery(company, webhookID string, l webhook.Lane, now ti
 	return d, nil
 }
 
-// EventDeliveries implements [webhook.DeliveryStore]. A cursor is the ID of the last webhook of the page before.
+// EventDeliveries implements [webhook.DeliveryStore]. A cursor is the ID of the last webhook of the previous page.
 func (s *Store) EventDeliveries(ctx context.Context, company, eventID, cursor string, limit int, now time.Time) (webhook.DeliveryPage, error) {
 	if cursor != "" && !webhook.ValidID(cursor) {
 		return webhook.DeliveryPage{}, webhook.InvalidCursor()
@@ -116,7 +116,7 @@ func (s *Store) EventDeliveries(ctx context.Context, company, eventID, cursor st
 	return page, translate(rows.Err())
 }
 
-// Deliveries implements [webhook.DeliveryStore]. A cursor is the number of the last event of the page before, in base 36.
+// Deliveries implements [webhook.DeliveryStore]. A cursor is the number of the last event of the previous page, in base 36.
 func (s *Store) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (webhook.DeliveryPage, error) {
 	first, last, err := eventRange(q)
 	if err != nil {
@@ -162,8 +162,8 @@ func eventRange(q webhook.DeliveryQuery) (first, last int64, err error) {
 	return first, min(last, before-1), nil
 }
 
-// eachDelivery calls do for the deliveries of a webhook in a range of events, newest first, until it returns false, and at most
-// for one more than [webhook.MaxExamined]. It returns sql.ErrNoRows if the webhook does not exist.
+// eachDelivery calls do for the deliveries of a webhook in a range of events, newest first, until do returns false, and for at most
+// [webhook.MaxExamined] + 1 of them. It returns sql.ErrNoRows if the webhook does not exist.
 func (s *Store) eachDelivery(ctx context.Context, company, webhookID string, first, last int64, do func(*deliveryRow, webhook.Lane) (more bool, err error)) error {
 	var number int64
 	var lane laneRow

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxFanOut limits the deliveries that one transaction inserts, apart from one for each event. Thousands would delay
-	// everybody else's changes.
+	// maxFanOut limits the deliveries that one transaction inserts, apart from one for each event. Thousands would delay all other
+	// changes.
 	maxFanOut = 1000
 
 	// fanOutTurn limits the deliveries that [Store.FanOut] inserts for a company before it is the next one's turn.
@@ -137,7 +137,7 @@ func (s *session) accept(ctx context.Context, e *webhook.NewEvent) (replayed boo
 	return false, nil
 }
 
-// checkReplay returns an error if the event that is stored under the ID of e is not the same.
+// checkReplay returns an error if the stored event with the ID of e is a different one.
 func (s *session) checkReplay(ctx context.Context, e *webhook.NewEvent) error {
 	if err := s.checkType(ctx, e); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (s *session) checkType(ctx context.Context, e *webhook.NewEvent) error {
 	return nil
 }
 
-// fanOut is an event that may not have all of its deliveries.
+// fanOut is an event that may not have all of its deliveries yet.
 type fanOut struct {
 	number             int64
 	company, eventType string
@@ -208,8 +208,8 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 	return more, translate(err)
 }
 
-// continueFanOut continues with the oldest event of a company that has not all of its deliveries, or returns false if there is none.
-// Companies take turns.
+// continueFanOut continues with the oldest event of a company that does not have all of its deliveries, or returns false if there is
+// none. Companies take turns.
 func (s *session) continueFanOut(ctx context.Context) (found bool, err error) {
 	var f fanOut
 	for _, after := range []string{s.fannedOut, ""} {

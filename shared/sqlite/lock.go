@@ -15,14 +15,14 @@ import (
 // lockPause is how long [LockDelivery] waits before it tries again.
 const lockPause = 250 * time.Millisecond
 
-// LockDelivery is [LockDelivery] for the file of this store.
+// LockDelivery calls the function [LockDelivery] with the file of this store.
 func (s *Store) LockDelivery(ctx context.Context) (unlock func() error, err error) {
 	return LockDelivery(ctx, s.path)
 }
 
-// LockDelivery waits until no other process has the lock for delivering from the database at path, which must exist, and takes
-// it. It returns the error of a context that ends before, of kind [webhook.KindUnavailable]. The lock ends with unlock, or with the
-// process. It is on a file next to the database, which remains.
+// LockDelivery waits until no other process holds the lock for delivering from the database at path, which must exist, and acquires
+// it. If ctx ends first, it returns the context's error, of kind [webhook.KindUnavailable]. unlock releases the lock, and so does the
+// end of the process. The lock is on a file next to the database, which is never removed.
 func LockDelivery(ctx context.Context, path string) (unlock func() error, err error) {
 	path, err = filepath.EvalSymlinks(path) // the same for all links to the database
 	if err != nil {

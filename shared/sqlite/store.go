@@ -1,5 +1,5 @@
-// Package sqlite keeps webhooks, event types, API keys, events and deliveries in one SQLite file. It implements the same contract as the store on
-// DynamoDB and needs no other software.
+// Package sqlite stores webhooks, event types, API keys, events and deliveries in one SQLite file. It implements the same contracts
+// as the store on DynamoDB, and the contracts of deliveries. It needs no other software.
 //
 // One goroutine per process writes. It commits all changes that wait as one transaction, which is on the disk before any of
 // them is acknowledged. Reads have their own pool of connections and never wait for the writer: with SQLite's write-ahead log,

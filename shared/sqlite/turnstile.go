@@ -9,11 +9,11 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// turnstile keeps the events that one company publishes from filling the writer's queue: up to maxBatch of their size wait there, and
-// the others before it. The zero value is ready to use.
+// turnstile prevents the events of one company from filling the writer's queue: changes with a total size of up to maxBatch can be in
+// the queue, and the others wait in front of it. The zero value is ready to use.
 type turnstile struct {
 	mu        sync.Mutex
-	companies map[string]*waiting // that have events in the queue or before it
+	companies map[string]*waiting // those with events in the queue or in front of it
 }
 
 type waiting struct {

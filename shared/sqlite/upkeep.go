@@ -74,7 +74,7 @@ func (s *Store) deleteOrphans(ctx context.Context) (done bool, err error) {
 	})
 }
 
-// deleteOld deletes events that were accepted before a time, and before them their deliveries.
+// deleteOld deletes the deliveries of events that were accepted before a time, and then the events.
 func (s *Store) deleteOld(ctx context.Context, keepFrom time.Time) (done bool, err error) {
 	const maxEvents = upkeepRows / 10
 	old, err := s.numbers(ctx, selectOldEvents, firstNumber(keepFrom), maxEvents)
@@ -91,7 +91,7 @@ func (s *Store) deleteOld(ctx context.Context, keepFrom time.Time) (done bool, e
 	})
 }
 
-// failExpired marks deliveries that are too old as failed, lane by lane in the order in which they are due. One behind a delivery
+// failExpired marks deliveries that are too old as failed, in each lane in the order in which they are due. A delivery behind one
 // that is not too old has to wait, but it is never attempted.
 func (s *Store) failExpired(ctx context.Context, now time.Time) (done bool, err error) {
 	expired, err := s.numbers(ctx, selectExpired, 0, firstLive(now), upkeepRows)

@@ -49,7 +49,7 @@ func (s *Store) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([]
 	return complete, nil
 }
 
-// resolve returns the numbers of deliveries, and how many attempts were made of those that are identified by other fields.
+// resolve returns the numbers of deliveries, and the expected numbers of attempts of those that are identified by other fields.
 func (s *Store) resolve(ctx context.Context, refs []webhook.Ref) (numbers []int64, made map[int64]int, err error) {
 	numbers = make([]int64, 0, len(refs))
 	for _, r := range refs {

@@ -22,6 +22,9 @@ const (
 	maxBatch = 256
 	// maxWait is how long a change of changeSoon waits for others that share its commit.
 	maxWait = 5 * time.Millisecond
+	// crowdWait is how long the other changes wait while several callers change something at the same time. A commit costs more
+	// CPU time than the changes in it.
+	crowdWait = 500 * time.Microsecond
 )
 
 // writer owns the goroutine that changes the file. While the goroutine commits, other changes queue up, and then it commits all
@@ -123,27 +126,33 @@ func (w *writer) loop(ctx context.Context) {
 	defer close(w.stopped)
 	s := &session{db: w.db}
 	defer s.disconnect(nil)
-	wait := time.NewTimer(maxWait)
-	defer wait.Stop()
-	var waiting []*write // patient changes
+	deadline := time.NewTimer(maxWait)
+	defer deadline.Stop()
+	var batch []*write
+	urgent := false  // whether a change of the batch waits for crowdWait, not maxWait
+	crowded := false // whether several changes shared the last commit
 	for running := true; running; {
+		due := len(batch)+1 >= maxBatch
 		select {
 		case op := <-w.queue:
-			waiting = append(waiting, op)
+			batch = append(batch, op)
+			if due = due || !crowded; !due && !urgent {
+				urgent = true
+				deadline.Reset(crowdWait)
+			}
 		case op := <-w.patient:
-			if waiting = append(waiting, op); len(waiting) == 1 {
-				wait.Reset(maxWait)
+			if batch = append(batch, op); len(batch) == 1 {
+				deadline.Reset(maxWait)
 			}
-			if len(waiting) < maxBatch {
-				continue
-			}
-		case <-wait.C:
+		case <-deadline.C:
+			due = true
 		case <-w.stop:
-			running = false
+			running, due = false, true
 		}
-		if len(waiting) > 0 {
-			w.commit(ctx, s, w.gather(waiting))
-			waiting = nil
+		if due && len(batch) > 0 {
+			batch = w.gather(batch)
+			w.commit(ctx, s, batch)
+			batch, urgent, crowded = nil, false, len(batch) > 1
 		}
 	}
 }

@@ -44,7 +44,7 @@ type Ref struct {
 	AcceptedAt time.Time
 	// Made is the number of attempts that have ended.
 	Made int
-	// Number is what a store on one host calls the delivery, see [Backlog]. It is 0 if it is not known, or if the store has no
+	// Number identifies the delivery in a store on one host: see [Backlog]. It is 0 if it is unknown, or if the store has no
 	// numbers.
 	Number int64
 }
@@ -100,7 +100,7 @@ type Attempt struct {
 // Ended returns when the attempt ended.
 func (a Attempt) Ended() time.Time { return a.At.Add(a.Duration) }
 
-// MaxAttempts is how many attempts of a delivery are kept, the latest ones.
+// MaxAttempts is the number of attempts of a delivery that are kept: the latest ones.
 const MaxAttempts = 20
 
 // Delivery is a delivery as the API shows it.
@@ -109,15 +109,15 @@ type Delivery struct {
 	EventType string
 	// Status is derived from what is stored, the lane, and the time of reading; see [StatusOf].
 	Status Status
-	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane: because it is
-	// stored so, or because the lane opens later than it is due.
+	// Due is when the next attempt is due. It is zero if there is none, or if the delivery waits for its lane, which includes a
+	// lane that opens later than the delivery is due.
 	Due time.Time
 	// Attempts are the latest [MaxAttempts], oldest first. Only the latest one has a Response.
 	Attempts []Attempt
 }
 
-// StatusOf returns the status of a delivery that is stored with the given status, at a time: one that has not finished is held
-// if its webhook is disabled, or was when the event was accepted, and fails at the age of [MaxAge].
+// StatusOf returns the status, at a time, of a delivery that is stored with the given status. An unfinished delivery is held if
+// [Lane.Holds] says so, and otherwise fails at the age of [MaxAge].
 func StatusOf(stored Status, l Lane, acceptedAt, now time.Time) Status {
 	switch {
 	case stored != StatusPending:

@@ -18,7 +18,7 @@ const (
 	timeout = 60 * time.Second
 	// maxBody limits what is read of a response, in bytes.
 	maxBody = 16 << 20
-	// maxWaits is how many times in a row a request waits because the company has reached its limits.
+	// maxWaits is how many times a request is sent again because the company has reached its limits.
 	maxWaits = 10
 )
 
@@ -65,7 +65,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (Respon
 func (c *Client) Post(ctx context.Context, path string, document any) (Response, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // numbers and texts arrive as they were written
+	encoder.SetEscapeHTML(false) // texts arrive as they were written
 	if err := encoder.Encode(document); err != nil {
 		return Response{}, err
 	}
@@ -88,7 +88,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) (Re
 	}
 }
 
-// try sends a request once. It returns the header with an *Error, too.
+// try sends a request once. With an *Error, it also returns the header.
 func (c *Client) try(ctx context.Context, method, path string, body []byte) (Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (Res
 
 func (c *Client) unreachable(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the URL, which the message has
+		err = e.Err // the message already has the URL
 	}
 	return fmt.Errorf("the service at %s does not respond: check that it is running, and --url: %w", c.url, err)
 }

@@ -1,5 +1,5 @@
-// Package metrics has the metrics of "webhookctl serve" in the format of Prometheus. No label has a value that a company chooses,
-// so their number does not grow.
+// Package metrics provides the Prometheus metrics of "webhookctl serve". No label has a value that a company chooses, so the number of
+// series is fixed.
 package metrics
 
 import (
@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxScrapes is how many requests are served at the same time.
+	// maxScrapes is the maximum number of requests at the same time.
 	maxScrapes = 4
-	// backlogTTL is how long the size of the backlog is reused, because counting it takes time if it is large.
+	// backlogTTL is how long the size of the backlog is reused, because counting a large backlog takes time.
 	backlogTTL     = 5 * time.Second
 	backlogTimeout = 2 * time.Second
 )
@@ -41,13 +41,13 @@ type Metrics struct {
 	first      prometheus.Histogram
 }
 
-// New returns metrics with zero counts, which include those of the Go runtime and of the process.
+// New returns metrics with zero counts, including metrics of the Go runtime and the process.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "webhooks_events_accepted_total",
-			Help: "Events accepted, without those that had been accepted under the same key.",
+			Help: "Events accepted, not counting repeated requests with the same key.",
 		}),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "webhooks_attempts_total",
@@ -55,7 +55,7 @@ func New() *Metrics {
 		}, []string{"outcome", "error"}),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "webhooks_deliveries_total",
-			Help: "Deliveries that an attempt has finished, by status (delivered or failed).",
+			Help: "Deliveries that finished with an attempt, by status (delivered or failed).",
 		}, []string{"status"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "webhooks_attempt_duration_seconds",
@@ -82,7 +82,7 @@ func New() *Metrics {
 	return m
 }
 
-// Attempted counts an attempt and what it has changed.
+// Attempted counts an attempt and, if it finished the delivery, the delivery.
 func (m *Metrics) Attempted(w webhook.Work, o webhook.Outcome) {
 	outcome, class := succeeded, noError
 	if o.Attempt.Error != "" {
@@ -130,19 +130,19 @@ func (m *Metrics) Lanes(count func() (withWork, failing int)) {
 	} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "webhooks_lanes",
-			Help:        "Webhooks with unfinished deliveries that this process delivers to (state work), and those of them that are failing.",
+			Help:        "Webhooks with deliveries that this process has to attempt (state work), and how many of them are failing.",
 			ConstLabels: prometheus.Labels{"state": state},
 		}, value))
 	}
 }
 
-// Backlog adds the size of the backlog, which size reads from the store: how many deliveries are unfinished, and when the earliest
-// of them is or was due, which is zero if there are none. If it returns an error, the two metrics are missing and the log says why.
+// Backlog adds the size of the backlog, which size reads from the store: the number of unfinished deliveries, and the earliest time
+// at which one of them is due, or the zero time. If size returns an error, the two metrics are missing and the log says why.
 func (m *Metrics) Backlog(size func(ctx context.Context) (pending int64, oldestDue time.Time, err error), now func() time.Time, log *slog.Logger) {
 	m.registry.MustRegister(&backlog{
 		size: size, now: now, log: log,
 		pending: prometheus.NewDesc("webhooks_pending_deliveries", "Deliveries that have not finished, in the whole store, including held ones.", nil, nil),
-		oldest:  prometheus.NewDesc("webhooks_oldest_due_seconds", "How long the delivery that is due for the longest time has been due, or 0.", nil, nil),
+		oldest:  prometheus.NewDesc("webhooks_oldest_due_seconds", "How long the unfinished delivery with the earliest due time has been due, or 0.", nil, nil),
 	})
 }
 

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 )
 
-// WriteBanner writes what the sandbox consists of and commands for a POSIX shell or zsh that use the API at a URL. delivers is
-// whether the service delivers events. It shows the API key.
+// WriteBanner describes the sandbox and writes commands for a POSIX shell or zsh that use the API at a URL. delivers is whether the
+// service delivers events. The text includes the API key.
 func (s *Sandbox) WriteBanner(out io.Writer, api string, delivers bool) error {
 	const curl = `curl -sS -w '\n' -H "Authorization: Bearer $KEY"`
-	receives, steps, publish := "(events in DynamoDB are not delivered yet)", "", ""
+	receives, steps, publish := "receives nothing yet: events in DynamoDB are not delivered", "", ""
 	if delivers {
-		receives = "and verifies the signatures of its webhooks"
-		steps = " publish an event to it, list its deliveries,"
+		receives = "prints here what it receives, on any path, and verifies the signatures"
+		steps = " publish an event, list its deliveries,"
 		publish = curl + ` "$API/events" -d '{"event":{"type":"RecurringPayments.charge.paid","data":{"amount":1250,"currency":"EUR"}}}'` +
 			"\nsleep 1\n" + curl + ` "$API/webhooks/$ID/deliveries"` + "\n"
 	}
@@ -23,8 +23,8 @@ The webhook API is running at %[1]s in development mode. Press Ctrl-C to stop it
   API key   %[2]s
             for the company %[3]s, with all permissions; saved in %[4]s
   Receiver  %[5]s
-            prints here what it receives, on any path; its port is saved in %[6]s
-            %[7]s
+            %[7]s;
+            its port is saved in %[6]s
 
 To list the event types, create a webhook, list the webhooks, get the new one,%[8]s
 and delete it, paste these commands into another terminal, in this order:

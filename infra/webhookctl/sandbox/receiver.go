@@ -22,7 +22,7 @@ const (
 	receiverMaxBody = 1 << 20
 	// receiverPrinted is how many bytes of a body are printed.
 	receiverPrinted = 2 << 10
-	// receiverMaxEvents is for how many events a receiver counts attempts. After that, it counts from 1 again.
+	// receiverMaxEvents is the number of events for which a receiver counts attempts. Beyond that, it starts over.
 	receiverMaxEvents = 100_000
 )
 
@@ -31,7 +31,7 @@ const (
 type Receiver struct {
 	// Now is the clock.
 	Now func() time.Time
-	// Tokens returns the tokens that may have signed a POST to a path. If it is nil or returns none, signatures are not checked.
+	// Tokens returns the tokens with which a POST to a path may be signed. If it is nil or returns none, signatures are not checked.
 	Tokens func(ctx context.Context, path string) ([]string, error)
 	// Respond returns the status to respond with. Nil means 204.
 	Respond func(r Received) int
@@ -44,7 +44,7 @@ type Receiver struct {
 	attempts map[string]int
 }
 
-// Received is a POST that a [Receiver] got.
+// Received is a POST that a [Receiver] received.
 type Received struct {
 	At time.Time
 	// Path is the path and query as they were sent.
@@ -53,16 +53,16 @@ type Received struct {
 	Body   []byte
 	// Attempt counts the POSTs with the same webhook-id from 1. It is 0 if there is no webhook-id.
 	Attempt int
-	// Signature is the verdict of the Standard Webhooks library.
+	// Signature is the result of the check with the Standard Webhooks library.
 	Signature Signature
 	// Status is what the receiver responds with.
 	Status int
 }
 
-// Signature is whether the signature of a POST is valid, in words.
+// Signature says whether the signature of a POST is valid.
 type Signature string
 
-// The verdicts. An invalid signature has the reason behind [SignatureInvalid].
+// The values of a Signature. [SignatureInvalid] is followed by the reason.
 const (
 	SignatureMissing   Signature = "not signed"
 	SignatureUnchecked Signature = "signature not checked"
@@ -100,7 +100,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// report counts the attempt, decides on the status, and reports both.
+// report counts the attempt, chooses the status, and reports the POST.
 func (r *Receiver) report(received Received) Received {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +118,7 @@ func (r *Receiver) report(received Received) Received {
 	return received
 }
 
-// verify returns whether one of the tokens has signed a POST.
+// verify checks the signature of a POST with each of the tokens.
 func (r *Receiver) verify(ctx context.Context, received Received) Signature {
 	switch {
 	case received.Header.Get(standardwebhooks.HeaderWebhookSignature) == "":
@@ -167,7 +167,7 @@ func Print(out io.Writer) func(r Received) {
 	}
 }
 
-// summary says in one line what became of a POST.
+// summary describes the POST and the response in one line.
 func (r Received) summary() string {
 	text := fmt.Sprintf("attempt %d, %s", r.Attempt, r.Signature)
 	if age, ok := r.Age(); ok {

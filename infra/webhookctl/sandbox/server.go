@@ -19,7 +19,7 @@ const portFile = "receiver-port"
 
 // Server serves a [Receiver] over HTTPS. Close stops it.
 type Server struct {
-	// URL is its scheme, host and port.
+	// URL has the scheme, host and port.
 	URL string
 
 	server  *http.Server

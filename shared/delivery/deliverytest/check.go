@@ -16,8 +16,8 @@ const attemptTime = 16 * time.Second
 type Options struct {
 	// Schedule has the waits before each attempt, of which the service uses ±10 %.
 	Schedule []time.Duration
-	// Tolerance is how much later a fact may have been recorded than it became one. It is zero if facts were recorded as they
-	// became true, and in that order.
+	// Tolerance is how much later than it happened a fact may have been recorded. It is zero if facts were recorded as they
+	// happened, and in that order.
 	Tolerance time.Duration
 	// Patience is how long something that is due may wait for its attempt after [Calmed].
 	Patience time.Duration
@@ -33,13 +33,13 @@ type Violation struct {
 	Webhook, Event, Text string
 }
 
-// String returns all of it on one line.
+// String returns the violation on one line.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s invariant %d: webhook %s, event %s: %s", v.At.UTC().Format(time.DateTime+".000"), v.Invariant, v.Webhook, v.Event, v.Text)
 }
 
 // Check returns the violations in a history. If it has facts of type [Read] and [Begun], an attempt begins when it was read, and
-// everything is checked against the order of facts. Otherwise an attempt is taken to have begun up to 16 seconds before its request
+// everything is checked against the order of facts. Otherwise, an attempt may have begun up to 16 seconds before its request
 // arrived, and the circuit and the due times are not checked.
 func Check(history []Entry, o Options) []Violation {
 	c := &checker{
@@ -94,7 +94,7 @@ func (k key) compare(other key) int {
 	return slices.Compare([]string{k.webhook, k.event}, []string{other.webhook, other.event})
 }
 
-// progress is what is known of a delivery.
+// progress is what is known about a delivery.
 type progress struct {
 	key
 	to         *subscriber
@@ -113,7 +113,7 @@ type progress struct {
 	shown      webhook.Status
 }
 
-// reading is what the engine knew when an attempt began.
+// reading is what the engine read before an attempt.
 type reading struct {
 	at             time.Time
 	number         int
@@ -138,8 +138,8 @@ func (c *checker) report(k key, invariant int, format string, args ...any) {
 	c.violations = append(c.violations, c.violation(k, invariant, format, args...))
 }
 
-// clock returns the earliest and the latest reading of the service's clock that may stand for a time: it may have jumped since
-// the attempt began.
+// clock returns the earliest and the latest reading of the service's clock that may correspond to a time: the clock may have jumped
+// since the attempt began.
 func (c *checker) clock(at time.Time) (earliest, latest time.Time) {
 	offset := time.Duration(0)
 	low, high := offset, offset
@@ -152,7 +152,7 @@ func (c *checker) clock(at time.Time) (earliest, latest time.Time) {
 	return at.Add(low - c.o.Tolerance), at.Add(high + c.o.Tolerance)
 }
 
-// delivery returns a delivery that must exist for what happens now. It reports if it does not, and returns nil.
+// delivery returns a delivery that must exist now. If it does not, it reports a violation and returns nil.
 func (c *checker) delivery(webhookID, eventID string) *progress {
 	k := key{webhookID, eventID}
 	d := c.deliveries[k]

@@ -16,7 +16,7 @@ const (
 	event = "evt_1"
 )
 
-// story is a history in the making: of a webhook and an event of a company, and the same of another one.
+// story builds a history with a webhook and an event of each of two companies.
 type story struct {
 	t     *testing.T
 	at    time.Time
@@ -304,7 +304,7 @@ func expect(t *testing.T, violations []Violation, want string) {
 	}
 }
 
-// Without facts from inside the service, what arrives in time after a deletion is right, and what arrives later is not.
+// Without facts from inside the service, a request may arrive for some time after a deletion, and not later.
 func TestCheckOutside(t *testing.T) {
 	for _, tt := range []struct {
 		name string

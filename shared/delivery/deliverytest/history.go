@@ -16,7 +16,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Entry is a fact with the time at which it became one, by a clock that does not jump.
+// Entry is a fact with the time at which it happened, by a clock that does not jump.
 type Entry struct {
 	At   time.Time
 	Fact Fact
@@ -43,14 +43,14 @@ type Accepted struct {
 	Body [sha256.Size]byte
 }
 
-// Granted says that a client requested a retry: the attempt with a number may begin at any time.
+// Granted says that a client requested a retry: the attempt with that number may begin at any time.
 type Granted struct {
 	Webhook, Event string
 	Number         int
 }
 
-// Read says that the engine was given a delivery with its webhook and lane as they are at this time. If an attempt follows,
-// this is when it begins.
+// Read says that the engine read a delivery with its webhook and lane as they are at this time. If an attempt follows, this is when
+// it begins.
 type Read struct {
 	Webhook, Event string
 	// Number is the number of the attempt that may follow.
@@ -75,7 +75,7 @@ type Arrived struct {
 	Kept bool
 }
 
-// Responded says what a receiver is about to respond to a request. There is no such fact if the response is not valid HTTP.
+// Responded says how a receiver is about to respond to a request. There is no such fact if the response is not valid HTTP.
 type Responded struct {
 	Post, Status int
 	// PausedUntil is the time in the clock of the service until which the receiver asks for a pause, or zero.

@@ -6,7 +6,7 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// apply checks an outcome against the request that it is about and against what came before.
+// apply checks an outcome against its request and against what happened before.
 func (f Recorded) apply(c *checker) {
 	d := c.delivery(f.WebhookID, f.EventID)
 	if d == nil {
@@ -32,7 +32,7 @@ func (f Recorded) apply(c *checker) {
 	d.end()
 }
 
-// claim returns the response that an outcome with a status code is about. No two outcomes are about the same one.
+// claim returns the response that belongs to an outcome with a status code. No two outcomes have the same response.
 func (c *checker) claim(d *progress, status int) Responded {
 	if status == 0 {
 		return Responded{}
@@ -133,7 +133,7 @@ func (c *checker) checkStored(d *progress) {
 	}
 }
 
-// overdue returns how much longer than it should a pending delivery has waited since everything that it may wait for was over.
+// overdue returns how much too long a pending delivery has waited since everything that it may wait for was over.
 func (c *checker) overdue(d *progress) time.Duration {
 	earliest, _ := c.clock(c.at)
 	offset := earliest.Sub(c.at)

@@ -1,6 +1,6 @@
--- Events and their deliveries, and what the deliveries change about a webhook.
+-- Events and their deliveries, and the lanes of webhooks.
 
--- Numbers of webhooks are never used again, so that what is left of a deleted webhook never belongs to a new one. The columns
+-- Numbers of webhooks are never reused, so the remaining deliveries of a deleted webhook never belong to a new one. The columns
 -- from failures on are the webhook's lane. Their times are 0 if there is none.
 CREATE TABLE webhooks_with_lanes (
     number          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,7 +30,7 @@ SELECT number, company, id, name, description, url, events, sealed_token, versio
 DROP TABLE webhooks;
 ALTER TABLE webhooks_with_lanes RENAME TO webhooks;
 
--- The webhooks that an event of a type goes to, now by number, which is the order of the fan-out.
+-- The webhooks that subscribe to a type, by number, which is the order of the fan-out.
 DROP TABLE subscriptions;
 CREATE TABLE subscriptions (
     company    TEXT    NOT NULL,
@@ -51,15 +51,15 @@ CREATE TABLE events (
     key         TEXT    NOT NULL, -- the publisher's own ID; empty: none
     timestamp   INTEGER NOT NULL, -- when it happened
     sent        BLOB    NOT NULL, -- SHA-256 of what the publisher sent
-    fan_out_at  INTEGER,          -- the webhook up to which it has deliveries; NULL: all have
-    fan_out_end INTEGER,          -- the last webhook when it was accepted; NULL: all have deliveries
+    fan_out_at  INTEGER,          -- the last webhook that has a delivery; NULL: fan-out is complete
+    fan_out_end INTEGER,          -- the last webhook when the event was accepted; NULL: fan-out is complete
     body        BLOB    NOT NULL  -- what receivers get
 ) STRICT;
 
 CREATE INDEX events_to_fan_out ON events (company, number) WHERE fan_out_end IS NOT NULL;
 
--- Deliveries. Numbers ascend in the order in which they become visible and are never used again. A delivery whose webhook or
--- event does not exist is on its way to be deleted.
+-- Deliveries. Numbers ascend in the order in which deliveries become visible, and are never reused. A delivery whose webhook or
+-- event does not exist will be deleted.
 CREATE TABLE deliveries (
     number   INTEGER PRIMARY KEY AUTOINCREMENT,
     webhook  INTEGER NOT NULL,

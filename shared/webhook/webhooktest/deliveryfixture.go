@@ -189,7 +189,7 @@ func (f *fixture) wantDelivery(want webhook.Delivery, now time.Time) {
 	f.wantDeliveries("Deliveries", listed, want)
 }
 
-// wantDeliveries compares deliveries, but for their numbers.
+// wantDeliveries compares deliveries without their numbers.
 func (f *fixture) wantDeliveries(what string, got []webhook.Delivery, want ...webhook.Delivery) {
 	f.t.Helper()
 	if len(got) != len(want) {

@@ -35,7 +35,7 @@ type fixture struct {
 	ctx     context.Context
 	store   webhook.Store
 	company string
-	// deliveries and backlog are the store, too. They are nil if it does not have these methods.
+	// deliveries and backlog are the same store, or nil if it does not have their methods.
 	deliveries webhook.DeliveryStore
 	backlog    webhook.Backlog
 	// now is the time at the start of the case. It is the real time because a database may drop expired idempotency records

@@ -10,16 +10,16 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// Memory keeps webhooks, event types, events and deliveries in memory. It implements [webhook.DeliveryStore],
-// [webhook.Backlog], and of [webhook.Store] what they depend on: CreateWebhook, DeleteWebhook, Webhook, AddEventType and
-// RemoveEventType. All other methods of [webhook.Store] panic.
+// Memory stores webhooks, event types, events and deliveries in memory. It implements [webhook.DeliveryStore],
+// [webhook.Backlog], and the methods of [webhook.Store] that they depend on: CreateWebhook, DeleteWebhook, Webhook, AddEventType
+// and RemoveEventType. All other methods of [webhook.Store] panic.
 //
 // It is the model of a store, so it is as simple as possible: its data are lists that are searched from the start, it starts no
 // goroutines, has no clock, and does the same whenever it is called in the same way.
 type Memory struct {
 	webhook.Store // nil
 
-	// FanOutLimit is how many deliveries of an event AcceptEvents creates at most, and how many each FanOut.
+	// FanOutLimit is the maximum number of deliveries that AcceptEvents creates for an event, and that each FanOut creates.
 	FanOutLimit int
 	// Changed is called after events were accepted and after an attempt was granted, unless it is nil.
 	Changed func()
