@@ -264,15 +264,17 @@ func (s *simulation) restart() {
 	}
 	p.ending = true
 	pause := s.between(0, 20*time.Second) * time.Duration(s.random.IntN(2))
+	ended := p.stopped
 	if s.chance(4) {
 		s.note("-- stop, restart in %v", pause)
 		p.stop()
 	} else {
 		s.note("-- crash, restart in %v", pause)
 		s.crash(p)
+		ended = p.dead
 	}
 	go func() {
-		<-p.stopped
+		<-ended
 		time.Sleep(pause)
 		if s.step(nil, "start the engine") {
 			s.start()
