@@ -316,7 +316,7 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	switch {
 	case wasFanOut:
 		l.fanOut = l.fanOut || more
-		l.unread = true // even the last step adds deliveries
+		l.unread = l.unread || more
 	case more:
 		l.upkeepAt = now.Add(upkeepPause)
 	default:

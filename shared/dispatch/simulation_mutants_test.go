@@ -292,7 +292,7 @@ func (s caching) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([
 	return works, err
 }
 
-// halfFannedOut is a store that reports that there is no more to fan out.
+// halfFannedOut is a store that reports that there was nothing to fan out.
 type halfFannedOut struct{ dispatch.Store }
 
 // FanOut implements [webhook.Backlog].

@@ -189,8 +189,8 @@ func (s *session) fanOut(ctx context.Context, f *fanOut, limit int64) (inserted 
 }
 
 // FanOut implements [webhook.Backlog].
-func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
-	if err := s.reads.row(ctx, selectAnyToFanOut).Scan(&more); err != nil || !more {
+func (s *Store) FanOut(ctx context.Context) (continued bool, err error) {
+	if err := s.reads.row(ctx, selectAnyToFanOut).Scan(&continued); err != nil || !continued {
 		return false, translate(err)
 	}
 	err = s.writes.change(ctx, func(ctx context.Context, tx *session) error {
@@ -201,11 +201,7 @@ func (s *Store) FanOut(ctx context.Context) (more bool, err error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return false, err
-	}
-	err = s.reads.row(ctx, selectAnyToFanOut).Scan(&more)
-	return more, translate(err)
+	return err == nil, err
 }
 
 // continueFanOut continues with the oldest event of a company that does not have all of its deliveries, or returns false if there is

@@ -90,8 +90,8 @@ type Backlog interface {
 	Granted(ctx context.Context, after int64, limit int) ([]Pending, error)
 
 	// FanOut continues the fan-out of events for which AcceptEvents did not complete it, in one limited transaction, and
-	// reports whether there is more to do.
-	FanOut(ctx context.Context) (more bool, err error)
+	// reports whether there was something to do. Then there may be more.
+	FanOut(ctx context.Context) (continued bool, err error)
 
 	// Upkeep does one small step of the work that can wait, and reports whether there may be more: it marks unfinished
 	// deliveries older than [MaxAge] as failed unless they are held, deletes the deliveries of deleted webhooks, and deletes

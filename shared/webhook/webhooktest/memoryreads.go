@@ -169,10 +169,11 @@ func (m *Memory) Lanes(ctx context.Context, after int64, limit int) ([]webhook.P
 func (m *Memory) FanOut(ctx context.Context) (bool, error) {
 	return locked(ctx, m, func() (bool, error) {
 		isWaiting := func(e *memoryEvent) bool { return len(e.waiting) > 0 }
-		if e := first(m.events, isWaiting); e != nil {
+		e := first(m.events, isWaiting)
+		if e != nil {
 			m.fanOut(e)
 		}
-		return slices.ContainsFunc(m.events, isWaiting), nil
+		return e != nil, nil
 	})
 }
 
