@@ -1,5 +1,5 @@
 // Package bench measures the Lambda functions and the service on SQLite. It contains only benchmarks and what they compare with:
-// in minimal, a function that does nothing else, and a plain HTTP client.
+// a function that only reads one item (in minimal) and a plain HTTP client.
 package bench
 
 import (
