@@ -1,5 +1,5 @@
-// Package bench measures the Lambda functions and the service on SQLite. It contains only benchmarks and, in minimal, the
-// program that they compare the functions with.
+// Package bench measures the Lambda functions and the service on SQLite. It contains only benchmarks and what they compare with:
+// a function that only reads one item (in minimal) and a plain HTTP client.
 package bench
 
 import (
