@@ -324,9 +324,9 @@ func TestReadOnlyDatabase(t *testing.T) {
 	tool := func(args ...string) *exec.Cmd { return asNobody(newTool(t, dir, append(args, "--data", "data")...)) }
 	mustRun(t, tool("tables", "create"))
 	const serve, addr = "serve", "--addr=127.0.0.1:0"
-	for _, file := range []string{"data", "data/webhooks.db", "data/webhooks.db-wal", "data/webhooks.db-shm"} {
-		s := startService(t, tool(serve, addr)) // while it runs, all files exist
-		mustRun(t, tool("types", "add", "a.b")) // SQLite resets the mode of an empty log when it connects
+	for i, file := range []string{"data", "data/webhooks.db", "data/webhooks.db-wal", "data/webhooks.db-shm"} {
+		s := startService(t, tool(serve, addr))                   // while it runs, all files exist
+		mustRun(t, tool("types", "add", fmt.Sprintf("a.b%d", i))) // SQLite resets the mode of an empty log when it connects
 		path := filepath.Join(dir, file)
 		before, err := os.Stat(path)
 		must(t, err)
