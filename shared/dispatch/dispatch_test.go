@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ type fixture struct {
 	mu       sync.Mutex
 	receiver func(webhookID string) (status int, wait time.Duration) // nil: 200 at once
 	posts    []post
+	spread   *rand.Rand // of the schedule; nil for none
 	fault    error // of opening tokens
 }
 
@@ -95,7 +97,7 @@ func (f *fixture) start() {
 		Store: f.store,
 		Attempter: &delivery.Attempter{
 			Client: poster(func(header, id string) (endpoint.Response, error) { return f.receive(began, header, id) }),
-			Sealer: f, Schedule: delivery.DefaultSchedule(), Now: time.Now, Random: func() float64 { return 0.5 },
+			Sealer: f, Schedule: delivery.DefaultSchedule(), Now: time.Now, Random: f.random,
 		},
 		Now: time.Now, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Retention: 30 * 24 * time.Hour,
 	})
@@ -142,6 +144,16 @@ func (f *fixture) receive(began time.Time, url, eventID string) (endpoint.Respon
 		r.Header = map[string][]string{"Retry-After": {"3600"}}
 	}
 	return r, nil
+}
+
+// random is the source of the schedule's spread.
+func (f *fixture) random() float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.spread == nil {
+		return 0.5
+	}
+	return f.spread.Float64()
 }
 
 func (f *fixture) must(err error) {
@@ -250,6 +262,26 @@ func TestSchedule(t *testing.T) {
 		f.want(0, 10*time.Hour)
 		if d := f.deliveries(id)[0]; d.Status != webhook.StatusFailed || len(d.Attempts) != webhook.MaxAttempts {
 			t.Errorf("the delivery is %s and has %d attempts, want failed and %d", d.Status, len(d.Attempts), webhook.MaxAttempts)
+		}
+	})
+}
+
+// The retries of deliveries that failed at the same time do not come at the same time.
+func TestRetriesSpreadOut(t *testing.T) {
+	run(t, func(f *fixture) {
+		f.subscribe(500)
+		f.spread = rand.New(rand.NewPCG(1, 2))
+		f.setReceiver(respond(500))
+		f.publish(1)
+		f.want(500, 0)
+		byTime := map[time.Duration]int{}
+		for _, p := range f.want(500, 6*time.Second) {
+			byTime[p.at.Truncate(100*time.Millisecond)]++
+		}
+		for at, n := range byTime {
+			if n > 100 || at < 4500*time.Millisecond || at > 5500*time.Millisecond {
+				t.Errorf("%d retries after %v, want at most 100 in each tenth of a second from 4.5 to 5.5 s", n, at)
+			}
 		}
 	})
 }
