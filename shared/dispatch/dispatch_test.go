@@ -40,7 +40,7 @@ type fixture struct {
 	receiver func(webhookID string) (status int, wait time.Duration) // nil: 200 at once
 	posts    []post
 	spread   *rand.Rand // of the schedule; nil for none
-	fault    error // of opening tokens
+	fault    error      // of opening tokens
 }
 
 // post is a POST that has begun.
