@@ -331,16 +331,16 @@ func TestPatientChanges(t *testing.T) {
 			t.Error(err)
 		}
 		wait()
-		want("with an urgent change", 19, 3, maxWait+crowdWait)
+		want("with an urgent change", 19, 3, maxWait)
 		wait = start(100, 100+maxBatch)
 		wait()
-		want("as many as one transaction takes", 19+maxBatch, 4, maxWait+crowdWait)
+		want("as many as one transaction takes", 19+maxBatch, 4, maxWait)
 		wait = start(1000, 1010)
 		if err := store.writes.close(); err != nil {
 			t.Error(err)
 		}
 		wait()
-		want("closed", 29+maxBatch, 5, maxWait+crowdWait)
+		want("closed", 29+maxBatch, 5, maxWait)
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}

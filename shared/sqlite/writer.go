@@ -42,11 +42,12 @@ type writer struct {
 
 // write is a change that waits for the writer.
 type write struct {
-	ctx  context.Context                             // of the caller, which stops waiting when it ends
-	size int                                         // about how many rows or pages it changes
-	run  func(ctx context.Context, s *session) error // may be called again after a rollback
-	err  error                                       // set before done is closed
-	done chan struct{}
+	ctx     context.Context                             // of the caller, which stops waiting when it ends
+	size    int                                         // about how many rows or pages it changes
+	patient bool                                        // it may wait for others
+	run     func(ctx context.Context, s *session) error // may be called again after a rollback
+	err     error                                       // set before done is closed
+	done    chan struct{}
 }
 
 // startWriter starts the goroutine, which runs until it is closed, even after ctx has ended.
@@ -82,7 +83,7 @@ func (w *writer) changeMany(ctx context.Context, size int, run func(ctx context.
 
 // changeSoon is change for one of many small changes. It may wait up to maxWait for others, in order to share their commit.
 func (w *writer) changeSoon(ctx context.Context, run func(ctx context.Context, s *session) error) error {
-	return w.submit(w.patient, &write{ctx: ctx, size: 1, run: run})
+	return w.submit(w.patient, &write{ctx: ctx, size: 1, patient: true, run: run})
 }
 
 // submit hands a change to the writer and waits until it is committed.
@@ -130,7 +131,7 @@ func (w *writer) loop(ctx context.Context) {
 	defer deadline.Stop()
 	var batch []*write
 	urgent := false  // whether a change of the batch waits for crowdWait, not maxWait
-	crowded := false // whether several changes shared the last commit
+	crowded := false // whether several changes that were not patient shared the last commit
 	for running := true; running; {
 		due := len(batch)+1 >= maxBatch
 		select {
@@ -152,9 +153,20 @@ func (w *writer) loop(ctx context.Context) {
 		if due && len(batch) > 0 {
 			batch = w.gather(batch)
 			w.commit(ctx, s, batch)
-			batch, urgent, crowded = nil, false, len(batch) > 1
+			batch, urgent, crowded = nil, false, isCrowd(batch)
 		}
 	}
+}
+
+// isCrowd reports whether several changes of a batch were not patient.
+func isCrowd(batch []*write) bool {
+	n := 0
+	for _, op := range batch {
+		if !op.patient {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // gather adds the other changes that wait to a batch.
