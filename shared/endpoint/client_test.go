@@ -317,6 +317,87 @@ func TestPostKeepsConnections(t *testing.T) {
 	}
 }
 
+// Whether a connection is used again depends on the header of the response and on how it ends.
+func TestPostReuses(t *testing.T) {
+	tests := []struct {
+		name, response string
+		connections    int32 // for two requests
+	}{
+		{"a length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 1},
+		{"chunks, an extension and a trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nX-A: b\r\n\r\n", 1},
+		{"close", "HTTP/1.1 200 OK\r\nConnection: keep-alive, Close\r\nContent-Length: 2\r\n\r\nok", 2},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 2},
+		{"HTTP/1.0, kept", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", 1},
+		{"204, no length", "HTTP/1.1 204 No Content\r\n\r\n", 1},
+		{"204, length 0", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 1},
+		{"204, a body to come", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 2},
+		{"204, chunks to come", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 2},
+		{"101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 2},
+	}
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := receive(t, config, func(c net.Conn, r *http.Request) bool {
+				_, _ = io.Copy(io.Discard, r.Body)
+				write(c, tt.response)
+				return true
+			})
+			c := newClient(t, root)
+			for _, size := range []int{smallBody + 1, 1} {
+				if _, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, size)); err != nil {
+					t.Errorf("%d bytes: %v", size, err)
+				}
+			}
+			if got := s.accepted.Load(); got != tt.connections {
+				t.Errorf("%d connections, want %d", got, tt.connections)
+			}
+		})
+	}
+}
+
+// slowDeadline is a connection on which passing a deadline in the past takes until release is closed.
+type slowDeadline struct {
+	net.Conn
+	begun, release chan struct{}
+}
+
+func (c slowDeadline) SetDeadline(t time.Time) error {
+	if t.Equal(time.Unix(1, 0)) {
+		close(c.begun)
+		<-c.release
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+// A request that is canceled as its response arrives does not cancel the next request to the same receiver.
+func TestPostCanceledWithResponse(t *testing.T) {
+	root := newAuthority(t, "root")
+	begun, release := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	requests := 0
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+		if requests++; requests == 1 {
+			cancel()
+			<-begun
+		} else {
+			close(release)
+			time.Sleep(20 * time.Millisecond) // until the deadline of the first connection is set
+		}
+		return acknowledge(c, r)
+	})
+	c := newClient(t, root)
+	c.dialer.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return slowDeadline{conn, begun, release}, err
+	}
+	for i, ctx := range []context.Context{ctx, t.Context()} {
+		if r, err := c.Post(ctx, urlOf(t, host, s), http.Header{}, nil); err != nil || r.Status != 204 {
+			t.Errorf("request %d: got %+v, %v", i+1, r, err)
+		}
+	}
+}
+
 // Whatever a receiver sends on a kept connection before it has an event, only the response to the event counts.
 func TestPostUnsolicited(t *testing.T) {
 	const ok, timeout = "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
@@ -435,8 +516,10 @@ func TestPostEarlyResponse(t *testing.T) {
 		}
 	})
 	c := newClient(t, root)
-	for range 20 { // without the rule of listeningConn, about half of them fail
-		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, 256<<10))
+	for range 20 { // sending fails in about half of them
+		body := make([]byte, 4<<20)
+		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, body)
+		clear(body) // the race detector reports it if it is still being sent
 		if err != nil || r.Status != http.StatusGone {
 			t.Fatalf("got %+v, %v", r, err)
 		}
