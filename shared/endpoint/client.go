@@ -35,7 +35,8 @@ const (
 // receiver sent without being asked for the response to the next request, and sends a request again on every kept connection
 // that turns out to be closed. Responses are parsed by [http.ReadResponse].
 type Client struct {
-	// MaxIdle is how many connections without a request are kept open; zero means 1,024. It must be set before the first request.
+	// MaxIdle is how many connections without a request are kept open; zero means 1,024. If there are more, the one that was
+	// used longest ago is closed. It must be set before the first request.
 	MaxIdle int
 
 	dialer  *Dialer
@@ -81,7 +82,7 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			DynamicRecordSizingDisabled: true, // one system call for a request, not several
 			VerifyPeerCertificate:       limitChain,
 		},
-		kept: pool{now: now},
+		kept: pool{now: now, conns: make(map[string][]*conn)},
 	}
 }
 

@@ -304,9 +304,12 @@ func TestPostKeepsConnections(t *testing.T) {
 	c := newClient(t, root)
 	clock := now()
 	c.kept.now = func() time.Time { return clock }
-	for i, want := range []int32{1, 1, 1, 2, 2, 3} {
-		if i == 5 {
+	for i, want := range []int32{1, 1, 1, 2, 2, 3, 4} {
+		switch i {
+		case 5:
 			clock = clock.Add(connLife)
+		case 6:
+			clock = clock.Add(-time.Second) // set back, so that the age is not known
 		}
 		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
 			t.Fatalf("request %d: got %+v, %v", i+1, r, err)
@@ -353,6 +356,25 @@ func TestPostReuses(t *testing.T) {
 				t.Errorf("%d connections, want %d", got, tt.connections)
 			}
 		})
+	}
+}
+
+// If there are too many connections without a request, the one that was used longest ago is closed.
+func TestPostMaxIdle(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := receive(t, with(root.sign(leafTemplate("*.example")).chain()), acknowledge)
+	c := newClient(t, root)
+	c.MaxIdle = 2
+	for i, tt := range []struct {
+		host        string
+		connections int32
+	}{{"a", 1}, {"b", 2}, {"a", 2}, {"c", 3}, {"a", 3}, {"c", 3}, {"b", 4}} {
+		if r, err := post(t, c, urlOf(t, tt.host+".example", s)); err != nil || r.Status != 204 {
+			t.Errorf("request %d: got %+v, %v", i+1, r, err)
+		}
+		if got := s.accepted.Load(); got != tt.connections {
+			t.Errorf("request %d: %d connections so far, want %d", i+1, got, tt.connections)
+		}
 	}
 }
 
@@ -517,9 +539,7 @@ func TestPostEarlyResponse(t *testing.T) {
 	})
 	c := newClient(t, root)
 	for range 20 { // sending fails in about half of them
-		body := make([]byte, 4<<20)
-		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, body)
-		clear(body) // the race detector reports it if it is still being sent
+		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, 256<<10))
 		if err != nil || r.Status != http.StatusGone {
 			t.Fatalf("got %+v, %v", r, err)
 		}

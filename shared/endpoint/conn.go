@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,8 +26,9 @@ const smallBody = 8 << 10
 type conn struct {
 	*tls.Conn
 	address string
-	since   time.Time // when it was connected
-	idle    time.Time // when it was last used
+	since   time.Time     // when it was connected
+	idle    time.Time     // when it was last used
+	place   *list.Element // in the pool
 	in      *bufio.Reader
 	limit   io.LimitedReader // what in reads from
 	out     bytes.Buffer
