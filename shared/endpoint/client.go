@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -43,6 +44,7 @@ type Client struct {
 	config  *tls.Config
 	timeout time.Duration // postTimeout, or shorter in tests
 	kept    pool
+	buffers sync.Pool // of *buffers
 }
 
 // Response is what a receiver responded.
@@ -82,7 +84,8 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			DynamicRecordSizingDisabled: true, // one system call for a request, not several
 			VerifyPeerCertificate:       limitChain,
 		},
-		kept: pool{now: now, conns: make(map[string][]*conn)},
+		kept:    pool{now: now, conns: make(map[string][]*conn)},
+		buffers: sync.Pool{New: newBuffers},
 	}
 }
 
@@ -96,7 +99,7 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 	deadline := time.Now().Add(c.timeout) //nolint:forbidigo // compared with the system's clock
 	address := net.JoinHostPort(u.host, strconv.Itoa(int(u.port)))
 	if conn := c.kept.take(address); conn != nil {
-		response, err := conn.post(ctx, deadline, u, header, body)
+		response, err := c.post(ctx, deadline, conn, u, header, body)
 		if !conn.isStale(response, err) {
 			return c.finish(ctx, conn, response, err)
 		}
@@ -109,8 +112,18 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 		return Response{}, &PostError{Class: classOf(dialing, err), err: err}
 	}
 	conn := newConn(session, address, c.kept.now())
-	response, err := conn.post(ctx, deadline, u, header, body)
+	response, err := c.post(ctx, deadline, conn, u, header, body)
 	return c.finish(ctx, conn, response, err)
+}
+
+// post sends a request on a connection and reads the response.
+func (c *Client) post(ctx context.Context, deadline time.Time, conn *conn, u URL, header http.Header, body []byte) (Response, error) {
+	conn.buffers = c.buffers.Get().(*buffers)
+	defer func() {
+		c.buffers.Put(conn.buffers)
+		conn.buffers = nil
+	}()
+	return conn.post(ctx, deadline, u, header, body)
 }
 
 // finish keeps the connection of a request, or closes it, and returns the response.

@@ -26,28 +26,34 @@ const smallBody = 8 << 10
 type conn struct {
 	*tls.Conn
 	address string
-	since   time.Time     // when it was connected
-	idle    time.Time     // when it was last used
-	place   *list.Element // in the pool
-	in      *bufio.Reader
-	limit   io.LimitedReader // what in reads from
-	out     bytes.Buffer
+	since   time.Time        // when it was connected
+	idle    time.Time        // when it was last used
+	place   *list.Element    // in the pool
+	limit   io.LimitedReader // of what is received
 
+	*buffers      // during a request
 	received bool // whether anything of the response was received
 	reusable bool // after a response
 }
 
+// buffers are what a request needs. Connections without a request have none.
+type buffers struct {
+	in  *bufio.Reader
+	out bytes.Buffer
+}
+
+func newBuffers() any { return &buffers{in: bufio.NewReader(nil)} }
+
 func newConn(session *tls.Conn, address string, now time.Time) *conn {
-	c := &conn{Conn: session, address: address, since: now}
-	c.limit.R = session
-	c.in = bufio.NewReader(&c.limit)
-	return c
+	return &conn{Conn: session, address: address, since: now, limit: io.LimitedReader{R: session}}
 }
 
 // post sends a request and reads the response. A header that has not arrived at the deadline, or when ctx ends, is an error that
 // wraps [os.ErrDeadlineExceeded]. Nothing uses the body any more when post returns.
 func (c *conn) post(ctx context.Context, deadline time.Time, u URL, header http.Header, body []byte) (Response, error) {
 	c.received, c.reusable = false, false
+	c.in.Reset(&c.limit)
+	c.out.Reset()
 	if err := c.SetDeadline(deadline); err != nil {
 		return Response{}, err
 	}
@@ -65,7 +71,6 @@ func (c *conn) post(ctx context.Context, deadline time.Time, u URL, header http.
 // function that it returns must be called. It stops sending, and reports whether all of it was sent. Why it was not is of no
 // interest: what was received shows what is wrong with the connection.
 func (c *conn) send(u URL, header http.Header, body []byte) (sent func() bool) {
-	c.out.Reset()
 	c.out.WriteString("POST ")
 	c.out.WriteString(u.target())
 	c.out.WriteString(" HTTP/1.1\r\nHost: ")
