@@ -105,7 +105,7 @@ func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byt
 		}
 		conn.close()
 	}
-	dialing, cancel := context.WithDeadlineCause(ctx, deadline, context.DeadlineExceeded)
+	dialing, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	session, err := c.dial(dialing, u)
 	if err != nil {
@@ -200,7 +200,7 @@ func classOf(ctx context.Context, err error) webhook.ErrorClass {
 	e, dialing := errors.AsType[dialError](err)
 	_, alert := alertOf(err)
 	switch {
-	case errors.Is(context.Cause(ctx), context.DeadlineExceeded), !dialing && errors.Is(err, os.ErrDeadlineExceeded):
+	case isOver(ctx), !dialing && errors.Is(err, os.ErrDeadlineExceeded):
 		return webhook.ErrorTimeout
 	case alert: // in TLS 1.3, a server requires a client certificate only after the handshake
 		return webhook.ErrorTLS
@@ -209,4 +209,10 @@ func classOf(ctx context.Context, err error) webhook.ErrorClass {
 	default:
 		return webhook.ErrorHTTP
 	}
+}
+
+// isOver reports whether the deadline of a context has passed. ctx.Err may report that only after the system has.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline) //nolint:forbidigo // compared with the system's clock
 }

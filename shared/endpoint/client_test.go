@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -213,6 +214,22 @@ func TestPostCannotConnect(t *testing.T) {
 				t.Errorf("this machine is to blame: %v", err)
 			}
 		})
+	}
+}
+
+// The system may notice the deadline of a connection before its context does.
+func TestPostConnectTimeout(t *testing.T) {
+	c := newClient(t, newAuthority(t, "root"))
+	c.timeout = 5 * time.Millisecond
+	c.dialer.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		for deadline, _ := ctx.Deadline(); time.Now().Before(deadline); {
+			continue
+		}
+		return nil, os.ErrDeadlineExceeded
+	}
+	for range 20 {
+		_, err := post(t, c, mustParse(t, "https://"+host))
+		assertClass(t, err, webhook.ErrorTimeout)
 	}
 }
 
