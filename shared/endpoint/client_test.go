@@ -73,7 +73,7 @@ func TestPostSends(t *testing.T) {
 	root := newAuthority(t, "root")
 	type sent struct{ target, host, header, body string }
 	requests := make(chan sent, 1)
-	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+	s := receive(t, with(root.sign(leafTemplate(host, "2606:4700::1111")).chain()), func(c net.Conn, r *http.Request) bool {
 		body, _ := io.ReadAll(r.Body)
 		var header strings.Builder
 		_ = r.Header.Write(&header)
@@ -86,6 +86,8 @@ func TestPostSends(t *testing.T) {
 		{"https://receiver.example/a%2Fb/@x/[y]//?q=[1]&r=%2f", "/a%2Fb/@x/[y]//?q=[1]&r=%2f", "receiver.example"},
 		{"https://Receiver.example:443", "/", "receiver.example"},
 		{"https://receiver.example:8443//a?", "//a?", "receiver.example:8443"},
+		{"https://[2606:4700:0::1111]", "/", "[2606:4700::1111]"},
+		{"https://[2606:4700:0::1111]:8443?a", "/?a", "[2606:4700::1111]:8443"},
 		{"https://receiver.example/ü", "/%C3%BC", "receiver.example"},
 	} {
 		c.dialer.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -523,6 +525,38 @@ func TestPostSendsOnceMore(t *testing.T) {
 	posts.Wait()
 	if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 204 || received.Load() != connections+2 || s.accepted.Load() != connections+1 {
 		t.Errorf("got %+v, %v after %d requests on %d connections", r, err, received.Load(), s.accepted.Load())
+	}
+}
+
+// If anything of a response arrives on a kept connection, or time runs out, the request is not sent again.
+func TestPostSendsNoMore(t *testing.T) {
+	root := newAuthority(t, "root")
+	for response, class := range map[string]webhook.ErrorClass{
+		"H":                                webhook.ErrorHTTP,
+		"HTTP/1.1 103 Early Hints\r\n\r\n": webhook.ErrorHTTP,
+		"…":                                webhook.ErrorTimeout,
+	} {
+		var requests atomic.Int32
+		s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+			if requests.Add(1) == 1 {
+				return acknowledge(c, r)
+			}
+			if class == webhook.ErrorTimeout {
+				discard(c)
+			}
+			write(c, response)
+			return false
+		})
+		c := newClient(t, root)
+		c.timeout = 500 * time.Millisecond
+		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 204 {
+			t.Errorf("got %+v, %v", r, err)
+		}
+		_, err := post(t, c, urlOf(t, host, s))
+		assertClass(t, err, class)
+		if got := requests.Load(); got != 2 || s.accepted.Load() != 1 {
+			t.Errorf("%q: %d requests on %d connections, want 2 on 1", response, got, s.accepted.Load())
+		}
 	}
 }
 
