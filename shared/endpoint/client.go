@@ -91,8 +91,8 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 
 // Post sends a body to a URL with the headers given, and "accept-encoding: identity". It returns the response as soon as
 // its header has arrived and its body was read, for at most a second; how the body ends does not matter. The whole takes
-// at most 15 seconds plus that second. If a kept connection turns out to be closed, the body is sent once more on a new one, so a
-// receiver may get it twice.
+// at most 15 seconds plus that second. If a kept connection turns out to be closed, or the response on it has the status 408, the
+// body is sent once more on a new one, so a receiver may get it twice.
 //
 // If no response arrives, the error is a *PostError. If this machine is to blame, it wraps [ErrLocal].
 func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byte) (Response, error) {

@@ -19,7 +19,7 @@ import (
 )
 
 // smallBody is the size up to which a body is sent together with its header, before the response is read. The system's buffers
-// take it, even if the receiver does not read it.
+// usually take it, even if the receiver does not read it.
 const smallBody = 8 << 10
 
 // conn is a connection to a receiver. One request at a time uses it.
