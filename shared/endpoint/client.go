@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -35,13 +36,15 @@ const (
 // receiver sent without being asked for the response to the next request, and sends a request again on every kept connection
 // that turns out to be closed. Responses are parsed by [http.ReadResponse].
 type Client struct {
-	// MaxIdle is how many connections without a request are kept open; zero means 1,024. It must be set before the first request.
+	// MaxIdle is how many connections without a request are kept open; zero means 1,024. If there are more, the one that was
+	// used longest ago is closed. It must be set before the first request.
 	MaxIdle int
 
 	dialer  *Dialer
 	config  *tls.Config
 	timeout time.Duration // postTimeout, or shorter in tests
 	kept    pool
+	buffers sync.Pool // of *buffers
 }
 
 // Response is what a receiver responded.
@@ -81,35 +84,46 @@ func NewClient(dialer *Dialer, roots *x509.CertPool, now func() time.Time) *Clie
 			DynamicRecordSizingDisabled: true, // one system call for a request, not several
 			VerifyPeerCertificate:       limitChain,
 		},
-		kept: pool{now: now},
+		kept:    pool{now: now, conns: make(map[string][]*conn)},
+		buffers: sync.Pool{New: newBuffers},
 	}
 }
 
 // Post sends a body to a URL with the headers given, and "accept-encoding: identity". It returns the response as soon as
 // its header has arrived and its body was read, for at most a second; how the body ends does not matter. The whole takes
-// at most 15 seconds plus that second. If a kept connection turns out to be closed, the body is sent once more on a new one, so a
-// receiver may get it twice.
+// at most 15 seconds plus that second. If a kept connection turns out to be closed, or the response on it has the status 408, the
+// body is sent once more on a new one, so a receiver may get it twice.
 //
 // If no response arrives, the error is a *PostError. If this machine is to blame, it wraps [ErrLocal].
 func (c *Client) Post(ctx context.Context, u URL, header http.Header, body []byte) (Response, error) {
 	deadline := time.Now().Add(c.timeout) //nolint:forbidigo // compared with the system's clock
 	address := net.JoinHostPort(u.host, strconv.Itoa(int(u.port)))
 	if conn := c.kept.take(address); conn != nil {
-		response, err := conn.post(ctx, deadline, u, header, body)
+		response, err := c.post(ctx, deadline, conn, u, header, body)
 		if !conn.isStale(response, err) {
 			return c.finish(ctx, conn, response, err)
 		}
 		conn.close()
 	}
-	dialing, cancel := context.WithDeadlineCause(ctx, deadline, context.DeadlineExceeded)
+	dialing, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	session, err := c.dial(dialing, u)
 	if err != nil {
 		return Response{}, &PostError{Class: classOf(dialing, err), err: err}
 	}
 	conn := newConn(session, address, c.kept.now())
-	response, err := conn.post(ctx, deadline, u, header, body)
+	response, err := c.post(ctx, deadline, conn, u, header, body)
 	return c.finish(ctx, conn, response, err)
+}
+
+// post sends a request on a connection and reads the response.
+func (c *Client) post(ctx context.Context, deadline time.Time, conn *conn, u URL, header http.Header, body []byte) (Response, error) {
+	conn.buffers = c.buffers.Get().(*buffers)
+	defer func() {
+		c.buffers.Put(conn.buffers)
+		conn.buffers = nil
+	}()
+	return conn.post(ctx, deadline, u, header, body)
 }
 
 // finish keeps the connection of a request, or closes it, and returns the response.
@@ -186,7 +200,7 @@ func classOf(ctx context.Context, err error) webhook.ErrorClass {
 	e, dialing := errors.AsType[dialError](err)
 	_, alert := alertOf(err)
 	switch {
-	case errors.Is(context.Cause(ctx), context.DeadlineExceeded), !dialing && errors.Is(err, os.ErrDeadlineExceeded):
+	case isOver(ctx), !dialing && errors.Is(err, os.ErrDeadlineExceeded):
 		return webhook.ErrorTimeout
 	case alert: // in TLS 1.3, a server requires a client certificate only after the handshake
 		return webhook.ErrorTLS
@@ -195,4 +209,10 @@ func classOf(ctx context.Context, err error) webhook.ErrorClass {
 	default:
 		return webhook.ErrorHTTP
 	}
+}
+
+// isOver reports whether the deadline of a context has passed. ctx.Err may report that only after the system has.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline) //nolint:forbidigo // compared with the system's clock
 }

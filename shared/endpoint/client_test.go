@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -72,7 +73,7 @@ func TestPostSends(t *testing.T) {
 	root := newAuthority(t, "root")
 	type sent struct{ target, host, header, body string }
 	requests := make(chan sent, 1)
-	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+	s := receive(t, with(root.sign(leafTemplate(host, "2606:4700::1111")).chain()), func(c net.Conn, r *http.Request) bool {
 		body, _ := io.ReadAll(r.Body)
 		var header strings.Builder
 		_ = r.Header.Write(&header)
@@ -85,6 +86,8 @@ func TestPostSends(t *testing.T) {
 		{"https://receiver.example/a%2Fb/@x/[y]//?q=[1]&r=%2f", "/a%2Fb/@x/[y]//?q=[1]&r=%2f", "receiver.example"},
 		{"https://Receiver.example:443", "/", "receiver.example"},
 		{"https://receiver.example:8443//a?", "//a?", "receiver.example:8443"},
+		{"https://[2606:4700:0::1111]", "/", "[2606:4700::1111]"},
+		{"https://[2606:4700:0::1111]:8443?a", "/?a", "[2606:4700::1111]:8443"},
 		{"https://receiver.example/ü", "/%C3%BC", "receiver.example"},
 	} {
 		c.dialer.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -216,6 +219,22 @@ func TestPostCannotConnect(t *testing.T) {
 	}
 }
 
+// The system may notice the deadline of a connection before its context does.
+func TestPostConnectTimeout(t *testing.T) {
+	c := newClient(t, newAuthority(t, "root"))
+	c.timeout = 5 * time.Millisecond
+	c.dialer.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		for deadline, _ := ctx.Deadline(); time.Now().Before(deadline); {
+			continue
+		}
+		return nil, os.ErrDeadlineExceeded
+	}
+	for range 20 {
+		_, err := post(t, c, mustParse(t, "https://"+host))
+		assertClass(t, err, webhook.ErrorTimeout)
+	}
+}
+
 // If the first address does not work, the next one is tried within the same attempt.
 func TestPostTriesTheNextAddress(t *testing.T) {
 	root := newAuthority(t, "root")
@@ -304,15 +323,118 @@ func TestPostKeepsConnections(t *testing.T) {
 	c := newClient(t, root)
 	clock := now()
 	c.kept.now = func() time.Time { return clock }
-	for i, want := range []int32{1, 1, 1, 2, 2, 3} {
-		if i == 5 {
+	for i, want := range []int32{1, 1, 1, 2, 2, 3, 4} {
+		switch i {
+		case 5:
 			clock = clock.Add(connLife)
+		case 6:
+			clock = clock.Add(-time.Second) // set back, so that the age is not known
 		}
 		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 200 {
 			t.Fatalf("request %d: got %+v, %v", i+1, r, err)
 		}
 		if got := s.accepted.Load(); got != want {
 			t.Errorf("request %d: %d connections so far, want %d", i+1, got, want)
+		}
+	}
+}
+
+// Whether a connection is used again depends on the header of the response and on how it ends.
+func TestPostReuses(t *testing.T) {
+	tests := []struct {
+		name, response string
+		connections    int32 // for two requests
+	}{
+		{"a length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 1},
+		{"chunks, an extension and a trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nX-A: b\r\n\r\n", 1},
+		{"close", "HTTP/1.1 200 OK\r\nConnection: keep-alive, Close\r\nContent-Length: 2\r\n\r\nok", 2},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 2},
+		{"HTTP/1.0, kept", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", 1},
+		{"204, no length", "HTTP/1.1 204 No Content\r\n\r\n", 1},
+		{"204, length 0", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 1},
+		{"204, a body to come", "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 2},
+		{"204, chunks to come", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 2},
+		{"101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", 2},
+	}
+	root := newAuthority(t, "root")
+	config := with(root.sign(leafTemplate(host)).chain())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := receive(t, config, func(c net.Conn, r *http.Request) bool {
+				_, _ = io.Copy(io.Discard, r.Body)
+				write(c, tt.response)
+				return true
+			})
+			c := newClient(t, root)
+			for _, size := range []int{smallBody + 1, 1} {
+				if _, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, size)); err != nil {
+					t.Errorf("%d bytes: %v", size, err)
+				}
+			}
+			if got := s.accepted.Load(); got != tt.connections {
+				t.Errorf("%d connections, want %d", got, tt.connections)
+			}
+		})
+	}
+}
+
+// If there are too many connections without a request, the one that was used longest ago is closed.
+func TestPostMaxIdle(t *testing.T) {
+	root := newAuthority(t, "root")
+	s := receive(t, with(root.sign(leafTemplate("*.example")).chain()), acknowledge)
+	c := newClient(t, root)
+	c.MaxIdle = 2
+	for i, tt := range []struct {
+		host        string
+		connections int32
+	}{{"a", 1}, {"b", 2}, {"a", 2}, {"c", 3}, {"a", 3}, {"c", 3}, {"b", 4}} {
+		if r, err := post(t, c, urlOf(t, tt.host+".example", s)); err != nil || r.Status != 204 {
+			t.Errorf("request %d: got %+v, %v", i+1, r, err)
+		}
+		if got := s.accepted.Load(); got != tt.connections {
+			t.Errorf("request %d: %d connections so far, want %d", i+1, got, tt.connections)
+		}
+	}
+}
+
+// slowDeadline is a connection on which passing a deadline in the past takes until release is closed.
+type slowDeadline struct {
+	net.Conn
+	begun, release chan struct{}
+}
+
+func (c slowDeadline) SetDeadline(t time.Time) error {
+	if t.Equal(time.Unix(1, 0)) {
+		close(c.begun)
+		<-c.release
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+// A request that is canceled as its response arrives does not cancel the next request to the same receiver.
+func TestPostCanceledWithResponse(t *testing.T) {
+	root := newAuthority(t, "root")
+	begun, release := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	requests := 0
+	s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+		if requests++; requests == 1 {
+			cancel()
+			<-begun
+		} else {
+			close(release)
+			time.Sleep(20 * time.Millisecond) // until the deadline of the first connection is set
+		}
+		return acknowledge(c, r)
+	})
+	c := newClient(t, root)
+	c.dialer.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return slowDeadline{conn, begun, release}, err
+	}
+	for i, ctx := range []context.Context{ctx, t.Context()} {
+		if r, err := c.Post(ctx, urlOf(t, host, s), http.Header{}, nil); err != nil || r.Status != 204 {
+			t.Errorf("request %d: got %+v, %v", i+1, r, err)
 		}
 	}
 }
@@ -406,6 +528,38 @@ func TestPostSendsOnceMore(t *testing.T) {
 	}
 }
 
+// If anything of a response arrives on a kept connection, or time runs out, the request is not sent again.
+func TestPostSendsNoMore(t *testing.T) {
+	root := newAuthority(t, "root")
+	for response, class := range map[string]webhook.ErrorClass{
+		"H":                                webhook.ErrorHTTP,
+		"HTTP/1.1 103 Early Hints\r\n\r\n": webhook.ErrorHTTP,
+		"…":                                webhook.ErrorTimeout,
+	} {
+		var requests atomic.Int32
+		s := receive(t, with(root.sign(leafTemplate(host)).chain()), func(c net.Conn, r *http.Request) bool {
+			if requests.Add(1) == 1 {
+				return acknowledge(c, r)
+			}
+			if class == webhook.ErrorTimeout {
+				discard(c)
+			}
+			write(c, response)
+			return false
+		})
+		c := newClient(t, root)
+		c.timeout = 500 * time.Millisecond
+		if r, err := post(t, c, urlOf(t, host, s)); err != nil || r.Status != 204 {
+			t.Errorf("got %+v, %v", r, err)
+		}
+		_, err := post(t, c, urlOf(t, host, s))
+		assertClass(t, err, class)
+		if got := requests.Load(); got != 2 || s.accepted.Load() != 1 {
+			t.Errorf("%q: %d requests on %d connections, want 2 on 1", response, got, s.accepted.Load())
+		}
+	}
+}
+
 // A receiver that never completes the handshake keeps its connection only until the request has ended.
 func TestPostLeavesNoDial(t *testing.T) {
 	disconnected := make(chan struct{}, 2) // the server connects once more when it stops
@@ -435,7 +589,7 @@ func TestPostEarlyResponse(t *testing.T) {
 		}
 	})
 	c := newClient(t, root)
-	for range 20 { // without the rule of listeningConn, about half of them fail
+	for range 20 { // sending fails in about half of them
 		r, err := c.Post(t.Context(), urlOf(t, host, s), http.Header{}, make([]byte, 256<<10))
 		if err != nil || r.Status != http.StatusGone {
 			t.Fatalf("got %+v, %v", r, err)

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,89 +19,108 @@ import (
 )
 
 // smallBody is the size up to which a body is sent together with its header, before the response is read. The system's buffers
-// take it, even if the receiver does not read it.
+// usually take it, even if the receiver does not read it.
 const smallBody = 8 << 10
 
 // conn is a connection to a receiver. One request at a time uses it.
 type conn struct {
 	*tls.Conn
 	address string
-	since   time.Time // when it was connected
-	idle    time.Time // when it was last used
-	in      *bufio.Reader
-	limit   io.LimitedReader // what in reads from
-	out     bytes.Buffer
+	since   time.Time        // when it was connected
+	idle    time.Time        // when it was last used
+	place   *list.Element    // in the pool
+	limit   io.LimitedReader // of what is received
 
+	*buffers      // during a request
 	received bool // whether anything of the response was received
 	reusable bool // after a response
 }
 
+// buffers are what a request needs. Connections without a request have none.
+type buffers struct {
+	in  *bufio.Reader
+	out bytes.Buffer
+}
+
+func newBuffers() any { return &buffers{in: bufio.NewReader(nil)} }
+
 func newConn(session *tls.Conn, address string, now time.Time) *conn {
-	c := &conn{Conn: session, address: address, since: now}
-	c.limit.R = session
-	c.in = bufio.NewReader(&c.limit)
-	return c
+	return &conn{Conn: session, address: address, since: now, limit: io.LimitedReader{R: session}}
 }
 
 // post sends a request and reads the response. A header that has not arrived at the deadline, or when ctx ends, is an error that
-// wraps [os.ErrDeadlineExceeded].
+// wraps [os.ErrDeadlineExceeded]. Nothing uses the body any more when post returns.
 func (c *conn) post(ctx context.Context, deadline time.Time, u URL, header http.Header, body []byte) (Response, error) {
 	c.received, c.reusable = false, false
+	c.in.Reset(&c.limit)
+	c.out.Reset()
 	if err := c.SetDeadline(deadline); err != nil {
 		return Response{}, err
 	}
 	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+		stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+		defer func() { c.reusable = stop() && c.reusable }() // it may still run
 	}
-	sent, err := c.send(u, header, body)
-	if err != nil {
-		return Response{}, err
-	}
-	head, err := c.readHeader() //nolint:bodyclose // closing it would read all of it
-	if err != nil {
-		return Response{}, err
-	}
-	response := Response{Status: head.StatusCode, Header: head.Header}
-	if head.StatusCode == http.StatusSwitchingProtocols {
-		return response, nil // what follows is not a body
-	}
-	complete := c.readBody(head.Body, &response)
-	c.reusable = complete && !head.Close && sent() && c.isQuiet()
-	return response, nil
+	sent := c.send(u, header, body)
+	response, complete, err := c.receive()
+	c.reusable = sent() && complete && c.isQuiet()
+	return response, err
 }
 
-// send sends a request. It returns a function that reports whether all of it was sent: a large body is sent while the response is
-// awaited, because a receiver may respond without reading it.
-func (c *conn) send(u URL, header http.Header, body []byte) (sent func() bool, err error) {
-	c.out.Reset()
-	c.out.WriteString("POST " + u.target() + " HTTP/1.1\r\nHost: " + u.authority() + "\r\nContent-Length: ")
+// send sends a request. A large body is sent while the response is awaited, because a receiver may respond without reading it. The
+// function that it returns must be called. It stops sending, and reports whether all of it was sent. Why it was not is of no
+// interest: what was received shows what is wrong with the connection.
+func (c *conn) send(u URL, header http.Header, body []byte) (sent func() bool) {
+	c.out.WriteString("POST ")
+	c.out.WriteString(u.target())
+	c.out.WriteString(" HTTP/1.1\r\nHost: ")
+	c.out.WriteString(u.authority())
+	c.out.WriteString("\r\nContent-Length: ")
 	c.out.WriteString(strconv.Itoa(len(body)))
 	c.out.WriteString("\r\nAccept-Encoding: identity\r\n")
-	if err := header.Write(&c.out); err != nil {
-		return nil, err
-	}
+	_ = header.Write(&c.out) // a buffer accepts everything
 	c.out.WriteString("\r\n")
 	if len(body) <= smallBody {
 		c.out.Write(body)
 		_, err := c.Write(c.out.Bytes())
-		return func() bool { return true }, err
-	}
-	if _, err := c.Write(c.out.Bytes()); err != nil {
-		return nil, err
+		return func() bool { return err == nil }
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.Write(body)
+		_, err := c.Write(c.out.Bytes())
+		if err == nil {
+			_, err = c.Write(body)
+		}
 		done <- err
 	}()
 	return func() bool {
-		select {
-		case err := <-done:
-			return err == nil
-		default:
-			return false
-		}
-	}, nil
+		_ = c.SetWriteDeadline(time.Unix(1, 0))
+		return <-done == nil
+	}
+}
+
+// receive reads a response. It reports whether that is all that the receiver sends, so that another request can follow.
+func (c *conn) receive() (response Response, complete bool, err error) {
+	head, err := c.readHeader() //nolint:bodyclose // closing it would read all of it
+	if err != nil {
+		return Response{}, false, err
+	}
+	response = Response{Status: head.StatusCode, Header: head.Header}
+	if head.StatusCode == http.StatusSwitchingProtocols {
+		return response, false, nil // what follows is not a body
+	}
+	if head.Body != http.NoBody {
+		complete = c.readBody(head.Body, &response)
+	} else {
+		complete = !announcesBody(head)
+	}
+	return response, complete && !head.Close, nil
+}
+
+// announcesBody reports whether the header of a response without a body says that there is one. Some receivers then send it, which
+// would be taken for the response to the next request.
+func announcesBody(head *http.Response) bool {
+	return head.TransferEncoding != nil || cmp.Or(head.Header.Get("Content-Length"), "0") != "0"
 }
 
 // errHeaderTooLarge is the error for a response whose header, with those of the 1xx responses before it, exceeds maxHeader.
@@ -123,14 +144,15 @@ func (c *conn) readHeader() (*http.Response, error) {
 
 // readBody reads the beginning of the response's body, and reports whether that is all of it.
 func (c *conn) readBody(body io.Reader, response *Response) (complete bool) {
-	if body == http.NoBody {
-		return true
-	}
 	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:forbidigo // compared with the system's clock
-	response.Excerpt, _ = io.ReadAll(io.LimitReader(body, excerptSize))
-	rest, err := io.CopyN(io.Discard, body, int64(maxDrained-len(response.Excerpt)))
-	response.Bytes = len(response.Excerpt) + int(rest)
-	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+	var err error
+	if response.Excerpt, err = io.ReadAll(io.LimitReader(body, excerptSize)); err == nil {
+		var rest int64
+		rest, err = io.CopyN(io.Discard, body, int64(maxDrained-len(response.Excerpt)))
+		response.Bytes = int(rest)
+	}
+	response.Bytes += len(response.Excerpt)
+	return errors.Is(err, io.EOF)
 }
 
 // isStale reports whether the outcome of a request means only that the kept connection could not be used any more. Some receivers

@@ -141,25 +141,13 @@ func handshake(ctx context.Context, conn *listeningConn, config *tls.Config) (*t
 		_ = conn.Close()
 		return nil, err
 	}
-	conn.established.Store(true)
 	return session, nil
 }
 
-// listeningConn notices whether the server sends anything. After the handshake, it reports no errors of writes: a server may
-// respond and close the connection before it has read everything, and the response can still be read. Reads report what is wrong
-// with the connection.
+// listeningConn notices whether the server sends anything.
 type listeningConn struct {
 	net.Conn
-	any         atomic.Bool
-	established atomic.Bool
-}
-
-func (c *listeningConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if c.established.Load() {
-		return len(b), nil
-	}
-	return n, err
+	any atomic.Bool
 }
 
 func (c *listeningConn) Read(b []byte) (int, error) {

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"container/list"
 	"slices"
 	"sync"
 	"time"
@@ -8,7 +9,8 @@ import (
 
 // Limits of connections that are kept open.
 const (
-	maxKept     = 1024
+	maxKept = 1024
+	// idleTimeout is how long a connection without a request may be used again. It is closed within twice that time.
 	idleTimeout = 30 * time.Second
 	// connLife is how long a connection is used for new requests, so that a change of a name takes effect.
 	connLife = 2 * time.Minute
@@ -20,14 +22,14 @@ type pool struct {
 
 	mu    sync.Mutex
 	conns map[string][]*conn // by address, the one that was used last at the end
-	count int
-	sweep *time.Timer // nil if there are no connections
+	order list.List          // of all of them, in the same order
+	sweep *time.Timer        // nil if there are no connections
 }
 
 // take returns the connection to an address that was used last, or nil if there is none that can be used.
 func (p *pool) take(address string) *conn {
 	for {
-		c := p.remove(address)
+		c := p.last(address)
 		if c == nil || p.isUsable(c) && c.isOpen() {
 			return c
 		}
@@ -35,54 +37,49 @@ func (p *pool) take(address string) *conn {
 	}
 }
 
-func (p *pool) remove(address string) *conn {
+func (p *pool) last(address string) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	conns := p.conns[address]
 	if len(conns) == 0 {
 		return nil
 	}
-	last := len(conns) - 1
-	c := conns[last]
-	conns[last] = nil
-	p.set(address, conns[:last])
-	p.count--
+	c := conns[len(conns)-1]
+	p.remove(c)
 	return c
 }
 
-// set replaces the connections to an address.
-func (p *pool) set(address string, conns []*conn) {
-	if len(conns) == 0 {
-		delete(p.conns, address)
-		return
+func (p *pool) remove(c *conn) {
+	p.order.Remove(c.place)
+	conns := p.conns[c.address]
+	at := slices.Index(conns, c)
+	if conns = slices.Delete(conns, at, at+1); len(conns) > 0 {
+		p.conns[c.address] = conns
+	} else {
+		delete(p.conns, c.address)
 	}
-	if p.conns == nil {
-		p.conns = make(map[string][]*conn)
-	}
-	p.conns[address] = conns
 }
 
-// isUsable reports whether a connection is neither too old nor idle for too long.
+// isUsable reports whether a connection is neither too old nor idle for too long. If the clock was set back, it is not known.
 func (p *pool) isUsable(c *conn) bool {
 	now := p.now()
-	return now.Sub(c.since) < connLife && now.Sub(c.idle) < idleTimeout
+	return !now.Before(c.idle) && now.Sub(c.since) < connLife && now.Sub(c.idle) < idleTimeout
 }
 
-// put keeps a connection, or closes it if there are limit others.
+// put keeps a connection. If there are limit others, it closes the one that was used longest ago.
 func (p *pool) put(c *conn, limit int) {
 	c.idle = p.now()
 	p.mu.Lock()
-	full := p.count >= limit
-	if !full {
-		p.set(c.address, append(p.conns[c.address], c))
-		p.count++
-		if p.sweep == nil {
-			p.sweep = time.AfterFunc(idleTimeout, p.closeUnusable)
-		}
+	defer p.mu.Unlock()
+	p.conns[c.address] = append(p.conns[c.address], c)
+	c.place = p.order.PushBack(c)
+	if p.order.Len() > limit {
+		oldest := p.order.Front().Value.(*conn)
+		p.remove(oldest)
+		oldest.close()
 	}
-	p.mu.Unlock()
-	if full {
-		c.close()
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(idleTimeout, p.closeUnusable)
 	}
 }
 
@@ -99,19 +96,17 @@ func (p *pool) close() {
 func (p *pool) closeIf(unwanted func(*conn) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for address, conns := range p.conns {
-		p.set(address, slices.DeleteFunc(conns, func(c *conn) bool {
-			if !unwanted(c) {
-				return false
-			}
+	for at := p.order.Front(); at != nil; {
+		c := at.Value.(*conn)
+		at = at.Next()
+		if unwanted(c) {
+			p.remove(c)
 			c.close()
-			p.count--
-			return true
-		}))
+		}
 	}
 	switch {
 	case p.sweep == nil:
-	case p.count == 0:
+	case p.order.Len() == 0:
 		p.sweep.Stop()
 		p.sweep = nil
 	default:
