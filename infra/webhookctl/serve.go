@@ -33,7 +33,7 @@ const tlsCheckOff = "off"
 const memoryLimit = 180 << 20
 
 // gcPercent trades memory for CPU, unless GOGC is set. The heap is small, so the garbage collector would otherwise run too often.
-const gcPercent = 200
+const gcPercent = 250
 
 // serveCmd is "webhookctl serve".
 type serveCmd struct {

@@ -10,7 +10,7 @@ const (
 	// changesPause is how often [Store.Changes] looks for commits of other processes, and quietPause how often after it has looked
 	// quietLooks times without finding one: waking up ten times a second would be most of what an idle process does.
 	changesPause = 100 * time.Millisecond
-	quietPause   = 500 * time.Millisecond
+	quietPause   = time.Second
 	quietLooks   = 100
 
 	// dataVersion changes with every commit of another connection.
@@ -18,7 +18,7 @@ const (
 )
 
 // Changes calls changed when there may be new work: immediately after this Store has committed events or grants, and within about
-// 100 ms after any other commit by any process, or 500 ms if there was none for ten seconds. It returns when ctx ends. changed must
+// 100 ms after any other commit by any process, or a second if there was none for ten seconds. It returns when ctx ends. changed must
 // not block. Only one call of Changes may be active at a time.
 func (s *Store) Changes(ctx context.Context, changed func()) {
 	watch := watcher{db: s.reads.db}

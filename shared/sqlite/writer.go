@@ -24,7 +24,7 @@ const (
 	maxWait = 5 * time.Millisecond
 	// crowdWait is how long the other changes wait while several callers change something at the same time. A commit costs more
 	// CPU time than the changes in it.
-	crowdWait = 500 * time.Microsecond
+	crowdWait = time.Millisecond
 )
 
 // writer owns the goroutine that changes the file. While the goroutine commits, other changes queue up, and then it commits all
