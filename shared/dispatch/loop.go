@@ -309,7 +309,9 @@ func (l *loop) endChore(ctx context.Context, wasFanOut, more bool, err error) {
 	if err != nil {
 		l.Log.ErrorContext(ctx, "the store failed: fan-out or upkeep waits", "cause", err.Error())
 		l.chores.failed(now)
-		l.fanOut = l.fanOut || wasFanOut
+		if wasFanOut {
+			l.fanOut, l.unread = true, true // it may have added deliveries all the same
+		}
 		return
 	}
 	l.chores = backoff{}
