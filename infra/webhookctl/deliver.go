@@ -140,8 +140,8 @@ func (d *deliverer) run(ctx context.Context) error {
 	return unlock()
 }
 
-// divertStandardLog sends what packages print with the standard logger to the log, at the debug level. It omits the text, because
-// net/http prints parts of what receivers send.
+// divertStandardLog sends what packages print with the standard logger to the log, at the debug level. It omits the text, which
+// can quote what another server sent.
 func divertStandardLog(to *slog.Logger) {
 	log.SetFlags(0)
 	log.SetOutput(ioCall(func(p []byte) (int, error) {

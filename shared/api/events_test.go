@@ -148,7 +148,7 @@ func TestPublishedBody(t *testing.T) {
 			id := f.published(publish(`{"event":{"type":"` + paid + `","data":` + data + test.more + `}}`))
 			got, err := f.events.Event(t.Context(), "acme", id)
 			want := `{"type":"` + paid + `","timestamp":"` + test.timestamp + `","data":` + compact + `}`
-			if err != nil || string(got.Body) != want || !webhook.ValidEventID(id) {
+			if err != nil || string(got.Body) != want || !webhook.ValidULID(strings.TrimPrefix(id, "evt_")) {
 				t.Errorf("got %s, %v, want %s", got.Body, err, want)
 			}
 			f.do(call{target: "/events/" + id}).want(t, 200, `{"id":"`+id+`","key":null,"type":"`+paid+`","timestamp":"`+test.timestamp+

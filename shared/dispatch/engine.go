@@ -54,8 +54,8 @@ type Config struct {
 // Engine delivers events while [Engine.Run] runs. [New] creates one.
 type Engine struct {
 	Config
-	wake           chan struct{} // has an element if the loop must take a turn
-	working, stuck atomic.Int64  // numbers of lanes, see Lanes
+	wake             chan struct{} // has an element if the loop must take a turn
+	working, failing atomic.Int64  // numbers of lanes, see Lanes
 
 	mu      sync.Mutex
 	changed bool            // since the loop's last turn
@@ -80,7 +80,7 @@ func (e *Engine) Wake() {
 }
 
 // Lanes returns the number of lanes that have unfinished deliveries, and how many of them are failing.
-func (e *Engine) Lanes() (withWork, failing int) { return int(e.working.Load()), int(e.stuck.Load()) }
+func (e *Engine) Lanes() (withWork, failing int) { return int(e.working.Load()), int(e.failing.Load()) }
 
 // Run delivers until ctx ends, and then returns as soon as the running attempts have ended and their outcomes are stored, which
 // takes at most about 16 seconds. If the store fails, it keeps trying, but only for a few seconds after ctx has ended. It can be

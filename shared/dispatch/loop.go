@@ -272,9 +272,9 @@ func (l *loop) arrange(ctx context.Context, n *lane, now time.Time) {
 func (l *loop) setState(n *lane, state webhook.Lane) {
 	if was, is := n.state.IsFailing(), state.IsFailing(); was != is {
 		if is {
-			l.stuck.Add(1)
+			l.failing.Add(1)
 		} else {
-			l.stuck.Add(-1)
+			l.failing.Add(-1)
 		}
 	}
 	n.state = state

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -74,7 +73,7 @@ func (c *conn) send(u URL, header http.Header, body []byte) (sent func() bool) {
 	c.out.WriteString("POST ")
 	c.out.WriteString(u.target())
 	c.out.WriteString(" HTTP/1.1\r\nHost: ")
-	c.out.WriteString(u.authority())
+	c.out.WriteString(u.authority)
 	c.out.WriteString("\r\nContent-Length: ")
 	c.out.WriteString(strconv.Itoa(len(body)))
 	c.out.WriteString("\r\nAccept-Encoding: identity\r\n")
@@ -203,26 +202,3 @@ func (c *conn) isOpen() bool {
 
 // close closes the connection without telling the receiver, which could block it for seconds.
 func (c *conn) close() { _ = c.NetConn().Close() }
-
-// target returns the path and query of a URL as they are sent.
-func (u URL) target() string {
-	_, rest, _ := strings.Cut(u.ascii, "://")
-	at := strings.IndexAny(rest, "/?")
-	switch {
-	case at < 0:
-		return "/"
-	case rest[at] == '?':
-		return "/" + rest[at:]
-	default:
-		return rest[at:]
-	}
-}
-
-// authority returns the host as it is sent, with the port only if it is not 443.
-func (u URL) authority() string {
-	_, rest, _ := strings.Cut(u.ascii, "://")
-	if at := strings.IndexAny(rest, "/?"); at >= 0 {
-		rest = rest[:at]
-	}
-	return rest
-}

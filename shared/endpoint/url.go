@@ -39,11 +39,12 @@ const (
 
 // URL is a webhook URL that [Parse] has accepted.
 type URL struct {
-	raw   string
-	ascii string
-	host  string
-	addr  netip.Addr // valid if the host is an IP address
-	port  uint16
+	raw       string
+	host      string
+	addr      netip.Addr // valid if the host is an IP address
+	port      uint16
+	authority string // the host, and the port if it is not 443
+	tail      string // path and query, percent-encoded
 }
 
 // Parse checks that raw is a valid webhook URL: absolute, https, with a host and a port that every client understands in
@@ -73,7 +74,15 @@ func (u URL) String() string { return u.raw }
 
 // ASCII returns the same URL for an HTTP client: with the host in punycode and lower case, the port only if it is not
 // 443, and everything percent-encoded that RFC 3986 does not allow in a path or query.
-func (u URL) ASCII() string { return u.ascii }
+func (u URL) ASCII() string { return scheme + u.authority + u.tail }
+
+// target returns the path and query as they are sent in a request.
+func (u URL) target() string {
+	if strings.HasPrefix(u.tail, "/") {
+		return u.tail
+	}
+	return "/" + u.tail
+}
 
 // Host returns the host: a domain name in punycode and lower case, or an IP address in canonical form, without brackets.
 func (u URL) Host() string { return u.host }
@@ -104,7 +113,7 @@ func parse(raw string) (URL, string) {
 		return URL{}, reasonEscape
 	}
 	u.raw = raw
-	u.ascii = scheme + u.hostPort() + encode(tail)
+	u.authority, u.tail = u.hostPort(), encode(tail)
 	return u, ""
 }
 

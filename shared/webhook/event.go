@@ -3,7 +3,6 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"strings"
 	"time"
 )
 
@@ -35,12 +34,6 @@ func NewEventID(ulid string) string { return eventIDPrefix + ulid }
 func KeyedEventID(company, key string) string {
 	hash := sha256.Sum256([]byte(company + "\x00" + key))
 	return eventIDPrefix + encodeULID([16]byte(hash[:16]))
-}
-
-// ValidEventID reports whether id has the form of an event ID.
-func ValidEventID(id string) bool {
-	ulid, ok := strings.CutPrefix(id, eventIDPrefix)
-	return ok && ValidULID(ulid)
 }
 
 // encodeULID writes 128 bits in the text form of a ULID: 26 characters of Crockford base32, five bits each, the first of which
