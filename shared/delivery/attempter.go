@@ -92,7 +92,7 @@ func (a *Attempter) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcom
 // outcome returns what happens next, after an attempt that ended at a time.
 func (a *Attempter) outcome(w webhook.Work, m meaning, ended time.Time) webhook.Outcome {
 	o := webhook.Outcome{
-		Ref: w.Ref, Status: w.Status, Step: w.Step,
+		Ref: w.Ref, EventType: w.Event.Type, Status: w.Status, Step: w.Step,
 		Lane: m.laneOp(w), PausedUntil: millisUp(m.pausedUntil), WebhookVersion: w.Webhook.Version,
 	}
 	switch {

@@ -134,8 +134,9 @@ func StatusOf(stored Status, l Lane, acceptedAt, now time.Time) Status {
 // Outcome is what an attempt changes. A store applies all of it or, if the delivery has had another attempt since, nothing.
 type Outcome struct {
 	Ref
-	Attempt Attempt
-	Status  Status
+	EventType string
+	Attempt   Attempt
+	Status    Status
 	// Step is the step of the schedule that the next attempt is for.
 	Step int
 	// Due is when the next attempt is due, in UTC, in milliseconds. It is zero if there is none, or if the delivery waits for

@@ -63,6 +63,9 @@ type DeliveryStore interface {
 	// [Lane.Apply] on the stored lane, with the time at which the attempt ended. It reports whether it applied the outcome: if
 	// the delivery or its webhook does not exist, or another outcome was recorded for that attempt number, it changes nothing.
 	// It does not change the lane if the webhook's version differs from the outcome's.
+	//
+	// A store that has no [Backlog] can assume that Work has returned the delivery. If its webhook was deleted since, what it stores,
+	// and whether it reports it, does not matter, because nothing returns it.
 	Record(ctx context.Context, o Outcome) (applied bool, err error)
 }
 

@@ -28,6 +28,8 @@ type Lane struct {
 	DisabledReason string
 	// HeldBefore is when the webhook was last enabled again: unfinished deliveries of events accepted earlier are held.
 	HeldBefore time.Time
+	// SlowUntil is until when the lane counts as slow, see [SlowAttempt]. It is zero in stores that have no [QueueStore].
+	SlowUntil time.Time
 }
 
 // LaneOp is a change of a lane.
@@ -44,6 +46,9 @@ const (
 
 // IsFailing reports whether the circuit is open.
 func (l Lane) IsFailing() bool { return !l.FailingSince.IsZero() }
+
+// IsSlow reports whether attempts may keep others waiting: the lane was slow lately, or its last attempt failed.
+func (l Lane) IsSlow(now time.Time) bool { return l.Failures > 0 || l.SlowUntil.After(now) }
 
 // IsHealthy reports whether a success would not change the lane.
 func (l Lane) IsHealthy() bool { return l.Failures == 0 && !l.IsFailing() }
@@ -67,7 +72,7 @@ func (l Lane) OpensAt() time.Time {
 func (l Lane) Apply(op LaneOp, at, pausedUntil time.Time) Lane {
 	switch op {
 	case LaneSucceeded:
-		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, HeldBefore: l.HeldBefore}
+		return Lane{PausedUntil: l.PausedUntil, DisabledReason: l.DisabledReason, HeldBefore: l.HeldBefore, SlowUntil: l.SlowUntil}
 	case LaneFailed, LaneProbeFailed:
 		l = l.failed(at, op == LaneProbeFailed)
 		if pausedUntil.After(l.PausedUntil) {
