@@ -71,7 +71,7 @@ func newStarter() starter {
 
 // start returns the host of an HTTP function, whatever is wrong with it.
 func (s starter) start(ctx context.Context, wire Wire) *Host {
-	f, err := wired(s, wire)
+	f, err := wired(func() (Function, error) { return wire(s.getenv) })
 	if err != nil {
 		s.log.ErrorContext(ctx, "the function is misconfigured and responds to every request with 500", "cause", err.Error())
 		return &Host{log: s.log, broken: err}
@@ -91,13 +91,13 @@ func (s starter) start(ctx context.Context, wire Wire) *Host {
 
 // wired builds a function of any kind. It turns a panic into an error: Lambda would restart a process that exits for every
 // event, and the caller would not learn why.
-func wired[F any](s starter, wire func(getenv func(string) string) (F, error)) (f F, err error) {
+func wired[F any](wire func() (F, error)) (f F, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic at startup: %v", p)
 		}
 	}()
-	return wire(s.getenv)
+	return wire()
 }
 
 func (s starter) warn(ctx context.Context, warnings []string) {

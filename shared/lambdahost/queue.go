@@ -26,14 +26,15 @@ type QueueFunction struct {
 	Metrics *Metrics
 }
 
+// WireQueue builds a QueueFunction, like [Wire]. Lines of the log have the ID of the invocation if they are logged with its context.
+type WireQueue func(getenv func(string) string, log *slog.Logger) (QueueFunction, error)
+
 // RunQueue handles the messages of a queue and does not return. If wire fails, the function logs why and returns an error for every
 // batch, so that the messages stay in the queue.
-func RunQueue(wire func(getenv func(string) string) (QueueFunction, error)) {
-	lambda.Start(newStarter().startQueue(context.Background(), wire))
-}
+func RunQueue(wire WireQueue) { lambda.Start(newStarter().startQueue(context.Background(), wire)) }
 
-func (s starter) startQueue(ctx context.Context, wire func(getenv func(string) string) (QueueFunction, error)) *queueHost {
-	f, err := wired(s, wire)
+func (s starter) startQueue(ctx context.Context, wire WireQueue) *queueHost {
+	f, err := wired(func() (QueueFunction, error) { return wire(s.getenv, s.log) })
 	if err != nil {
 		s.log.ErrorContext(ctx, "the function is misconfigured and returns every message to the queue", "cause", err.Error())
 		return &queueHost{broken: err}

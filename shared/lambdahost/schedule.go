@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -20,14 +21,17 @@ type ScheduleFunction struct {
 	Metrics *Metrics
 }
 
+// WireSchedule builds a ScheduleFunction, like [WireQueue].
+type WireSchedule func(getenv func(string) string, log *slog.Logger) (ScheduleFunction, error)
+
 // RunSchedule runs a function that a schedule invokes, and does not return. If wire fails, the function logs why and returns an error
 // for every invocation.
-func RunSchedule(wire func(getenv func(string) string) (ScheduleFunction, error)) {
+func RunSchedule(wire WireSchedule) {
 	lambda.Start(newStarter().startSchedule(context.Background(), wire))
 }
 
-func (s starter) startSchedule(ctx context.Context, wire func(getenv func(string) string) (ScheduleFunction, error)) *scheduleHost {
-	f, err := wired(s, wire)
+func (s starter) startSchedule(ctx context.Context, wire WireSchedule) *scheduleHost {
+	f, err := wired(func() (ScheduleFunction, error) { return wire(s.getenv, s.log) })
 	if err != nil {
 		s.log.ErrorContext(ctx, "the function is misconfigured and does nothing", "cause", err.Error())
 		return &scheduleHost{broken: err}
