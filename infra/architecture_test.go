@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"shared/sqlite/sqlitetest":     {},
 	"shared/dynamo":                {domain, "shared/access"},
 	"shared/sqlite":                {domain, "shared/access"},
+	"shared/sqs":                   {domain},
 	"shared/api":                   {domain, "shared/access", "shared/endpoint", "shared/delivery"}, // not openapi: no function needs its YAML library
 	"shared/api/openapi":           {},
 	"shared/lambdahost":            {domain, "shared/access", "shared/api"},
@@ -132,6 +133,7 @@ func TestFunctionsStartFast(t *testing.T) {
 			"github.com/alecthomas/kong",
 			"github.com/aws/aws-sdk-go-v2/config",              // its credential chain takes 2 ms
 			"github.com/aws/aws-sdk-go-v2/service/kms/schemas", // its initialization takes 0.4 ms, see go.mod
+			"github.com/aws/aws-sdk-go-v2/service/sqs/schemas", // 0.3 ms
 		} {
 			if inside(path, heavy) {
 				t.Errorf("a function links %s", path)

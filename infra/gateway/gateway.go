@@ -38,10 +38,9 @@ type Gateway struct {
 	now       func() time.Time
 }
 
-// New returns a Gateway that routes requests as the API's route table says, except for routes without a function. The functions are named after their
-// directories.
+// New returns a Gateway that routes requests as the API's route table says. The functions are named after their directories.
 func New(functions map[string]Invoker, now func() time.Time) *Gateway {
-	return &Gateway{functions: functions, routes: api.FunctionRoutes(), now: now}
+	return &Gateway{functions: functions, routes: api.Routes(), now: now}
 }
 
 // ServeHTTP invokes the function of the matching route and writes its response. Errors of the gateway itself have the

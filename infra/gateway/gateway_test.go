@@ -44,7 +44,7 @@ func TestRoutes(t *testing.T) {
 			path, ok := decodePath(test.escaped)
 			var got match
 			if ok {
-				got, ok = findRoute(api.FunctionRoutes(), test.method, path)
+				got, ok = findRoute(api.Routes(), test.method, path)
 			}
 			if ok != (test.key != "") || got.routeKey != test.key || got.rawPath != test.rawPath || got.parameters["webhookId"] != test.id {
 				t.Errorf("got %+v, %v", got, ok)

@@ -74,7 +74,7 @@ func required(t testing.TB, variable string) string {
 // functions returns the names of the functions in the order of the API's routes, which call them.
 func functions() []string {
 	var names []string
-	for _, r := range api.FunctionRoutes() {
+	for _, r := range api.Routes() {
 		names = append(names, r.Function)
 	}
 	return slices.Compact(names)

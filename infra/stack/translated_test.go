@@ -64,7 +64,7 @@ func testLogGroup(t *testing.T, s *template, id, name string) {
 // has a directory for each function and no others.
 func testRoutes(t *testing.T, s *template) {
 	want := make(map[string]string) // functions by routes
-	for _, r := range api.FunctionRoutes() {
+	for _, r := range api.Routes() {
 		want[r.Method+" "+r.Path] = r.Function
 	}
 	byID := make(map[string]string)

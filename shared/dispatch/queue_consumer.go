@@ -13,12 +13,16 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// attemptTime is how long an attempt can take, with what comes before and after it.
-const attemptTime = 20 * time.Second
+const (
+	// attemptTime is how long an attempt can take, with what comes before and after it.
+	attemptTime = 20 * time.Second
+	// maxAhead is how often a message that is ahead of the store is sent again, and aheadDelay is its delay.
+	maxAhead   = 3
+	aheadDelay = time.Minute
+)
 
 // Why messages return to their queue without being failures.
 var (
-	errAhead    = errors.New("the outcome of the attempt before is not stored yet")
 	errRepeated = errors.New("another message asks for the same attempt")
 	errNoTime   = errors.New("there is not enough time left for an attempt")
 )
@@ -68,7 +72,7 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 			continue
 		}
 		returned = append(returned, i)
-		if err != errAhead && err != errRepeated && err != errNoTime {
+		if err != errRepeated && err != errNoTime {
 			c.Log.ErrorContext(ctx, "a message could not be handled, so it returns to its queue",
 				"kind", string(messages[i].Kind), "webhook_id", messages[i].WebhookID, "event_id", messages[i].EventID, "cause", causeOf(err))
 		}
@@ -121,7 +125,7 @@ func (c *Consumer) reject(ctx context.Context, text string, reason error) error 
 func (c *Consumer) deliver(ctx context.Context, m webhook.Message, look webhook.Look) error {
 	switch look.State {
 	case webhook.LookAhead:
-		return errAhead
+		return c.repeatAhead(ctx, m)
 	case webhook.LookHeld:
 		return c.park(ctx, look.Work)
 	case webhook.LookExpired:
@@ -130,6 +134,17 @@ func (c *Consumer) deliver(ctx context.Context, m webhook.Message, look webhook.
 		return c.deliverReady(ctx, m, look.Work)
 	}
 	return nil
+}
+
+// repeatAhead sends a message again, later, that is ahead of the store. After a few times, the outcome that it followed cannot be on its
+// way any more, because whoever sent the message has ended. Then the message of the attempt before was handled again, or will be.
+func (c *Consumer) repeatAhead(ctx context.Context, m webhook.Message) error {
+	if m.Count == maxAhead {
+		return nil
+	}
+	m.Count++
+	m.Delay = aheadDelay
+	return c.Queue.Send(ctx, m)
 }
 
 // deliverReady attempts a delivery, unless it has to wait for a time, for its lane, or for its turn among the slow ones.

@@ -27,6 +27,9 @@ const (
 // Settings are a Lambda function's settings for webhook hosts.
 type Settings struct {
 	TLS TLSChecker
+	// Dialer and RootCAs are for a [Client]. Both apply even if TLS is [NoCheck].
+	Dialer  Dialer
+	RootCAs *x509.CertPool
 	// Warnings are about settings that weaken security, to be logged at startup.
 	Warnings []string
 }
@@ -48,8 +51,8 @@ func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings
 	if err := errors.Join(networksErr, authoritiesErr, offErr); err != nil {
 		return Settings{}, err
 	}
-	policy := Policy{AllowedNetworks: networks}
-	s.TLS = &Checker{Dialer: Dialer{Policy: policy}, RootCAs: authorities, Now: now}
+	s.Dialer, s.RootCAs = Dialer{Policy: Policy{AllowedNetworks: networks}}, authorities
+	s.TLS = &Checker{Dialer: s.Dialer, RootCAs: authorities, Now: now}
 	if off {
 		s.TLS = NoCheck{}
 		s.Warnings = append(s.Warnings, WarningTLSCheckOff)
