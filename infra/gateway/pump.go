@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"webhooks/shared/sqs"
 )
 
 const (
@@ -27,15 +30,15 @@ const (
 
 // SQS is what a [Pump] needs of Amazon SQS. *sqs.Client implements it.
 type SQS interface {
-	ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput, options ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
-	DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageBatchInput, options ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
+	ReceiveMessage(ctx context.Context, in *awssqs.ReceiveMessageInput, options ...func(*awssqs.Options)) (*awssqs.ReceiveMessageOutput, error)
+	DeleteMessageBatch(ctx context.Context, in *awssqs.DeleteMessageBatchInput, options ...func(*awssqs.Options)) (*awssqs.DeleteMessageBatchOutput, error)
 }
 
 // Pump invokes the functions that no request invokes: with the messages of queues, as Lambda's event source mappings do, and at an
 // interval, as EventBridge Scheduler does. All fields are required.
 type Pump struct {
 	SQS    SQS
-	Queues Queues
+	Queues sqs.URLs
 	// Functions are named after their directories. One that is missing is not invoked.
 	Functions map[string]Invoker
 	// Concurrency is the maximum number of invocations at a time for each queue.
@@ -50,12 +53,12 @@ type Pump struct {
 func (p Pump) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	for _, q := range stackQueues() {
-		if p.Functions[q.function] == nil {
+	for _, m := range mappings(p.Queues) {
+		if p.Functions[m.function] == nil {
 			continue
 		}
 		for range p.Concurrency {
-			all.Go(func() { p.poll(ctx, q) })
+			all.Go(func() { p.poll(ctx, m) })
 		}
 	}
 	if p.Functions[scheduled] != nil {
@@ -63,10 +66,10 @@ func (p Pump) Run(ctx context.Context) {
 	}
 }
 
-func (p Pump) poll(ctx context.Context, q queue) {
+func (p Pump) poll(ctx context.Context, m mapping) {
 	for ctx.Err() == nil {
-		if err := p.handle(context.WithoutCancel(ctx), q); err != nil {
-			p.Log.Error("messages were not handled", "queue", q.name, "function", q.function, "cause", err)
+		if err := p.handle(context.WithoutCancel(ctx), m); err != nil {
+			p.Log.Error("messages were not handled", "queue", path.Base(m.url), "function", m.function, "cause", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(pollPause):
@@ -76,20 +79,19 @@ func (p Pump) poll(ctx context.Context, q queue) {
 }
 
 // handle receives messages, invokes the function with them, and deletes those that it has finished.
-func (p Pump) handle(ctx context.Context, q queue) error {
-	url := p.Queues[q.name]
-	received, err := p.SQS.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-		QueueUrl: &url, MaxNumberOfMessages: batchSize, WaitTimeSeconds: pollSeconds,
+func (p Pump) handle(ctx context.Context, m mapping) error {
+	received, err := p.SQS.ReceiveMessage(ctx, &awssqs.ReceiveMessageInput{
+		QueueUrl: &m.url, MaxNumberOfMessages: batchSize, WaitTimeSeconds: pollSeconds,
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
 	})
 	if err != nil || len(received.Messages) == 0 {
 		return err
 	}
-	event, err := json.Marshal(queueEvent(url, received.Messages))
+	event, err := json.Marshal(queueEvent(m.url, received.Messages))
 	if err != nil {
 		return err
 	}
-	out, err := p.Functions[q.function].Invoke(ctx, event)
+	out, err := p.Functions[m.function].Invoke(ctx, event)
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (p Pump) handle(ctx context.Context, q queue) error {
 	if err != nil || len(finished) == 0 {
 		return err
 	}
-	deleted, err := p.SQS.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &url, Entries: finished})
+	deleted, err := p.SQS.DeleteMessageBatch(ctx, &awssqs.DeleteMessageBatchInput{QueueUrl: &m.url, Entries: finished})
 	if err == nil && len(deleted.Failed) > 0 {
 		err = fmt.Errorf("%d messages were not deleted", len(deleted.Failed))
 	}
@@ -116,7 +118,7 @@ func queueEvent(url string, messages []types.Message) map[string]any {
 			"messageAttributes": map[string]any{},
 			"md5OfBody":         *m.MD5OfBody,
 			"eventSource":       "aws:sqs",
-			"eventSourceARN":    queueARN(url, region),
+			"eventSourceARN":    queueARN(url),
 			"awsRegion":         region,
 		}
 	}

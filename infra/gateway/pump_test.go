@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"webhooks/shared/dynamo/dynamotest"
+	"webhooks/shared/sqs"
 )
 
 // record is a message as an event has it.
@@ -32,8 +33,13 @@ func (r record) receives() string { return r.Attributes["ApproximateReceiveCount
 // TestPump runs queue functions that do what messages say on moto's SQS.
 func TestPump(t *testing.T) {
 	url := dynamotest.Service(t, "WEBHOOKS_TEST_MOTO_ENDPOINT")
-	client := sqs.New(sqs.Options{Region: region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
-	queues, err := CreateQueues(t.Context(), client, "pump-"+rand.Text()[:10]+"-", time.Second)
+	client := sqs.NewClient(sqs.Config{Endpoint: url, Region: region, Credentials: credentials.NewStaticCredentialsProvider("a", "b", "")})
+	queues, err := sqs.Create(t.Context(), client, "pump-"+rand.Text()[:10]+"-")
+	for _, url := range []string{queues.Deliveries, queues.Slow, queues.Ingest} {
+		soon := map[string]string{string(types.QueueAttributeNameVisibilityTimeout): "1"}
+		_, setErr := client.SetQueueAttributes(t.Context(), &awssqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: soon})
+		err = errors.Join(err, setErr)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,10 +74,9 @@ func TestPump(t *testing.T) {
 		sweeps <- payload
 		return nil, nil
 	})
-	send := func(name string, bodies ...string) {
+	send := func(url string, bodies ...string) {
 		for _, body := range bodies {
-			url := queues[name]
-			if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body}); err != nil {
+			if _, err := client.SendMessage(t.Context(), &awssqs.SendMessageInput{QueueUrl: &url, MessageBody: &body}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,7 +85,7 @@ func TestPump(t *testing.T) {
 		SQS: client, Queues: queues, Concurrency: 2, Every: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 		Functions: map[string]Invoker{"deliver-webhook": function, "ingest-event": function, scheduled: sweeper},
 	}
-	send("slow", slices.Repeat([]string{"slow"}, 40)...)
+	send(queues.Slow, slices.Repeat([]string{"slow"}, 40)...)
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
 	go func() {
@@ -94,14 +99,14 @@ func TestPump(t *testing.T) {
 		t.Errorf("%d invocations ran at a time, want 2", most.Load())
 	}
 	for _, row := range []struct{ queue, body, receives string }{
-		{"deliveries", "finished", "1"}, {"deliveries", "returns", "2"}, {"slow", "invocation fails", "2"}, {"ingest", "unknown ID", "2"},
+		{queues.Deliveries, "finished", "1"}, {queues.Deliveries, "returns", "2"}, {queues.Slow, "invocation fails", "2"}, {queues.Ingest, "unknown ID", "2"},
 	} {
 		send(row.queue, row.body)
 		var last record
 		for last.receives() != row.receives {
 			last = <-handled
 		}
-		if arn := queueARN(queues[row.queue], region); last.Body != row.body || last.EventSource != "aws:sqs" || last.EventSourceARN != arn {
+		if arn := queueARN(row.queue); last.Body != row.body || last.EventSource != "aws:sqs" || last.EventSourceARN != arn {
 			t.Errorf("got %+v, want %q from %s", last, row.body, arn)
 		}
 	}
@@ -111,10 +116,10 @@ func TestPump(t *testing.T) {
 	}
 	stop()
 	<-stopped
-	for name, url := range queues {
-		got, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
+	for _, url := range []string{queues.Deliveries, queues.Slow, queues.Ingest} {
+		got, err := client.GetQueueAttributes(t.Context(), &awssqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
 		if err != nil || got.Attributes["ApproximateNumberOfMessages"] != "0" || got.Attributes["ApproximateNumberOfMessagesNotVisible"] != "0" {
-			t.Errorf("the queue %s has %v, %v: want no messages", name, got.Attributes, err)
+			t.Errorf("%s has %v, %v: want no messages", queueARN(url), got.Attributes, err)
 		}
 	}
 }
