@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"webhooks/shared/sqs"
 )
 
 // Remote is a function behind the Lambda API, such as that of "sam local start-lambda".
@@ -54,4 +56,13 @@ func LogicalID(name string) string {
 		id.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
 	return id.String() + "Function"
+}
+
+// Remotes returns the functions that a [Pump] invokes.
+func Remotes(endpoint string) map[string]Invoker {
+	functions := map[string]Invoker{scheduled: Remote{endpoint, LogicalID(scheduled)}}
+	for _, m := range mappings(sqs.URLs{}) {
+		functions[m.function] = Remote{endpoint, LogicalID(m.function)}
+	}
+	return functions
 }
