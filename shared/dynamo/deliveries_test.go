@@ -41,3 +41,8 @@ func TestDeliveryStore(t *testing.T) {
 	s := newDeliveries(t)
 	webhooktest.RunDeliveries(t, func(*testing.T) webhooktest.DeliveryTestStore { return s })
 }
+
+func TestQueueStore(t *testing.T) {
+	s := newDeliveries(t)
+	webhooktest.RunQueueStore(t, func(*testing.T) webhooktest.QueueTestStore { return s })
+}

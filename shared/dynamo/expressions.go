@@ -63,6 +63,7 @@ const (
 	keysOnly     = partitionKey + ", " + sortKey
 	waitOnly     = keysOnly + ", " + waitAt
 	versionOnly  = keysOnly + ", " + versionAttr
+	madeOnly     = keysOnly + ", " + madeAttr
 	typeIsHidden = keysOnly + ", " + hiddenAttr
 	// whatToSend is what an attempt needs of a webhook.
 	whatToSend = versionOnly + ", #" + urlAttr + ", " + sealedTokenAttr

@@ -24,10 +24,15 @@ func (d *Deliveries) Park(ctx context.Context, w webhook.Work, now time.Time) (b
 			return false, err
 		}
 		lane, err := laneOf(it, w.Webhook.Version)
-		if err != nil || lane.Holds(w.AcceptedAt) || !lane.waitsFor.IsZero() && !lane.idle {
+		if err != nil || lane.Holds(w.AcceptedAt) {
 			return false, err
 		}
-		at := later(lane.OpensAt(), now)
+		at := lane.waitsFor
+		if at.IsZero() {
+			at = later(lane.OpensAt(), now)
+		} else if !lane.idle {
+			return !at.After(now), nil
+		}
 		c := laneChange(w.Company, w.WebhookID, lane.revision, at)
 		c.remove(idleAttr)
 		_, moved, err := d.apply(ctx, c)
