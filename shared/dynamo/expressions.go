@@ -43,6 +43,7 @@ const (
 
 	// Lanes: [valRevision]. Everything that waits: [valWait], [valWaitAt].
 	isRevision = revisionAttr + " = " + valRevision
+	isGoneOr   = isNew + " OR " + isRevision
 	stillWaits = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " = " + valWaitAt
 	waitsAfter = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " > " + valWaitAt
 	waitsUntil = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " <= " + valWaitAt
