@@ -106,7 +106,7 @@ func testEvents(t *testing.T, s *stack) {
 			isRoute := func(r api.Route) bool {
 				return r.Function == name && strings.Count(string(event), fmt.Sprintf(`"routeKey": "%s %s"`, r.Method, r.Path)) == 2
 			}
-			if !slices.ContainsFunc(api.FunctionRoutes(), isRoute) {
+			if !slices.ContainsFunc(api.Routes(), isRoute) {
 				t.Errorf("the event does not have a route of the function twice: %s", event)
 			}
 			event = regexp.MustCompile(`whk_[a-z2-7]{58}`).ReplaceAll(event, []byte(key))
