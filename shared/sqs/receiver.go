@@ -1,6 +1,7 @@
 package sqs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,8 @@ type Receiver struct {
 	// context has a deadline.
 	Handle func(ctx context.Context, texts []string) (returned []int)
 	Log    *slog.Logger
+
+	patience time.Duration // shorter in tests; zero means the constant
 }
 
 // Run receives messages until ctx ends, and then waits until the running calls of Handle have returned: their context does not end
@@ -69,7 +72,7 @@ func (r *Receiver) receive(ctx context.Context, client aws.HTTPClient) []types.M
 	out, err := r.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:                    &r.URL,
 		MaxNumberOfMessages:         maxBatch,
-		WaitTimeSeconds:             int32(patience.Seconds()),
+		WaitTimeSeconds:             int32(cmp.Or(r.patience, patience).Seconds()),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},
 	}, func(o *sqs.Options) { o.HTTPClient = client })
 	if err == nil {
