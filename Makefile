@@ -48,7 +48,7 @@ test: $(LOCAL) ## run all tests with the services they need; the last lines list
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
 # infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
-E2E := URL KEY READ_KEY WRITE_KEY OTHER_KEY REVOKED_KEY EXPIRED_KEY RECEIVER QUOTA $(if $(filter command,$(origin HOST)),HOST)
+E2E := URL KEY READ_KEY WRITE_KEY PUBLISH_KEY EVENTS_KEY OTHER_KEY PLATFORM_KEY REVOKED_KEY EXPIRED_KEY RECEIVER AUTHORITY QUOTA $(if $(filter command,$(origin HOST)),HOST)
 $(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e

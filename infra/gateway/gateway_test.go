@@ -240,6 +240,14 @@ func TestFunction(t *testing.T) {
 			t.Errorf("%s: the process was not replaced", payload)
 		}
 	}
+	go func() {
+		for f.Kill() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := f.Invoke(t.Context(), []byte("hang")); !errors.Is(err, ErrExited) {
+		t.Errorf("killed: error %v", err)
+	}
 	processes, distinct := make(chan string), make(map[string]bool)
 	for range 6 {
 		go func() {

@@ -114,11 +114,12 @@ func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
 		return nil, err
 	}
 	table := dynamo.SubscriptionsTable(f.TablePrefix)
-	s := dynamo.New(dynamo.NewClient(config), table)
+	client := dynamo.NewClient(config)
+	s := dynamo.New(client, table)
 	return &opened{
 		store:        s,
 		place:        "the DynamoDB table " + table,
-		createTables: s.CreateTables,
+		createTables: dynamo.NewDeliveries(client, table, dynamo.DeliveriesTable(f.TablePrefix)).CreateTables,
 		kmsKeys: func(kmsKey, endpoint string) seal.Keys {
 			return seal.NewKMSKeys(newKMSClient(config, endpoint), s, kmsKey)
 		},

@@ -34,7 +34,7 @@ func testConfig(endpoint string) Config {
 func newStore(t testing.TB) *Store {
 	t.Helper()
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
 		t.Fatalf("CreateTables: %v", err)
 	}
@@ -56,7 +56,7 @@ func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	return New(NewClient(cfg), s.name), proxy
 }
 
-func dropTable(t testing.TB, s *Store) {
+func dropTable(t testing.TB, s *table) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.name, DeletionProtectionEnabled: pointer(false)})

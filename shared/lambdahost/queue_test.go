@@ -53,13 +53,17 @@ func TestQueueFunction(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var log bytes.Buffer
 			host := testStarter(&log, noSettings).startQueue(t.Context(), func(_ func(string) string, l *slog.Logger) (QueueFunction, error) {
-				return QueueFunction{Handle: func(ctx context.Context, texts []string) []int {
+				check := func(context.Context) error { return errors.New("no permission") }
+				return QueueFunction{Check: check, Warnings: []string{"unsafe"}, Handle: func(ctx context.Context, texts []string) []int {
 					if !slices.Equal(texts, []string{"text 0", "text 1", "text 2"}) {
 						t.Errorf("texts %q", texts)
 					}
 					return row.handle(ctx, l)
 				}}, nil
 			})
+			if got := lines(t, &log); len(got) != 2 || got[0]["message"] != "unsafe" || got[1]["level"] != "ERROR" || got[1]["cause"] != "no permission" {
+				t.Errorf("startup log %v, want the warning and the error of the check", got)
+			}
 			out, err := host.Invoke(invocationContext(t), []byte(queueEventOf3))
 			if err != nil || string(out) != row.out {
 				t.Errorf("got %s, error %v, want %s", out, err, row.out)
@@ -112,11 +116,8 @@ func TestScheduleFunction(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		host := testStarter(&log, noSettings).startSchedule(t.Context(), func(func(string) string, *slog.Logger) (ScheduleFunction, error) {
-			return ScheduleFunction{Handle: row.handle, Check: func(context.Context) error { return errors.New("no permission") }}, nil
+			return ScheduleFunction{Handle: row.handle}, nil
 		})
-		if got := lines(t, &log); len(got) != 1 || got[0]["level"] != "ERROR" || got[0]["cause"] != "no permission" {
-			t.Errorf("%s: startup log %v, want the error of the check", name, got)
-		}
 		_, err := host.Invoke(invocationContext(t), []byte(`{}`))
 		got := lines(t, &log)
 		if err == nil && row.want != "" || err != nil && err.Error() != row.want {

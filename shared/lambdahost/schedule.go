@@ -15,8 +15,6 @@ import (
 type ScheduleFunction struct {
 	// Handle does it before ctx ends.
 	Handle func(ctx context.Context) error
-	// Check checks at startup for what it requires; nil if there is nothing. Its error is logged, but Handle is called all the same.
-	Check func(ctx context.Context) error
 	// Metrics are printed after every call; nil if there are none.
 	Metrics *Metrics
 }
@@ -36,7 +34,6 @@ func (s starter) startSchedule(ctx context.Context, wire WireSchedule) *schedule
 		s.log.ErrorContext(ctx, "the function is misconfigured and does nothing", "cause", err.Error())
 		return &scheduleHost{broken: err}
 	}
-	s.check(ctx, f.Check)
 	return &scheduleHost{ScheduleFunction: f, starter: s}
 }
 

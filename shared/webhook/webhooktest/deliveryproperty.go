@@ -124,8 +124,16 @@ func (p *pair) attempt(t *rapid.T) {
 	if len(got)+len(want) > 0 {
 		p.agree("Work", got, nil, want, nil)
 	}
+	stored := p.memory.delivery(r)
+	if stored == nil && p.backlog == nil {
+		return // Work has not returned it
+	}
+	d := webhook.Delivery{Ref: r}
+	if stored != nil {
+		d.EventType = stored.event.Type
+	}
 	statuses := []webhook.Status{webhook.StatusPending, webhook.StatusPending, webhook.StatusDelivered, webhook.StatusFailed}
-	o := p.outcome(webhook.Delivery{Ref: r}, rapid.SampledFrom(statuses).Draw(t, "status"))
+	o := p.outcome(d, rapid.SampledFrom(statuses).Draw(t, "status"))
 	o.Lane = webhook.LaneOp(rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4}).Draw(t, "lane"))
 	o.WebhookVersion = rapid.SampledFrom([]int64{1, 1, 1, 2}).Draw(t, "version")
 	o.Attempt.At = p.now

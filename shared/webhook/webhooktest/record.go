@@ -44,6 +44,9 @@ func recordCases() []testCase {
 		{"what does not exist is not changed", func(f *fixture) {
 			d, gone := f.newDelivery(), f.newDelivery()
 			f.delete(gone.WebhookID)
+			if f.backlog == nil {
+				return // Work has not returned any of these deliveries
+			}
 			for what, change := range map[string]func(r *webhook.Ref){
 				"unknown event":   func(r *webhook.Ref) { r.EventID = f.newEvent("").ID },
 				"unknown webhook": func(r *webhook.Ref) { r.WebhookID = f.newWebhook().ID },
