@@ -52,7 +52,7 @@ func (r *Receiver) Run(ctx context.Context) {
 	defer handling.Wait()
 	slots := make(chan struct{}, r.Concurrency)
 	patient := awshttp.NewBuildableClient().WithTimeout(patience + attemptTimeout)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
