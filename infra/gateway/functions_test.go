@@ -1,9 +1,11 @@
 package gateway_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,9 +21,10 @@ import (
 	"webhooks/infra/gateway"
 	"webhooks/shared/access"
 	"webhooks/shared/api"
+	"webhooks/shared/webhook"
 )
 
-// request is a request for a function. In the path, {id} stands for a new webhook.
+// request is a request for a function. In the path, {id} stands for a new webhook, {event} and {delivery} for one that was attempted.
 type request struct{ function, method, path string }
 
 var createWebhook = request{"create-webhook", "POST", "/webhooks"}
@@ -29,18 +32,24 @@ var createWebhook = request{"create-webhook", "POST", "/webhooks"}
 // warmCalls has a request for each function and the calls to AWS that it costs once the function is warm and the caller's
 // API key cached.
 var warmCalls = map[request]string{
-	createWebhook:                                    "BatchGetItem TransactWriteItems",
-	{"list-webhooks", "GET", "/webhooks"}:            "GetItem Query",
-	{"list-webhook-types", "GET", "/webhooks/types"}: "Query Query",
-	{"get-webhook", "GET", "/webhooks/{id}"}:         "GetItem",
-	{"delete-webhook", "DELETE", "/webhooks/{id}"}:   "GetItem TransactWriteItems",
+	createWebhook:                                                            "BatchGetItem TransactWriteItems",
+	{"list-webhooks", "GET", "/webhooks"}:                                    "GetItem Query",
+	{"list-webhook-types", "GET", "/webhooks/types"}:                         "Query Query",
+	{"get-webhook", "GET", "/webhooks/{id}"}:                                 "GetItem",
+	{"delete-webhook", "DELETE", "/webhooks/{id}"}:                           "GetItem TransactWriteItems",
+	{"publish-event", "POST", "/events"}:                                     "PutItem Query SendMessageBatch",
+	{"get-event", "GET", "/events/{event}"}:                                  "BatchGetItem GetItem GetItem",
+	{"list-deliveries", "GET", "/webhooks/{id}/deliveries"}:                  "BatchGetItem Query",
+	{"get-delivery", "GET", "/webhooks/{id}/deliveries/{delivery}"}:          "BatchGetItem",
+	{"retry-delivery", "POST", "/webhooks/{id}/deliveries/{delivery}/retry"}: "BatchGetItem SendMessageBatch UpdateItem",
+	{"get-webhook-status", "GET", "/webhooks/{id}/status"}:                   "BatchGetItem BatchGetItem Query",
 }
 
 // coldStart is what a function calls before the calls of its first request: to check at startup that it can read the
 // table, to find the caller's key, and to record the day on which the key was last used.
 const coldStart = "GetItem GetItem UpdateItem "
 
-// TestFunctions runs the functions as they are deployed, on DynamoDB Local and moto's KMS.
+// TestFunctions runs the functions as they are deployed, on DynamoDB Local and moto's KMS and SQS.
 func TestFunctions(t *testing.T) {
 	s := newStack(t)
 	t.Run("contract", func(t *testing.T) { testContract(t, s) })
@@ -54,29 +63,39 @@ func TestFunctions(t *testing.T) {
 // no errors and no secrets.
 func testContract(t *testing.T, s *stack) {
 	server := s.serve(t, nil)
+	stop := server.pump(t)
 	past, all := time.Now().Add(-time.Hour).UTC(), access.Permissions()
-	keys := map[string]string{
-		"WEBHOOKS_E2E_KEY":         s.key(t, access.Key{Company: "main", Permissions: all}),
-		"WEBHOOKS_E2E_READ_KEY":    s.key(t, access.Key{Company: "main", Permissions: []access.Permission{access.WebhooksRead}}),
-		"WEBHOOKS_E2E_WRITE_KEY":   s.key(t, access.Key{Company: "main", Permissions: []access.Permission{access.WebhooksWrite}}),
-		"WEBHOOKS_E2E_OTHER_KEY":   s.key(t, access.Key{Company: "other", Permissions: all}),
-		"WEBHOOKS_E2E_REVOKED_KEY": s.key(t, access.Key{Company: "main", Permissions: all, RevokedAt: past}),
-		"WEBHOOKS_E2E_EXPIRED_KEY": s.key(t, access.Key{Company: "main", Permissions: all, ExpiresAt: past}),
+	const mine = "e2e-main"
+	only := func(p access.Permission) access.Key {
+		return access.Key{Company: mine, Permissions: []access.Permission{p}}
 	}
+	keys := map[string]string{
+		"WEBHOOKS_E2E_KEY":          s.key(t, access.Key{Company: mine, Permissions: all}),
+		"WEBHOOKS_E2E_READ_KEY":     s.key(t, only(access.WebhooksRead)),
+		"WEBHOOKS_E2E_WRITE_KEY":    s.key(t, only(access.WebhooksWrite)),
+		"WEBHOOKS_E2E_PUBLISH_KEY":  s.key(t, only(access.EventsWrite)),
+		"WEBHOOKS_E2E_EVENTS_KEY":   s.key(t, only(access.EventsRead)),
+		"WEBHOOKS_E2E_OTHER_KEY":    s.key(t, access.Key{Company: "e2e-other", Permissions: all}),
+		"WEBHOOKS_E2E_PLATFORM_KEY": s.key(t, access.Key{Permissions: access.PlatformPermissions()}),
+		"WEBHOOKS_E2E_REVOKED_KEY":  s.key(t, access.Key{Company: mine, Permissions: all, RevokedAt: past}),
+		"WEBHOOKS_E2E_EXPIRED_KEY":  s.key(t, access.Key{Company: mine, Permissions: all, ExpiresAt: past}),
+	}
+	receiver := fmt.Sprintf("https://127.0.0.1:%d/webhooks/billing", freePort(t))
 	suite := exec.CommandContext(t.Context(), "go", "test", "-count=1", "webhooks/infra/e2e")
 	suite.Env = append(os.Environ(), "CI=true", "WEBHOOKS_E2E_URL="+server.URL, "WEBHOOKS_E2E_HOST=gateway",
-		"WEBHOOKS_E2E_RECEIVER="+s.receiver, "WEBHOOKS_E2E_QUOTA="+strconv.Itoa(quota))
+		"WEBHOOKS_E2E_RECEIVER="+receiver, "WEBHOOKS_E2E_AUTHORITY="+s.authority, "WEBHOOKS_E2E_QUOTA="+strconv.Itoa(quota))
 	for variable, key := range keys {
 		suite.Env = append(suite.Env, variable+"="+key)
 	}
 	if out, err := suite.CombinedOutput(); err != nil {
 		t.Errorf("contract tests: %v\n%s", err, out)
 	}
+	stop()
 	var log string
 	for _, f := range server.functions {
 		log += logOf(t, f)
 	}
-	for _, secret := range append(slices.Collect(maps.Values(keys)), "whsec_", s.receiver) {
+	for _, secret := range append(slices.Collect(maps.Values(keys)), "whsec_", receiver) {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log contains %s", secret)
 		}
@@ -87,14 +106,25 @@ func testContract(t *testing.T, s *stack) {
 		t.Errorf("%d of %d requests in the log have both IDs, want all of at least 100", complete, count)
 	}
 	for line := range strings.Lines(log) {
-		if strings.Contains(line, `"level":"ERROR"`) || !strings.HasPrefix(line, `{"timestamp":`) {
+		isMetrics := strings.HasPrefix(line, `{"Stack":"test","_aws":`)
+		if strings.Contains(line, `"level":"ERROR"`) || !isMetrics && !strings.HasPrefix(line, `{"timestamp":`) {
 			t.Errorf("log line %s", line)
 		}
 	}
 }
 
-// testEvents invokes every function with the sample event in its directory, after replacing the sample key and webhook
-// ID.
+// freePort returns a port on which nothing listens.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// testEvents invokes every function with the sample event in its directory, after replacing the sample key and IDs.
 func testEvents(t *testing.T, s *stack) {
 	key := s.key(t, access.Key{Company: company, Permissions: access.Permissions()})
 	for name := range s.bootstraps {
@@ -106,20 +136,31 @@ func testEvents(t *testing.T, s *stack) {
 			isRoute := func(r api.Route) bool {
 				return r.Function == name && strings.Count(string(event), fmt.Sprintf(`"routeKey": "%s %s"`, r.Method, r.Path)) == 2
 			}
-			if !slices.ContainsFunc(api.Routes(), isRoute) {
+			want, ok := map[string]string{
+				"deliver-webhook": `{"batchItemFailures":[]}`, "fan-out-event": `{"batchItemFailures":[]}`, "ingest-event": `{"batchItemFailures":[]}`,
+				"requeue-due-deliveries": `{}`,
+			}[name]
+			if want = cmp.Or(want, `"statusCode":20`); !ok && !slices.ContainsFunc(api.Routes(), isRoute) {
 				t.Errorf("the event does not have a route of the function twice: %s", event)
 			}
-			event = regexp.MustCompile(`whk_[a-z2-7]{58}`).ReplaceAll(event, []byte(key))
-			event = regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAll(event, []byte(s.webhook(t)))
+			d := s.delivery(t)
+			for sample, value := range map[string]string{
+				`whk_[a-z2-7]{58}`: key, `wh_[0-9A-Z]{26}`: d.WebhookID, `evt_[0-9A-Z]{26}`: d.EventID, `dlv_[0-9A-Z]{26}`: d.DeliveryID(),
+			} {
+				event = regexp.MustCompile(sample).ReplaceAll(event, []byte(value))
+			}
 			f := s.function(t, name, map[string]string{"WEBHOOKS_TLS_CHECK": "off"})
-			if out, err := f.Invoke(t.Context(), event); err != nil || !strings.Contains(string(out), `"statusCode":20`) {
+			if out, err := f.Invoke(t.Context(), event); err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("got %s, error %v", out, err)
+			}
+			if log := logOf(t, f); strings.Contains(log, `"level":"ERROR"`) {
+				t.Errorf("log %s", log)
 			}
 		})
 	}
 }
 
-// testCalls counts the calls to DynamoDB and KMS, and measures the memory.
+// testCalls counts the calls to DynamoDB, KMS and SQS, and measures the memory.
 func testCalls(t *testing.T, s *stack) {
 	check := func(t *testing.T, s *stack, r request, cold, warm string) {
 		t.Helper()
@@ -136,8 +177,30 @@ func testCalls(t *testing.T, s *stack) {
 		wantSmall(t, server.functions[r.function])
 	}
 	for r, warm := range warmCalls {
-		t.Run(r.function, func(t *testing.T) { check(t, s, r, coldStart+warm, warm) })
+		t.Run(r.function, func(t *testing.T) { check(t, s.empty(t), r, coldStart+warm, warm) })
 	}
+	t.Run("deliver-webhook", func(t *testing.T) {
+		settings, takeCalls := s.proxied(t, "")
+		f := s.function(t, "deliver-webhook", settings)
+		for range 2 {
+			m := webhook.Message{Kind: webhook.MessageDelivery, Ref: s.accepted(t)}
+			event, err := json.Marshal(map[string]any{"Records": []any{map[string]any{"messageId": "1", "eventSource": "aws:sqs", "body": m.Text()}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := f.Invoke(t.Context(), event)
+			if calls := takeCalls(); err != nil || string(out) != `{"batchItemFailures":[]}` || !slices.Equal(calls, []string{"BatchGetItem", "UpdateItem"}) {
+				t.Errorf("got %s, error %v, calls %s", out, err, calls)
+			}
+			if d, err := s.deliveries.Delivery(t.Context(), company, m.WebhookID, m.DeliveryID(), time.Now()); err != nil || d.Status != webhook.StatusDelivered {
+				t.Errorf("got %+v, error %v", d, err)
+			}
+		}
+		wantSmall(t, f)
+		if log := logOf(t, f); strings.Count(log, `"webhooks_attempts_total":[1]`) != 2 {
+			t.Errorf("the log does not count 2 attempts:\n%s", log)
+		}
+	})
 	t.Run("create-webhook with KMS", func(t *testing.T) {
 		s, warm := s.withKMS(t), warmCalls[createWebhook]
 		// The first process creates the data key. Every later one decrypts it.
