@@ -17,7 +17,7 @@ import (
 // TestCreateTables creates a table from several goroutines, and once more after it is in use.
 func TestCreateTables(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	createTables := func() {
 		if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
 			t.Errorf("CreateTables: %v", err)
@@ -93,7 +93,7 @@ func TestCreateTablesOtherSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	err = s.CreateTables(within(t, 10*time.Second))
 	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has a key schema other than pk and sk") {
 		t.Errorf("got error %v, want one about the key schema", err)
