@@ -160,6 +160,9 @@ func (s *gatedQueueStore) Record(ctx context.Context, o webhook.Outcome) (bool, 
 			delete(s.process.runs, run)
 		case err == nil:
 			s.process.recorder.Add(deliverytest.Dropped{Webhook: o.WebhookID, Event: o.EventID, Run: run, Superseded: true})
+			if o.Status == webhook.StatusPending { // it has sent the message for the next attempt, too
+				s.process.recorder.Add(deliverytest.Repeated{Webhook: o.WebhookID, Event: o.EventID})
+			}
 			delete(s.process.runs, run)
 		}
 		return applied, err

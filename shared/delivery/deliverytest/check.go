@@ -103,7 +103,8 @@ type progress struct {
 	acceptedAt time.Time
 	made, step int
 	status     webhook.Status
-	due        time.Time // in the service's clock
+	due        time.Time // in the service's clock; since when it waits if it is parked
+	parked     bool      // whether it waits for its lane
 	granted    int       // the number of the attempt that a client requested
 	grantedAt  time.Time
 	read       map[int64]reading  // the latest of each run that no attempt followed
@@ -205,7 +206,7 @@ func (f Repeated) apply(c *checker) { c.repeated[key{f.Webhook, f.Event}]++ }
 
 func (f Parked) apply(c *checker) {
 	if d := c.delivery(f.Webhook, f.Event); d != nil {
-		d.due = time.Time{}
+		d.parked = true
 	}
 }
 

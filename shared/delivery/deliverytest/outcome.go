@@ -28,7 +28,10 @@ func (f Recorded) apply(c *checker) {
 	if c.exact && f.Status == webhook.StatusPending {
 		c.checkDue(d, *begun, f.Outcome, response)
 	}
-	d.made, d.step, d.status, d.due = f.Attempt.Number, f.Step, f.Status, f.Due
+	d.made, d.step, d.status, d.due, d.parked = f.Attempt.Number, f.Step, f.Status, f.Due, false
+	if f.Status == webhook.StatusPending && f.Due.IsZero() {
+		d.due, d.parked = f.Attempt.Ended(), true
+	}
 	if d.granted <= d.made {
 		d.granted = 0
 	}
@@ -78,6 +81,8 @@ func (c *checker) checkDue(d *progress, begun reading, o webhook.Outcome, r Resp
 	ended := o.Attempt.Ended()
 	var ok bool
 	switch {
+	case begun.granted && d.parked:
+		ok = o.Step == d.step && o.Due.IsZero()
 	case begun.granted:
 		ok = o.Step == d.step && o.Due.Equal(d.due)
 	case begun.probe:
