@@ -23,7 +23,7 @@ func (f Recorded) apply(c *checker) {
 	if f.Attempt.Number != d.made+1 {
 		c.report(d.key, 4, "attempt %d is recorded after attempt %d", f.Attempt.Number, d.made)
 	}
-	response := c.claim(d, f.Attempt.StatusCode)
+	response := c.claim(d, f.Outcome)
 	c.checkStatus(d, *begun, f.Outcome, response)
 	if c.exact && f.Status == webhook.StatusPending {
 		c.checkDue(d, *begun, f.Outcome, response)
@@ -39,19 +39,34 @@ func (f Recorded) apply(c *checker) {
 	d.end(f.Run)
 }
 
-// claim returns the response that belongs to an outcome with a status code. No two outcomes have the same response.
-func (c *checker) claim(d *progress, status int) Responded {
-	if status == 0 {
+// claim returns the response that belongs to an outcome. No two outcomes have the same response. If attempts ran at the same time and
+// got the same status, it is the latest one that fits.
+func (c *checker) claim(d *progress, o webhook.Outcome) Responded {
+	if o.Attempt.StatusCode == 0 {
 		return Responded{}
 	}
+	var found *post
 	for i := len(d.posts) - 1; i >= 0; i-- {
-		if p := d.posts[i]; !p.claimed && p.response.Status == status {
-			p.claimed = true
-			return p.response
+		p := d.posts[i]
+		if p.claimed || p.response.Status != o.Attempt.StatusCode {
+			continue
+		}
+		if found == nil || p.response.fits(o) && !found.response.fits(o) {
+			found = p
 		}
 	}
-	c.report(d.key, 1, "an outcome with status %d is recorded, but the receiver did not send it", status)
-	return Responded{Status: status}
+	if found == nil {
+		c.report(d.key, 1, "an outcome with status %d is recorded, but the receiver did not send it", o.Attempt.StatusCode)
+		return Responded{Status: o.Attempt.StatusCode}
+	}
+	found.claimed = true
+	return found.response
+}
+
+// fits reports whether an outcome may be that of a response.
+func (f Responded) fits(o webhook.Outcome) bool {
+	return f.Disable == (o.Lane == webhook.LaneDisabled) && (!f.Final || o.Status != webhook.StatusPending) &&
+		f.PausedUntil.Sub(o.PausedUntil).Abs() < attemptTime
 }
 
 func succeeded(status int) bool { return status >= 200 && status < 300 }

@@ -226,8 +226,8 @@ func (m *QueueMemory) Record(ctx context.Context, o webhook.Outcome) (bool, erro
 		if o.Lane != webhook.LaneUnchanged {
 			l := m.storedLane(d.webhook)
 			l.revision++
-			if !l.waitsAt.IsZero() {
-				l.waitsAt = later(d.webhook.lane.OpensAt(), ended)
+			if opensAt := d.webhook.lane.OpensAt(); opensAt.After(ended) && !l.waitsAt.IsZero() {
+				l.waitsAt = opensAt
 				l.idle = false // the next look may be too early to be sure that nothing waits
 			}
 		}
