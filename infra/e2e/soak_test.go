@@ -105,7 +105,7 @@ func startSoak(t *testing.T, receivers int) *soak {
 	s.flags = []string{"--ca-file", caFile, "--allow-network", "127.0.0.1/32", "--retry-schedule", waits}
 	s.service = newService(t, buildWebhookctl(t), "sqlite")
 	s.service.addTypes(t, "", referenceEvent)
-	s.api = newSuite(t, target{host: serve, keys: keys{both: s.service.createKey(t, mainCompany, allEventPermissions)}, own: s.service})
+	s.api = newSuite(t, target{host: serve, keys: keys{both: s.service.createKey(t, mainCompany, allPermissions)}, own: s.service})
 	s.serve(t)
 	for i := range receivers {
 		path := fmt.Sprintf("/receivers/%d", i)

@@ -70,7 +70,10 @@ func (e *enforcer) allow(accesses []access) bool {
 			}
 			allowed = true
 			for _, g := range s.grants() {
-				values := slices.DeleteFunc(slices.Clone(a.context[g.key]), func(value string) bool { return !like(g.pattern, value) })
+				values := []string{a.resource}
+				if g.key != "" {
+					values = slices.DeleteFunc(slices.Clone(a.context[g.key]), func(value string) bool { return !like(g.pattern, value) })
+				}
 				if g.action == a.action && len(values) > 0 {
 					e.used[g] = append(e.used[g], values...)
 				}

@@ -254,7 +254,7 @@ func TestErrors(t *testing.T) {
 		{"publish a.b {} --count 2 --event-key a", `--event-key is for a single event: remove --count`},
 		{"publish a.b {} --rate=-1", `--rate is -1: it must be positive`},
 		{"deliveries list wh_1 --status lost", `--status: "lost" is not valid: use one of pending, delivered, failed, held` + helpFor("deliveries list --help")},
-		{"listen --addr :4000", `--addr :4000 is not a loopback address, and the certificate is only valid for those: use 127.0.0.1`},
+		{"listen --addr :4000", `--addr :4000 is not a loopback address: use 127.0.0.1, or 0.0.0.0 to receive from Docker containers, too`},
 		{"listen --addr " + taken.Addr().String() + " --fail=-1", `--fail is -1: it must not be negative`},
 		{"listen --status 99", `--status is 99: it must be a status code from 200 to 599`},
 		{"listen --delay=-1s", `--delay is -1s: it must not be negative`},

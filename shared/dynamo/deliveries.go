@@ -47,6 +47,14 @@ func NewDeliveries(client *dynamodb.Client, subscriptions, deliveries string) *D
 	}
 }
 
+// Subscriptions returns the store of webhooks, event types and API keys that uses the same client. For nil, it returns nil.
+func (d *Deliveries) Subscriptions() *Store {
+	if d == nil {
+		return nil
+	}
+	return &Store{table: d.subscriptions}
+}
+
 // maxConcurrent limits the concurrent calls to DynamoDB of one call of a method.
 const maxConcurrent = 8
 
