@@ -18,7 +18,7 @@ type queuePlan struct {
 
 func newQueuePlan(random *rand.Rand) queuePlan {
 	oneOf := func(choices ...int) int { return choices[random.IntN(len(choices))] }
-	return queuePlan{
+	q := queuePlan{
 		pageLimit:   oneOf(1, 3, 500),
 		concurrency: oneOf(3, 10, 30),
 		lag:         time.Duration(oneOf(0, 0, 1, 5)) * time.Second,
@@ -27,4 +27,5 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
 	}
+	return q
 }
