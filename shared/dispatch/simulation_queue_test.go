@@ -76,6 +76,11 @@ func newQueues(s *simulation) *queues {
 		q.changed()
 	}
 	s.queues, s.store, s.onDisk = q, queueClients{q.memory, q}, false
+	s.slowest = 12 * time.Second // longer than the second step of the schedule
+	if q.long {
+		s.endAfter = webhook.MaxAge + 2*time.Hour
+		s.receivers[0].dead, s.receivers[0].rarity = true, 1
+	}
 	return q
 }
 
