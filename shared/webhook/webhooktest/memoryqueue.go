@@ -162,9 +162,10 @@ func (m *QueueMemory) Park(ctx context.Context, w webhook.Work, now time.Time) (
 		if d.webhook.lane.DisabledReason != "" {
 			return false, nil
 		}
-		if l.waitsAt.IsZero() {
-			l.waitsAt = later(d.webhook.lane.OpensAt(), now)
+		if !l.waitsAt.IsZero() {
+			return false, nil
 		}
+		l.waitsAt = later(d.webhook.lane.OpensAt(), now)
 		return !l.waitsAt.After(now), nil
 	})
 }
