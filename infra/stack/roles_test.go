@@ -268,6 +268,8 @@ func (g grant) tooMuch(used map[grant][]string) string {
 func TestFunctionsUnderTheirRoles(t *testing.T) {
 	w := newWorld(t)
 	w.useEverything(t)
+	w.publishEverywhere(t)
+	w.deliverEverything(t)
 	for name, e := range w.enforcers {
 		for _, st := range e.statements {
 			for _, g := range st.grants() {
