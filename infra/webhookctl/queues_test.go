@@ -1,9 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"webhooks/shared/dispatch"
+	"webhooks/shared/dynamo/dynamotest"
+	"webhooks/shared/sqs"
+	"webhooks/shared/webhook"
 )
 
 // TestTablesAndQueues starts the service with some of the tables and queues that it needs, and then with all of them.
@@ -32,8 +44,69 @@ func TestTablesAndQueues(t *testing.T) {
 			t.Errorf("/metrics returned %d\n%s\nwithout %s", status, metrics, want)
 		}
 	}
+	s.checkDeadLetters(t, dynamotest.Service(t, motoEndpoint), prefix)
 	s.stop(t)
-	if log := s.stderr.String(); !strings.Contains(log, `"msg":"stopped delivering"`) || strings.Contains(log, `"level":"ERROR"`) {
+	if log := s.stderr.String(); !strings.Contains(log, `"msg":"stopped delivering"`) {
 		t.Errorf("it logged\n%s", log)
 	}
+}
+
+// checkDeadLetters sends messages to each queue that can never be handled, and waits until they are in the right dead-letter queues.
+func (s *service) checkDeadLetters(t *testing.T, endpoint, prefix string) {
+	t.Helper()
+	client := sqs.NewClient(sqs.Config{Endpoint: endpoint, Region: localRegion, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
+	urls, err := sqs.Lookup(t.Context(), client, prefix)
+	must(t, err)
+	for url, n := range map[string]int{urls.Deliveries: 1, urls.Slow: 1, urls.FanOut: 3, urls.Ingest: 4} {
+		for range n {
+			must(t, sqs.New(client, sqs.URLs{}, url).Reject(t.Context(), "not JSON", "a test"))
+		}
+	}
+	want := []sqs.Size{
+		{Queue: "dead-deliveries", Visible: 2}, {Queue: "dead-fan-out", Visible: 3}, {Queue: "dead-ingest", Visible: 4},
+		{Queue: "deliveries"}, {Queue: "slow"}, {Queue: "fan-out"}, {Queue: "ingest"},
+	}
+	s.waitFor(t, "the dead letters", func() bool {
+		got, err := sqs.Sizes(t.Context(), client, urls)
+		must(t, err)
+		return slices.Equal(got, want)
+	})
+}
+
+// TestSweeps checks that the first sweep is within a minute, that others follow every minute, and that an error does not end them.
+func TestSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		var sweeps []time.Time
+		store := sweptStore{failing: func() bool { return len(sweeps) == 2 }}
+		d := &queueDeliverer{
+			engine:  &engine{console: &console{now: time.Now, log: newLogger(&log, "json")}},
+			sweeper: &dispatch.Consumer{Store: store, Now: time.Now},
+			swept:   func(time.Duration) { sweeps = append(sweeps, time.Now()) },
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		began := time.Now()
+		d.sweepRegularly(ctx)
+		if len(sweeps) != 10 || sweeps[0].Sub(began) > time.Minute || sweeps[9].Sub(sweeps[0]) != 9*time.Minute {
+			t.Errorf("it swept at %v", sweeps)
+		}
+		if strings.Count(log.String(), `"level":"ERROR"`) != 1 || !strings.Contains(log.String(), "the table is gone") {
+			t.Errorf("it logged\n%s", &log)
+		}
+	})
+}
+
+// sweptStore is a store in which nothing waits.
+type sweptStore struct {
+	webhook.QueueStore
+	failing func() bool
+}
+
+// Waiting implements [webhook.QueueStore].
+func (s sweptStore) Waiting(context.Context, int, time.Time, int) ([]webhook.Waiting, error) {
+	if s.failing() {
+		return nil, errors.New("the table is gone")
+	}
+	return nil, nil
 }
