@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -23,6 +24,7 @@ import (
 	"webhooks/infra/gateway"
 	"webhooks/shared/access"
 	"webhooks/shared/api"
+	"webhooks/shared/webhook"
 )
 
 // request is a request for a function. In the path, {id}, {event} and {delivery} stand for new ones that belong together.
@@ -106,7 +108,7 @@ func testContract(t *testing.T, s *stack) {
 		t.Errorf("%d of %d requests in the log have both IDs, want all of at least 100", complete, count)
 	}
 	for line := range strings.Lines(log) {
-		if isMetric := strings.HasPrefix(line, `{"_aws":`); !isMetric && !strings.HasPrefix(line, `{"timestamp":`) || strings.Contains(line, `"level":"ERROR"`) {
+		if isMetric := strings.HasPrefix(line, `{"Stack":"test","_aws":`); !isMetric && !strings.HasPrefix(line, `{"timestamp":`) || strings.Contains(line, `"level":"ERROR"`) {
 			t.Errorf("log line %s", line)
 		}
 	}
@@ -196,12 +198,48 @@ func testCalls(t *testing.T, s *stack) {
 		}
 		t.Run(r.function, func(t *testing.T) { check(t, s, r, coldStart+warm, warm) })
 	}
+	t.Run("deliver-webhook", func(t *testing.T) { testDeliveryCalls(t, s.empty(t)) })
 	t.Run("create-webhook with KMS", func(t *testing.T) {
 		s, warm := s.withKMS(t), warmCalls[createWebhook]
 		// The first process creates the data key. Every later one decrypts it.
 		check(t, s, createWebhook, coldStart+"Query GenerateDataKey PutItem "+warm, warm)
 		check(t, s, createWebhook, coldStart+"Query Decrypt "+warm, warm)
 	})
+}
+
+// testDeliveryCalls counts the calls for a delivery to a receiver that acknowledges it: the same for the first and for a later message.
+func testDeliveryCalls(t *testing.T, s *stack) {
+	server := s.serve(t, nil)
+	id := func(r request, pattern string) string {
+		status, body := server.send(t, r)
+		found := regexp.MustCompile(pattern).FindString(body)
+		if found == "" {
+			t.Fatalf("%d %s", status, body)
+		}
+		return found
+	}
+	webhookID := id(createWebhook, "wh_[0-9A-Z]{26}")
+	settings, takeCalls := s.proxied(t, "")
+	f := s.function(t, "deliver-webhook", settings)
+	for range 2 {
+		stored, err := s.deliveries.Event(t.Context(), company, id(request{"publish-event", "POST", "/events"}, "evt_[0-9A-Z]{26}"))
+		m := webhook.Message{Kind: webhook.MessageDelivery, Ref: webhook.Ref{Company: company, WebhookID: webhookID, EventID: stored.ID, AcceptedAt: stored.AcceptedAt}}
+		event, encodeErr := json.Marshal(map[string]any{"Records": []any{map[string]any{"messageId": "1", "eventSource": "aws:sqs", "body": m.Text()}}})
+		if err := errors.Join(err, encodeErr); err != nil {
+			t.Fatal(err)
+		}
+		out, err := f.Invoke(t.Context(), event)
+		if calls := takeCalls(); err != nil || string(out) != `{"batchItemFailures":[]}` || !slices.Equal(calls, []string{"BatchGetItem", "UpdateItem"}) {
+			t.Errorf("got %s, error %v, calls %s", out, err, calls)
+		}
+		if d, err := s.deliveries.Delivery(t.Context(), company, webhookID, m.DeliveryID(), time.Now()); err != nil || d.Status != webhook.StatusDelivered {
+			t.Errorf("got %+v, error %v", d, err)
+		}
+	}
+	wantSmall(t, f)
+	if log := logOf(t, f); strings.Count(log, `"webhooks_attempts_total":[1]`) != 2 {
+		t.Errorf("the log does not count 2 attempts:\n%s", log)
+	}
 }
 
 // wantSmall checks that a function has never had more than 20 MiB resident.

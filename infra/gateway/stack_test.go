@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ var timeouts = map[string]time.Duration{
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	receiver := httptest.NewTLSServer(nil)
+	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)
 	s := &stack{
 		bootstraps: make(map[string]string),
@@ -68,6 +69,7 @@ func newStack(t *testing.T) *stack {
 			"WEBHOOKS_KMS_KEY":           "TokenKey", // SAM passes names that it cannot resolve
 			"WEBHOOKS_CA_PEM":            string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})),
 			"WEBHOOKS_ALLOW_NETWORKS":    "127.0.0.0/8",
+			"WEBHOOKS_STACK":             "test",
 			"GOMAXPROCS":                 "1", // as in template.yaml
 			"WEBHOOKS_DYNAMODB_ENDPOINT": dynamotest.Endpoint(t),
 			"WEBHOOKS_SQS_ENDPOINT":      dynamotest.Service(t, "WEBHOOKS_TEST_MOTO_ENDPOINT"),

@@ -25,12 +25,12 @@ func testQueues(t *testing.T, s *template) {
 		var arns []string
 		for _, name := range names {
 			same(t, name, s.Resources[logicalID(name)+"Queue"].Properties, fmt.Sprintf(`{
-				"QueueName": "test-%s", "SqsManagedSseEnabled": true, "VisibilityTimeout": 180, "MessageRetentionPeriod": 345600,
+				"QueueName": "test-%s", "SqsManagedSseEnabled": true, "MaximumMessageSize": 1048576, "VisibilityTimeout": 180, "MessageRetentionPeriod": 345600,
 				"RedrivePolicy": {"deadLetterTargetArn": "%sQueue.Arn", "maxReceiveCount": 500}}`, name, logicalID(dead)))
 			arns = append(arns, fmt.Sprintf(`"arn:aws:sqs:eu-west-1:123456789012:test-%s"`, name))
 		}
 		same(t, dead, s.Resources[logicalID(dead)+"Queue"].Properties, fmt.Sprintf(`{
-			"QueueName": "test-%s", "SqsManagedSseEnabled": true, "MessageRetentionPeriod": 1209600,
+			"QueueName": "test-%s", "SqsManagedSseEnabled": true, "MaximumMessageSize": 1048576, "MessageRetentionPeriod": 1209600,
 			"RedriveAllowPolicy": {"redrivePermission": "byQueue", "sourceQueueArns": [%s]}}`, dead, strings.Join(arns, ", ")))
 	}
 	same(t, "policy", s.Resources["QueuePolicy"].Properties, `{

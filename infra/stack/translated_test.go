@@ -72,12 +72,12 @@ func variables(function string) string {
 		"get-event":              {table},
 		"list-deliveries":        {table},
 		"get-delivery":           {table},
-		"retry-delivery":         {table, retention, send},
+		"retry-delivery":         {table, send},
 		"get-webhook-status":     {table},
 		"ingest-event":           {table, retention, send, fanOut, dead + `"DeadIngestQueue"`},
-		"fan-out-event":          {table, retention, send, fanOut, dead + `"DeadFanOutQueue"`},
+		"fan-out-event":          {table, send, fanOut, dead + `"DeadFanOutQueue"`},
 		"deliver-webhook":        {table, retention, send, slow, dead + `"DeadDeliveriesQueue"`, sealing, hosts},
-		"requeue-due-deliveries": {table, retention, send, slow},
+		"requeue-due-deliveries": {table, send, slow},
 	}
 	return strings.Join(append(own[function],
 		`"GOMAXPROCS": "1", "WEBHOOKS_STACK": "test", "WEBHOOKS_SUBSCRIPTIONS_TABLE": "SubscriptionsTable", "WEBHOOKS_DYNAMODB_ENDPOINT": ""`), ", ")

@@ -31,14 +31,14 @@ func TestTemporaryFaults(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
+			s, proxy := newFaultyStores(t)
 			for _, step := range steps() {
 				for _, api := range step.apis() {
 					proxy.Next(api, row.faults...)
 				}
 				step.run(t, s)
 			}
-			wantConsistent(t, s, "acme", leftBySteps)
+			wantConsistent(t, s.Store, "acme", leftBySteps)
 		})
 	}
 }
@@ -94,8 +94,8 @@ func TestPermanentFaults(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
-			direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.name)
+			s, proxy := newFaultyStores(t)
+			direct := storesOn(dynamotest.Endpoint(t), s)
 			seen := map[string]bool{}
 			for _, step := range steps() {
 				method, _, _ := strings.Cut(step.name, " ")
@@ -108,7 +108,7 @@ func TestPermanentFaults(t *testing.T) {
 				}
 				step.run(t, direct)
 			}
-			wantConsistent(t, direct, "acme", leftBySteps)
+			wantConsistent(t, direct.Store, "acme", leftBySteps)
 		})
 	}
 }
@@ -125,7 +125,7 @@ func onlyTo(api string, fault dynamotest.Fault) func(dynamotest.Call) dynamotest
 
 // wantFailureInTime makes a call that fails until its deadline. If this machine was too busy for two attempts or to return in
 // time, it tries again with twice the time.
-func wantFailureInTime(t *testing.T, s *Store, proxy *dynamotest.Proxy, step step, api string, deadline time.Duration) {
+func wantFailureInTime(t *testing.T, s deliveryStore, proxy *dynamotest.Proxy, step step, api string, deadline time.Duration) {
 	t.Helper()
 	var took time.Duration
 	var calls int
@@ -154,14 +154,14 @@ func TestFatalErrors(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
+			s, proxy := newFaultyStores(t)
 			for _, step := range steps() {
 				for _, api := range step.apis() {
 					proxy.Next(api, dynamotest.Reject(code))
 					err := step.call(within(t, 10*time.Second), s)
 					if err == nil || webhook.KindOf(err) != webhook.KindInternal ||
-						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.name) {
-						t.Errorf("%s: got error %v, want KindInternal, %q and the table's name", step.name, err, want)
+						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.prefix()) {
+						t.Errorf("%s: got error %v, want KindInternal, %q and a table's name", step.name, err, want)
 					}
 				}
 				step.run(t, s)

@@ -23,7 +23,7 @@ func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error
 	if !validRef(o.Ref) || o.Made < 0 {
 		return false, nil
 	}
-	if o.Lane == webhook.LaneUnchanged && o.Attempt.Duration <= webhook.SlowAttempt && !waitsForLane(o) {
+	if o.Lane == webhook.LaneUnchanged && o.Attempt.Duration <= webhook.SlowAttempt {
 		_, applied, err := d.apply(ctx, d.outcome(o))
 		return applied, err
 	}
@@ -38,9 +38,6 @@ func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error
 		}
 	}
 }
-
-// waitsForLane reports whether the delivery waits for its lane after the outcome.
-func waitsForLane(o webhook.Outcome) bool { return o.Status == webhook.StatusPending && o.Due.IsZero() }
 
 func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (applied, laneChanged bool, err error) {
 	w, stored := webhookKey(o.Company, o.WebhookID), laneKey(o.Company, o.WebhookID)
@@ -82,12 +79,9 @@ func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
 			next.SlowUntil = ended.Add(webhook.SlowFor)
 		}
 	}
-	waits := !lane.waitsFor.IsZero()
-	if waitsForLane(o) && next.DisabledReason == "" && (!waits || lane.idle) || waits && next.Lane != lane.Lane {
+	if !lane.waitsFor.IsZero() && next.Lane != lane.Lane {
 		next.waitsFor = later(next.OpensAt(), ended)
-	}
-	if waitsForLane(o) {
-		next.idle = false
+		next.idle = false // the next look may be too early to be sure that nothing waits
 	}
 	return next
 }
@@ -119,17 +113,19 @@ func (d *Deliveries) outcome(o webhook.Outcome) *change {
 	c.set(stepAttr, number(int64(o.Step)))
 	c.set(madeAttr, number(int64(o.Made)+1))
 	c.remove(grantedAttr)
-	if o.Due.IsZero() || o.Status != webhook.StatusPending {
+	if o.Due.IsZero() {
 		c.remove(dueAttr)
 	} else {
 		c.set(dueAttr, moment(o.Due))
 	}
 	switch {
-	case waitsForLane(o):
+	case o.Status != webhook.StatusPending:
+		c.waits("", "")
+	case o.Due.IsZero():
 		c.waits(laneWait(o.Company, o.WebhookID), o.DeliveryID())
-	case o.Status == webhook.StatusPending && o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
+	case o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
 		c.waits(timeWait(c.key), waitMillis(o.Due))
-	default:
+	default: // for a message that is on its way
 		c.waits("", "")
 	}
 	return c

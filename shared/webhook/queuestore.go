@@ -27,8 +27,8 @@ type QueueStore interface {
 	Look(ctx context.Context, refs []Ref, now time.Time) ([]Look, error)
 
 	// Park makes a delivery that Look has returned wait for its lane, unless it has changed since. Then it makes the lane wait for
-	// the time at which it opens, unless the lane already waits or is disabled. It returns whether that time has come: then nothing
-	// else will look at the lane before the next sweep.
+	// the time at which it opens, unless the lane already waits or is disabled. It returns whether it made the lane wait for a time
+	// that has come: then nothing else will look at the lane before the next sweep.
 	Park(ctx context.Context, w Work, now time.Time) (isDue bool, err error)
 
 	// Settle marks a delivery that Look has returned with [LookExpired] as failed, unless it has changed since, so that it does not

@@ -99,7 +99,7 @@ webhooks_publish_to_first_attempt_seconds_count 1
 	if got := scrape(m); got != want {
 		t.Errorf("the backlog is counted again before its time:\n%s", got)
 	}
-	now = now.Add(backlogTTL)
+	now = now.Add(countTTL)
 	want = strings.Replace(want, "webhooks_oldest_due_seconds 90\nwebhooks_pending_deliveries 12\n", "", 1)
 	if got := scrape(m); got != want {
 		t.Errorf("if the backlog cannot be counted: got\n%s\nwant\n%s", got, want)
