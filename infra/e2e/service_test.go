@@ -87,8 +87,10 @@ func newService(t *testing.T, binary, store string) *service {
 	}
 	o.environment = append(o.environment, "WEBHOOKS_STORE="+store, "WEBHOOKS_DATA="+filepath.Join(o.directory, ".webhooks"))
 	if store == "dynamodb" {
-		endpoint := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
-		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+endpoint, "WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
+		database := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
+		queues := need(t, os.Getenv("WEBHOOKS_TEST_MOTO_ENDPOINT"), "WEBHOOKS_TEST_MOTO_ENDPOINT (make test sets it)")
+		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+database, "WEBHOOKS_SQS_ENDPOINT="+queues,
+			"WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
 	}
 	if err := os.MkdirAll(filepath.Join(o.directory, ".webhooks", "dev"), 0o700); err != nil { // so that serve --dev accepts the data
 		t.Fatal(err)

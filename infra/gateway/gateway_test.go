@@ -38,6 +38,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/webhooks/", "", "", ""},
 		{"GET", "/webhooks/types/", "", "", ""},
 		{"HEAD", "/webhooks", "", "", ""},
+		{"GET", "/webhooks/a/deliveries/b", "GET /webhooks/{webhookId}/deliveries/{deliveryId}", "/webhooks/a/deliveries/b", "a"},
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.escaped, func(t *testing.T) {

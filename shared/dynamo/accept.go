@@ -210,7 +210,7 @@ func (d *Deliveries) findStored(ctx context.Context, events []webhook.NewEvent, 
 	return mine, nil
 }
 
-// dropAttempted removes the deliveries of replayed events that are stored: they have had an attempt, or wait for their lane.
+// dropAttempted removes the deliveries of replayed events that have had an attempt.
 func (d *Deliveries) dropAttempted(ctx context.Context, accepted []webhook.Accepted) error {
 	var keys []key
 	for _, a := range accepted {
@@ -220,14 +220,14 @@ func (d *Deliveries) dropAttempted(ctx context.Context, accepted []webhook.Accep
 			}
 		}
 	}
-	found, err := d.read(ctx, lookup{&d.table, keysOnly, keys})
+	found, err := d.read(ctx, lookup{&d.table, madeOnly, keys})
 	if err != nil {
 		return err
 	}
 	for i, a := range accepted {
-		accepted[i].Deliveries = slices.DeleteFunc(a.Deliveries, func(r webhook.Ref) bool {
-			_, exists := found[keyOfRef(r)]
-			return a.Replayed && exists
+		accepted[i].Deliveries = slices.DeleteFunc(a.Deliveries, func(ref webhook.Ref) bool {
+			r := reader{item: found[keyOfRef(ref)]}
+			return r.item != nil && r.number(madeAttr) > 0
 		})
 	}
 	return nil

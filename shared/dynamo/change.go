@@ -18,6 +18,7 @@ type change struct {
 	sets, removes []string
 	condition     string
 	values        item
+	returnsItem   bool // whether apply returns the item after the change
 }
 
 func changeOf(k key) *change { return &change{key: k, values: make(item)} }
@@ -78,17 +79,21 @@ func (t *table) write(c *change) types.TransactWriteItem {
 	return t.update(c.key, c.expression(), c.condition, c.values)
 }
 
-// apply makes a change and returns the item after it, or false if the condition was not met. A change whose response is lost is
-// repeated, and then recognized by its write ID: it does not fail because of itself.
+// apply makes a change and reports whether its condition was met. A change whose response is lost is repeated, and then recognized by
+// its write ID: it does not fail because of itself.
 func (t *table) apply(ctx context.Context, c *change) (after item, applied bool, err error) {
 	id := newWriteID()
 	c.set(writeAttr, id)
 	u := t.write(c).Update
-	out, err := t.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	in := &dynamodb.UpdateItemInput{
 		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
 		ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	if c.returnsItem {
+		in.ReturnValues = types.ReturnValueAllNew
+	}
+	out, err := t.client.UpdateItem(ctx, in)
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return failed.Item, wroteLast(failed.Item, id), nil
 	}

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -27,6 +28,8 @@ type Deliveries struct {
 	Retention time.Duration
 	// Now is the clock by which events expire in methods that have no parameter for the time.
 	Now func() time.Time
+
+	deflaters sync.Pool // of *flate.Writer
 }
 
 var (

@@ -1,6 +1,8 @@
 package dynamo
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,14 +21,20 @@ type deliveryStore struct {
 	*deliveries
 }
 
-// newDeliveries returns a store on its own tables, which are deleted at the end of the test.
-func newDeliveries(t testing.TB) deliveryStore {
+// prefix returns the prefix of the names of the tables.
+func (s deliveryStore) prefix() string {
+	return strings.TrimSuffix(s.subscriptions.name, SubscriptionsTable(""))
+}
+
+func newDeliveryStore(cfg Config, prefix string) deliveryStore {
+	client, subscriptions := NewClient(cfg), SubscriptionsTable(prefix)
+	return deliveryStore{New(client, subscriptions), NewDeliveries(client, subscriptions, DeliveriesTable(prefix))}
+}
+
+// newStores returns a store on its own tables, which are deleted at the end of the test.
+func newStores(t testing.TB) deliveryStore {
 	t.Helper()
-	client, prefix := NewClient(testConfig(dynamotest.Endpoint(t))), "test-"+ulid.Make().String()+"-"
-	s := deliveryStore{
-		New(client, SubscriptionsTable(prefix)),
-		NewDeliveries(client, SubscriptionsTable(prefix), DeliveriesTable(prefix)),
-	}
+	s := newDeliveryStore(testConfig(dynamotest.Endpoint(t)), "test-"+ulid.Make().String()+"-")
 	t.Cleanup(func() {
 		dropTable(t, &s.subscriptions)
 		dropTable(t, &s.deliveries.table)
@@ -37,7 +45,34 @@ func newDeliveries(t testing.TB) deliveryStore {
 	return s
 }
 
+// storesOn returns a store on the same tables at another endpoint.
+func storesOn(endpoint string, s deliveryStore) deliveryStore {
+	return newDeliveryStore(testConfig(endpoint), s.prefix())
+}
+
+// newFaultyStores does what [newFaultyStore] does, with both tables.
+func newFaultyStores(t testing.TB) (deliveryStore, *dynamotest.Proxy) {
+	t.Helper()
+	s := newStores(t)
+	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
+	return newDeliveryStore(faultyConfig(t, proxy), s.prefix()), proxy
+}
+
+// faultyConfig returns a configuration for a proxy.
+func faultyConfig(t testing.TB, proxy *dynamotest.Proxy) Config {
+	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
+	t.Cleanup(transport.CloseIdleConnections)
+	cfg := testConfig(proxy.URL)
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
+	return cfg
+}
+
 func TestDeliveryStore(t *testing.T) {
-	s := newDeliveries(t)
+	s := newStores(t)
 	webhooktest.RunDeliveries(t, func(*testing.T) webhooktest.DeliveryTestStore { return s })
+}
+
+func TestQueueStore(t *testing.T) {
+	s := newStores(t)
+	webhooktest.RunQueueStore(t, func(*testing.T) webhooktest.QueueTestStore { return s })
 }

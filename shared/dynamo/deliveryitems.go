@@ -3,7 +3,7 @@ package dynamo
 import (
 	"bytes"
 	"compress/flate"
-	"fmt"
+	"errors"
 	"io"
 	"time"
 
@@ -91,7 +91,7 @@ func (d *Deliveries) eventItem(e webhook.NewEvent, list webhookList) item {
 	if e.Key != "" {
 		it[keyAttr] = text(e.Key)
 	}
-	if deflated := deflate(e.Body); len(deflated) < len(e.Body) {
+	if deflated := d.deflate(e.Body); len(deflated) < len(e.Body) {
 		it[deflatedAttr] = binary(deflated)
 	} else {
 		it[bodyAttr] = binary(e.Body)
@@ -109,35 +109,36 @@ func eventOf(company, id string, it item) (webhook.Event, error) {
 	if r.has(keyAttr) {
 		e.Key = r.text(keyAttr)
 	}
-	if r.has(deflatedAttr) {
-		var err error
-		if e.Body, err = io.ReadAll(flate.NewReader(bytes.NewReader(r.binary(deflatedAttr)))); err != nil {
-			return webhook.Event{}, internal(fmt.Errorf("the body of event %s is damaged: %w", id, err))
-		}
-	} else {
+	if !r.has(deflatedAttr) {
 		e.Body = r.binary(bodyAttr)
+		return e, r.err
 	}
+	body, err := io.ReadAll(flate.NewReader(bytes.NewReader(r.binary(deflatedAttr))))
+	if err != nil {
+		r.fail(deflatedAttr)
+	}
+	e.Body = body
 	return e, r.err
 }
 
 // minDeflated is the size from which bodies are compressed. DynamoDB charges for every kilobyte.
 const minDeflated = 512
 
-// deflate returns the body compressed, or as it is if it is small.
-func deflate(body []byte) []byte {
+// deflate returns the body compressed, or as it is if it is small. A compressor takes more than a megabyte, so they are used again.
+func (d *Deliveries) deflate(body []byte) []byte {
 	if len(body) < minDeflated {
 		return body
 	}
+	w, ok := d.deflaters.Get().(*flate.Writer)
+	if !ok {
+		w, _ = flate.NewWriter(nil, flate.BestSpeed) // the level is valid
+	}
+	defer d.deflaters.Put(w)
 	var deflated bytes.Buffer
-	w, err := flate.NewWriter(&deflated, flate.BestSpeed)
-	if err == nil {
-		_, err = w.Write(body)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		panic(err) // cannot happen: the level is valid, and a buffer takes everything
+	w.Reset(&deflated)
+	_, err := w.Write(body)
+	if err := errors.Join(err, w.Close()); err != nil {
+		panic(err) // cannot happen: a buffer takes everything
 	}
 	return deflated.Bytes()
 }

@@ -43,6 +43,7 @@ const (
 
 	// Lanes: [valRevision]. Everything that waits: [valWait], [valWaitAt].
 	isRevision = revisionAttr + " = " + valRevision
+	isGoneOr   = isNew + " OR " + isRevision
 	stillWaits = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " = " + valWaitAt
 	waitsAfter = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " > " + valWaitAt
 	waitsUntil = "#" + waitAttr + " = " + valWait + " AND " + waitAt + " <= " + valWaitAt
@@ -63,6 +64,7 @@ const (
 	keysOnly     = partitionKey + ", " + sortKey
 	waitOnly     = keysOnly + ", " + waitAt
 	versionOnly  = keysOnly + ", " + versionAttr
+	madeOnly     = keysOnly + ", " + madeAttr
 	typeIsHidden = keysOnly + ", " + hiddenAttr
 	// whatToSend is what an attempt needs of a webhook.
 	whatToSend = versionOnly + ", #" + urlAttr + ", " + sealedTokenAttr

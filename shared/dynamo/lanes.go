@@ -86,10 +86,10 @@ func (d *Deliveries) MoveLane(ctx context.Context, l webhook.LaneLook, m webhook
 	if !webhook.ValidID(l.WebhookID) {
 		return false, nil
 	}
-	c := laneChange(l.Company, l.WebhookID, l.Revision, m.At)
 	if m.At.IsZero() && !l.Exists {
-		return d.removeLane(ctx, c)
+		return d.removeLane(ctx, l.Company, l.WebhookID, l.Revision)
 	}
+	c := laneChange(l.Company, l.WebhookID, l.Revision, m.At)
 	if m.Idle {
 		c.set(idleAttr, &types.AttributeValueMemberBOOL{Value: true})
 	} else {
@@ -120,13 +120,13 @@ func laneChange(company, webhookID string, revision int64, at time.Time) *change
 	return c
 }
 
-// removeLane deletes a lane under the condition of a change.
-func (d *Deliveries) removeLane(ctx context.Context, c *change) (bool, error) {
-	in := &dynamodb.DeleteItemInput{TableName: &d.name, Key: c.key.item(), ConditionExpression: &c.condition}
-	if c.condition == isRevision {
-		in.ExpressionAttributeValues = item{valRevision: c.values[valRevision]}
-	}
-	_, err := d.client.DeleteItem(ctx, in)
+// removeLane deletes a lane at a revision. If the response is lost, it finds no lane when it is repeated, which is as good.
+func (d *Deliveries) removeLane(ctx context.Context, company, webhookID string, revision int64) (bool, error) {
+	_, err := d.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &d.name, Key: laneKey(company, webhookID).item(),
+		ConditionExpression:       pointer(isGoneOr),
+		ExpressionAttributeValues: item{valRevision: number(revision)},
+	})
 	if conditionFailed(err) {
 		return false, nil
 	}

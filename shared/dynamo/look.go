@@ -72,18 +72,18 @@ func (v *view) look(r webhook.Ref) (webhook.Look, error) {
 			return webhook.Look{}, err
 		}
 	}
-	isOpen := stored.status == webhook.StatusPending || stored.granted
-	switch {
-	case !isStored && (w == nil || !belongs), !isOpen, r.Made < stored.made:
-		return done, nil
-	case w != nil && belongs && r.Made > stored.made:
-		done.State = webhook.LookAhead
-		return done, nil
-	}
+	made := r.Made
 	r.Made = stored.made
 	work := webhook.Work{Ref: r, Status: stored.status, Step: stored.step, Due: stored.due, Granted: stored.granted}
-	if w == nil || !belongs {
+	isPending := stored.status == webhook.StatusPending
+	switch {
+	case (w == nil || !belongs) && isStored && isPending:
 		return webhook.Look{State: webhook.LookExpired, Work: work}, nil
+	case w == nil || !belongs, !isPending && !stored.granted, made < stored.made:
+		return done, nil
+	case made > stored.made:
+		done.State = webhook.LookAhead
+		return done, nil
 	}
 	return v.complete(work, w)
 }
@@ -99,10 +99,10 @@ func (v *view) isFor(r webhook.Ref) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	reader := reader{item: it}
-	accepted := reader.moment(acceptedAtAttr).Equal(r.AcceptedAt)
+	event := reader{item: it}
+	sameTime := event.moment(acceptedAtAttr).Equal(r.AcceptedAt)
 	_, listed := slices.BinarySearch(list.ids, r.WebhookID)
-	return accepted && (listed || list.more && r.WebhookID > list.ids[len(list.ids)-1]), reader.err
+	return sameTime && (listed || list.more && r.WebhookID > list.ids[len(list.ids)-1]), event.err
 }
 
 // complete adds the webhook, the lane and the event of an unfinished or granted delivery, and decides what is to be done with it.

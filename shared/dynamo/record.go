@@ -1,9 +1,9 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -18,12 +18,13 @@ const (
 )
 
 // Record updates the delivery, if the stored number of attempts is the expected one. Only if the outcome may change the lane, it
-// reads that and the webhook's version, and updates both items in one transaction. It starts again if the lane has changed in between.
+// reads that and the webhook's version, and updates both items in one transaction. It starts again if others
+// are busy with the lane.
 func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
 	if !validRef(o.Ref) || o.Made < 0 {
 		return false, nil
 	}
-	if o.Lane == webhook.LaneUnchanged && o.Attempt.Duration <= webhook.SlowAttempt && !waitsForLane(o) {
+	if o.Lane == webhook.LaneUnchanged && o.Attempt.Duration <= webhook.SlowAttempt {
 		_, applied, err := d.apply(ctx, d.outcome(o))
 		return applied, err
 	}
@@ -32,15 +33,13 @@ func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error
 		if err != nil || !laneChanged {
 			return applied, err
 		}
-		// Whenever the lane has changed, another outcome was recorded. So only the deadline limits how often this is repeated.
+		// Whenever the lane has changed, another outcome was recorded. So only the deadline limits how often this is repeated: the
+		// attempt was made, and without its outcome it would be made again.
 		if err := pause(ctx, min(attempt, maxAttempts-1)); err != nil {
 			return false, webhook.Unavailable(err)
 		}
 	}
 }
-
-// waitsForLane reports whether the delivery waits for its lane after the outcome.
-func waitsForLane(o webhook.Outcome) bool { return o.Status == webhook.StatusPending && o.Due.IsZero() }
 
 func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (applied, laneChanged bool, err error) {
 	w, stored := webhookKey(o.Company, o.WebhookID), laneKey(o.Company, o.WebhookID)
@@ -52,7 +51,7 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 	version := r.number(versionAttr)
 	lane, err := laneOf(items[stored], version)
 	if err != nil || r.err != nil {
-		return false, false, firstOf(r.err, err)
+		return false, false, cmp.Or(r.err, err)
 	}
 	next := laneAfter(lane, o, version)
 	if next == lane {
@@ -67,7 +66,7 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 	if _, outdated := unmet(err, deliveryWrite); outdated {
 		return false, false, nil
 	}
-	if _, changed := unmet(err, laneWrite); changed {
+	if _, changed := unmet(err, laneWrite); changed || isContended(err) {
 		return false, true, nil
 	}
 	return err == nil, false, d.failure(err)
@@ -82,12 +81,9 @@ func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
 			next.SlowUntil = ended.Add(webhook.SlowFor)
 		}
 	}
-	waits := !lane.waitsFor.IsZero()
-	if waitsForLane(o) && next.DisabledReason == "" && (!waits || lane.idle) || waits && next.Lane != lane.Lane {
+	if !lane.waitsFor.IsZero() && next.Lane != lane.Lane {
 		next.waitsFor = later(next.OpensAt(), ended)
-	}
-	if waitsForLane(o) {
-		next.idle = false
+		next.idle = false // the next look may be too early to be sure that nothing waits
 	}
 	return next
 }
@@ -114,22 +110,24 @@ func (d *Deliveries) outcome(o webhook.Outcome) *change {
 	if o.Made >= webhook.MaxAttempts {
 		c.remove(attemptsAttr + "[0]")
 	}
-	c.set("#"+responseAttr, text(strings.ToValidUTF8(o.Attempt.Response, "\ufffd")))
+	c.set("#"+responseAttr, text(o.Attempt.Response))
 	c.set("#"+statusAttr, text(string(o.Status)))
 	c.set(stepAttr, number(int64(o.Step)))
 	c.set(madeAttr, number(int64(o.Made)+1))
 	c.remove(grantedAttr)
-	if o.Due.IsZero() || o.Status != webhook.StatusPending {
+	if o.Due.IsZero() {
 		c.remove(dueAttr)
 	} else {
 		c.set(dueAttr, moment(o.Due))
 	}
 	switch {
-	case waitsForLane(o):
+	case o.Status != webhook.StatusPending:
+		c.waits("", "")
+	case o.Due.IsZero():
 		c.waits(laneWait(o.Company, o.WebhookID), o.DeliveryID())
-	case o.Status == webhook.StatusPending && o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
+	case o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
 		c.waits(timeWait(c.key), waitMillis(o.Due))
-	default:
+	default: // for a message that is on its way
 		c.waits("", "")
 	}
 	return c
@@ -155,13 +153,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

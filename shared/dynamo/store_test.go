@@ -3,7 +3,6 @@ package dynamo
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -49,11 +48,7 @@ func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	t.Helper()
 	s := newStore(t)
 	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
-	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
-	t.Cleanup(transport.CloseIdleConnections)
-	cfg := testConfig(proxy.URL)
-	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
-	return New(NewClient(cfg), s.name), proxy
+	return New(NewClient(faultyConfig(t, proxy)), s.name), proxy
 }
 
 func dropTable(t testing.TB, s *table) {

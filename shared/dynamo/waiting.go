@@ -18,21 +18,28 @@ func (d *Deliveries) Park(ctx context.Context, w webhook.Work, now time.Time) (b
 	if _, parked, err := d.apply(ctx, c); err != nil || !parked {
 		return false, err
 	}
+	k := laneKey(w.Company, w.WebhookID)
 	for attempt := 1; ; attempt++ {
-		it, err := d.get(ctx, laneKey(w.Company, w.WebhookID), laneAttributes)
+		items, err := d.read(ctx, lookup{&d.table, laneAttributes, []key{k}})
 		if err != nil {
 			return false, err
 		}
-		lane, err := laneOf(it, w.Webhook.Version)
-		if err != nil || lane.Holds(w.AcceptedAt) || !lane.waitsFor.IsZero() && !lane.idle {
+		lane, err := laneOf(items[k], w.Webhook.Version)
+		if err != nil || lane.Holds(w.AcceptedAt) {
 			return false, err
 		}
-		at := later(lane.OpensAt(), now)
+		at, waited := lane.waitsFor, !lane.waitsFor.IsZero()
+		switch {
+		case waited && !lane.idle:
+			return false, nil
+		case !waited:
+			at = later(lane.OpensAt(), now)
+		}
 		c := laneChange(w.Company, w.WebhookID, lane.revision, at)
 		c.remove(idleAttr)
 		_, moved, err := d.apply(ctx, c)
 		if err != nil || moved {
-			return moved && !at.After(now), err
+			return moved && !waited && !at.After(now), err
 		}
 		if err := pause(ctx, min(attempt, maxAttempts-1)); err != nil {
 			return false, webhook.Unavailable(err)
@@ -103,6 +110,7 @@ func (d *Deliveries) Claim(ctx context.Context, w webhook.Waiting, until time.Ti
 		k.sort = w.DeliveryID
 	}
 	c := changeOf(k)
+	c.returnsItem = true
 	c.require(stillWaits, item{valWait: text(timeWait(k)), valWaitAt: text(waitMillis(w.At))})
 	c.set(waitAt, text(waitMillis(until)))
 	if w.DeliveryID == "" {

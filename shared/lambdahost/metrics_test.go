@@ -141,12 +141,12 @@ func (q deadQueue) Reject(context.Context, string, string) error { return q.err 
 func TestCounts(t *testing.T) {
 	m, failure := NewMetrics(stackSettings), errors.New("down")
 	for _, store := range []eventStore{{[]bool{false, true, false}, nil}, {[]bool{false}, failure}} {
-		if replayed, err := m.Accepting(store).AcceptEvents(t.Context(), nil); !reflect.DeepEqual(replayed, store.replayed) || err != store.err {
+		if replayed, err := m.Accepting(store).AcceptEvents(t.Context(), nil); !reflect.DeepEqual(replayed, store.replayed) || !errors.Is(err, store.err) {
 			t.Errorf("got %v, error %v", replayed, err)
 		}
 	}
 	for _, err := range []error{nil, failure} {
-		if got := m.Rejecting(deadQueue{err: err}).Reject(t.Context(), "text", "reason"); got != err {
+		if got := m.Rejecting(deadQueue{err: err}).Reject(t.Context(), "text", "reason"); !errors.Is(got, err) {
 			t.Errorf("got the error %v", got)
 		}
 	}

@@ -6,6 +6,7 @@ package sqs
 import (
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +23,8 @@ const (
 	// maxAttempts ends the retries of a call after about 3 s, if the deadline of its context has not ended them before.
 	maxAttempts = 8
 	maxDelay    = time.Second
+	// maxIdleConns is the number of idle connections to keep. All go to one host, for which the SDK would keep ten.
+	maxIdleConns = 100
 )
 
 // Config says which SQS to use, and with which credentials.
@@ -40,7 +43,9 @@ func NewClient(cfg Config) *sqs.Client {
 	o := sqs.Options{
 		Region:      cfg.Region,
 		Credentials: cfg.Credentials,
-		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(attemptTimeout),
+		HTTPClient: awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdleConns, maxIdleConns
+		}),
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
 			o.MaxBackoff = maxDelay

@@ -185,7 +185,7 @@ func failure(client *sqs.Client, queue string, err error) error {
 	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case isMissing(err):
-		return internal(fmt.Errorf("queue %q does not exist in region %q: check both: %w", name, options.Region, err))
+		return internal(fmt.Errorf("queue %q does not exist in region %q: check both, or run \"webhookctl tables create\": %w", name, options.Region, err))
 	case unsent, ended, options.Retryer.IsErrorRetryable(err):
 		return webhook.Unavailable(fmt.Errorf("queue %q: %w", name, err))
 	default:

@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	// patience is how long a receiver waits for messages, which is the maximum.
-	patience = 20 * time.Second
+	// patience is how long a request waits for messages. A receiver that stops waits for its end, because what a canceled request
+	// might have received would be invisible for a while.
+	patience = 5 * time.Second
 	// handleTimeout is shorter than visibility: a message is finished before it is received again.
-	handleTimeout = time.Minute
+	handleTimeout = 30 * time.Second
 	// returnDelay is after how long a message that was returned is received again, times the number of its receives.
 	returnDelay = 5 * time.Second
 	// errorDelay is the time between two failed requests for messages.
@@ -36,8 +37,8 @@ type Receiver struct {
 	URL string
 	// Concurrency is how many batches of up to 10 messages are handled at the same time.
 	Concurrency int
-	// Handle handles the texts of a batch and returns the indexes of those to return to the queue. All others are deleted. Its
-	// context has a deadline.
+	// Handle handles the texts of a batch within 30 s, the deadline of its context, and returns the indexes of those to return to the
+	// queue. All others are deleted.
 	Handle func(ctx context.Context, texts []string) (returned []int)
 	Log    *slog.Logger
 
@@ -45,13 +46,13 @@ type Receiver struct {
 }
 
 // Run receives messages until ctx ends, and then waits until the running calls of Handle have returned: their context does not end
-// earlier because of it.
+// earlier because of it. What is received at the end returns to the queue at once. This takes a few seconds more than Handle.
 func (r *Receiver) Run(ctx context.Context) {
 	var handling sync.WaitGroup
 	defer handling.Wait()
 	slots := make(chan struct{}, r.Concurrency)
 	patient := awshttp.NewBuildableClient().WithTimeout(patience + attemptTimeout)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -60,7 +61,11 @@ func (r *Receiver) Run(ctx context.Context) {
 		batch := r.receive(ctx, patient)
 		handling.Go(func() {
 			defer func() { <-slots }()
-			if len(batch) > 0 {
+			switch {
+			case len(batch) == 0:
+			case ctx.Err() != nil:
+				r.returnAll(context.WithoutCancel(ctx), batch, noDelay)
+			default:
 				r.handle(context.WithoutCancel(ctx), batch)
 			}
 		})
@@ -69,7 +74,9 @@ func (r *Receiver) Run(ctx context.Context) {
 
 // receive returns up to [maxBatch] messages, or none if there was none for a while.
 func (r *Receiver) receive(ctx context.Context, client aws.HTTPClient) []types.Message {
-	out, err := r.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience+attemptTimeout)
+	defer cancel()
+	out, err := r.Client.ReceiveMessage(calling, &sqs.ReceiveMessageInput{
 		QueueUrl:                    &r.URL,
 		MaxNumberOfMessages:         maxBatch,
 		WaitTimeSeconds:             int32(cmp.Or(r.patience, patience).Seconds()),
@@ -87,33 +94,53 @@ func (r *Receiver) receive(ctx context.Context, client aws.HTTPClient) []types.M
 
 // handle handles a batch, and deletes or returns each of its messages.
 func (r *Receiver) handle(ctx context.Context, batch []types.Message) {
-	var finished []types.DeleteMessageBatchRequestEntry
-	var returned []types.ChangeMessageVisibilityBatchRequestEntry
+	var finished, returned []types.Message
 	indexes := r.call(ctx, batch)
 	for i, m := range batch {
-		id := aws.String(strconv.Itoa(i))
 		if slices.Contains(indexes, i) {
-			returned = append(returned, types.ChangeMessageVisibilityBatchRequestEntry{
-				Id: id, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: delayOf(m),
-			})
+			returned = append(returned, m)
 		} else {
-			finished = append(finished, types.DeleteMessageBatchRequestEntry{Id: id, ReceiptHandle: m.ReceiptHandle})
+			finished = append(finished, m)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, visibility-handleTimeout)
 	defer cancel()
-	if len(finished) > 0 {
-		out, err := r.Client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &r.URL, Entries: finished})
-		if err == nil && len(out.Failed) > 0 {
-			err = fmt.Errorf("%d of %d: %s", len(out.Failed), len(finished), aws.ToString(out.Failed[0].Code))
-		}
-		r.failed(ctx, "messages cannot be deleted: they will be received again", err)
-	}
-	if len(returned) > 0 {
-		_, err := r.Client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.URL, Entries: returned})
-		r.failed(ctx, "messages cannot be returned: they will be received again later", err)
-	}
+	r.deleteAll(ctx, finished)
+	r.returnAll(ctx, returned, delayOf)
 }
+
+func (r *Receiver) deleteAll(ctx context.Context, messages []types.Message) {
+	if len(messages) == 0 {
+		return
+	}
+	entries := make([]types.DeleteMessageBatchRequestEntry, len(messages))
+	for i, m := range messages {
+		entries[i] = types.DeleteMessageBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle}
+	}
+	out, err := r.Client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &r.URL, Entries: entries})
+	if err == nil && len(out.Failed) > 0 {
+		err = fmt.Errorf("%d of %d: %s", len(out.Failed), len(entries), aws.ToString(out.Failed[0].Code))
+	}
+	r.failed(ctx, "messages cannot be deleted: they will be received again", err)
+}
+
+// returnAll lets messages be received again, after a number of seconds for each.
+func (r *Receiver) returnAll(ctx context.Context, messages []types.Message, delay func(types.Message) int32) {
+	if len(messages) == 0 {
+		return
+	}
+	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(messages))
+	for i, m := range messages {
+		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{
+			Id: aws.String(strconv.Itoa(i)), ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: delay(m),
+		}
+	}
+	_, err := r.Client.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.URL, Entries: entries})
+	r.failed(ctx, "messages cannot be returned: they will be received again later", err)
+}
+
+// noDelay is the delay of messages that were not handled.
+func noDelay(types.Message) int32 { return 0 }
 
 // call calls Handle. If it panics, all messages are returned.
 func (r *Receiver) call(ctx context.Context, batch []types.Message) (returned []int) {
