@@ -28,8 +28,9 @@ run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: run-dynamodb
-run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker)
-	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb -- .cache/bin/webhookctl \
+run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker) and moto (Python 3)
+	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb moto -- sh -c \
+	  'WEBHOOKS_SQS_ENDPOINT=$$WEBHOOKS_TEST_MOTO_ENDPOINT exec env -u WEBHOOKS_TEST_MOTO_ENDPOINT "$$@"' - .cache/bin/webhookctl \
 	  serve --dev --data "$(DATA)" --store dynamodb $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: webhookctl

@@ -39,8 +39,8 @@ type QueueStore interface {
 	Lane(ctx context.Context, company, id string) (Webhook, Lane, error)
 
 	// Record is as in [DeliveryStore]. If the outcome is pending and due no later than [MaxDelay] after the attempt has ended, a
-	// message is on its way, and the delivery does not wait in the store. If the lane waits for a time, Record moves that time to
-	// when the lane opens.
+	// message is on its way, and the delivery does not wait in the store. If the lane waits for a time, but opens after the attempt
+	// has ended because of what that has changed, Record moves that time to when the lane opens.
 	Record(ctx context.Context, o Outcome) (applied bool, err error)
 
 	// LookLane returns a lane with the first deliveries that wait for it, oldest first: up to limit of those after a delivery ID.
