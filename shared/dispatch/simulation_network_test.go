@@ -92,7 +92,7 @@ func (c *secureClient) Post(ctx context.Context, u endpoint.URL, header http.Hea
 	return response, err
 }
 
-func nameIn(ctx context.Context) string { return name(ctx.Value(workKey{}).(webhook.Ref)) }
+func nameIn(ctx context.Context) string { return ctx.Value(workKey{}).(string) }
 
 // LookupNetIP returns an IPv4 address of a receiver: for w7.example, one that ends with 7.
 func (c *secureClient) LookupNetIP(ctx context.Context, family, host string) ([]netip.Addr, error) {
@@ -248,7 +248,7 @@ func (n *network) serve(session *tls.Conn, r *receiver, connection int) {
 			return
 		}
 		response := http.Response{
-			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(post, after), Request: request,
+			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(n.now(), post, after), Request: request,
 		}
 		if after.status != http.StatusNoContent {
 			response.Body, response.ContentLength = io.NopCloser(strings.NewReader("thank you")), 9
