@@ -377,7 +377,7 @@ func (m *QueueMemory) store(d *memoryDelivery, parked bool, waitsAt time.Time) {
 }
 
 func (m *QueueMemory) entry(r webhook.Ref) *memoryEntry {
-	return first(m.entries, func(e *memoryEntry) bool { return e.isOf(r.Company, r.WebhookID) && e.event.ID == r.EventID })
+	return first(m.entries, func(e *memoryEntry) bool { return e.event.ID == r.EventID && e.isOf(r.Company, r.WebhookID) })
 }
 
 func (m *QueueMemory) lane(company, webhookID string) *memoryLane {
