@@ -124,20 +124,20 @@ build-%:
 
 SAM := exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -containers dynamodb moto sam -- infra/sam/run
 
-.PHONY: sam
-sam: webhookctl $(LOCAL)
-	@go build -o .cache/bin/sam ./infra/sam
+.PHONY: .cache/bin/sam
+.cache/bin/sam: go
+	@go build -o $@ ./infra/sam
 
 .PHONY: sam-local
-sam-local: sam ## run the API and deliveries under SAM CLI, with DynamoDB Local and moto, in containers (PORT=3000)
+sam-local: webhookctl $(LOCAL) .cache/bin/sam ## run the API and deliveries under SAM CLI, with DynamoDB Local and moto, in containers (PORT=3000)
 	@$(SAM) local $(PORT)
 
 .PHONY: sam-invoke
-sam-invoke: sam ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
+sam-invoke: webhookctl $(LOCAL) .cache/bin/sam ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
 	@$(SAM) invoke "$(FUNCTION)" $(EVENT)
 
 .PHONY: test-sam
-test-sam: sam ## test the functions under SAM CLI, in containers
+test-sam: webhookctl $(LOCAL) .cache/bin/sam ## test the functions under SAM CLI, in containers
 	@$(SAM) test
 
 .PHONY: release
