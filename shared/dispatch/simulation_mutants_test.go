@@ -23,13 +23,15 @@ type mutant struct {
 
 // TestMutants checks that the simulation finds planted bugs, and prints how many seeds that takes: the median of three first seeds,
 // or of STARTS.
-func TestMutants(t *testing.T) {
+func TestMutants(t *testing.T) { findMutants(t, mutants(), simulate) }
+
+func findMutants(t *testing.T, mutants []mutant, simulate func(t *testing.T, seed uint64, plant func(p *process)) (trace string, wrong []string)) {
 	const limit = 400
 	starts := uint64(3)
 	if text := os.Getenv("STARTS"); text != "" {
 		starts = number(t, text)
 	}
-	for _, m := range mutants() {
+	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			var tries []int

@@ -20,8 +20,10 @@ type plan struct {
 	crashes, jumps, storeFaults, clientFaults, sealerFaults int
 
 	storeFaultKinds []storeFault
-	realReceivers   bool // over TLS and HTTP
-	onDisk          bool // in SQLite
+	slowest         time.Duration // call of the store
+	realReceivers   bool          // over TLS and HTTP
+	onDisk          bool          // in SQLite
+	receivers       []*receiver
 	actions         []action
 }
 
@@ -47,9 +49,9 @@ func newPlan(random *rand.Rand) plan {
 		endAfter:    10*time.Minute + upTo(time.Hour),
 		crashes:     oneOf(0, 20, 100, 500), jumps: oneOf(0, 0, 500), storeFaults: oneOf(0, 10, 100),
 		clientFaults: oneOf(0, 5), sealerFaults: oneOf(0, 0, 50),
-		storeFaultKinds: someOf(random, failsBefore, failsAfter, slow),
-		realReceivers:   random.IntN(20) == 0,
-		onDisk:          random.IntN(50) == 0,
+		storeFaultKinds: someOf(random, failsBefore, failsAfter, slow), slowest: 5 * time.Second,
+		realReceivers: random.IntN(20) == 0,
+		onDisk:        random.IntN(50) == 0,
 	}
 	if random.IntN(3) == 0 {
 		p.schedule = delivery.Schedule{0, 5 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
@@ -59,6 +61,7 @@ func newPlan(random *rand.Rand) plan {
 	}
 	span := p.calmAfter + 5*time.Minute // of what clients do
 	receivers := newReceivers(random)
+	p.receivers = receivers
 	for i, r := range receivers {
 		created := action{0, fmt.Sprintf("create webhook %d", i+1), func(s *simulation) bool { return s.create(r) }}
 		if random.IntN(4) == 0 {

@@ -183,7 +183,13 @@ func (q *queues) receive(name string) {
 	}
 	go func() {
 		var returned []int
-		q.invoke(p, func() { returned = p.consumer().Handle(ctx, texts) }, func() { q.finish(name, batch, returned) })
+		q.invoke(p, func() { returned = p.consumer().Handle(ctx, texts) }, func() {
+			if !p.deaf {
+				q.finish(name, batch, returned)
+			} else {
+				q.finish(name, batch, nil)
+			}
+		})
 		q.mu.Lock()
 		q.handled[name]--
 		q.mu.Unlock()

@@ -14,6 +14,7 @@ type queuePlan struct {
 	// Messages are put into the queue twice, handed out again while they are handled, or not deleted.
 	twice, expires, undeleted int
 	sweepFaults               int
+	long                      bool // until deliveries expire to a receiver that never works
 }
 
 func newQueuePlan(random *rand.Rand) queuePlan {
@@ -26,5 +27,6 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		latency:     time.Duration(oneOf(20, 1000, 10_000)) * time.Millisecond,
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
+		long:        random.IntN(30) == 0,
 	}
 }

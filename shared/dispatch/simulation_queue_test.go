@@ -76,6 +76,11 @@ func newQueues(s *simulation) *queues {
 		q.changed()
 	}
 	s.queues, s.store, s.onDisk = q, queueClients{q.memory, q}, false
+	s.slowest = 12 * time.Second // longer than the second step of the schedule
+	if q.long {
+		s.endAfter = webhook.MaxAge + 2*time.Hour
+		s.receivers[0].dead, s.receivers[0].rarity = true, 1
+	}
 	return q
 }
 
@@ -221,11 +226,25 @@ func (q *queues) end() {
 		q.network.close()
 	}
 	q.show()
+	q.checkIndex()
 	q.mu.Lock()
 	q.ended, q.abandoned = true, true
 	q.mu.Unlock()
 	q.close()
 	q.rouse()
+}
+
+// checkIndex checks that nothing waits that was too old an hour ago.
+func (q *queues) checkIndex() {
+	index := q.memory.Index()
+	for _, r := range q.known {
+		if _, lane, err := q.memory.Lane(context.Background(), r.Company, r.WebhookID); err == nil && lane.DisabledReason != "" {
+			continue
+		}
+		if q.now().Sub(r.AcceptedAt) > webhook.MaxAge+time.Hour && index.HasDelivery(r) {
+			q.wrong("%s still waits %v after its event was accepted", name(r), q.now().Sub(r.AcceptedAt))
+		}
+	}
 }
 
 func (q *queues) running() []*process {

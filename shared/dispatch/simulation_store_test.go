@@ -30,7 +30,7 @@ func call[T any](s *process, name string, effect func() (T, error)) (result T, e
 		return result, unavailable
 	}
 	if fault == slow {
-		time.Sleep(s.between(time.Millisecond, 5*time.Second))
+		time.Sleep(s.between(time.Millisecond, s.slowest))
 		if !s.step(s, "%s at last", name) {
 			return result, errCrashed
 		}

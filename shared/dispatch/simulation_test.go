@@ -242,7 +242,7 @@ type process struct {
 	poster interface {
 		Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error)
 	}
-	deaf bool // whether the store's changes wake it only sometimes
+	deaf bool // whether the store's changes wake it only sometimes; with queues, whether it deletes all messages
 
 	engine  *dispatch.Engine
 	stop    context.CancelFunc

@@ -55,6 +55,22 @@ func (i QueueIndex) Has(shard int) bool {
 	return slices.ContainsFunc(i.timed, func(e timedEntry) bool { return e.shard == int64(shard) })
 }
 
+// HasLane reports whether a lane waits for a time.
+func (i QueueIndex) HasLane(company, webhookID string) bool {
+	return slices.ContainsFunc(i.timed, func(e timedEntry) bool {
+		return e.Company == company && e.WebhookID == webhookID && e.DeliveryID == ""
+	})
+}
+
+// HasDelivery reports whether a delivery waits, for a time or for its lane.
+func (i QueueIndex) HasDelivery(r webhook.Ref) bool {
+	return slices.ContainsFunc(i.timed, func(e timedEntry) bool {
+		return e.Company == r.Company && e.WebhookID == r.WebhookID && e.DeliveryID == r.DeliveryID()
+	}) || slices.ContainsFunc(i.parked, func(p webhook.Ref) bool {
+		return p.Company == r.Company && p.WebhookID == r.WebhookID && p.EventID == r.EventID
+	})
+}
+
 // NewQueueMemory returns an empty store with the limits of the real one.
 func NewQueueMemory() *QueueMemory {
 	m := &QueueMemory{Memory: NewMemory(), PageLimit: 500}
@@ -361,7 +377,7 @@ func (m *QueueMemory) store(d *memoryDelivery, parked bool, waitsAt time.Time) {
 }
 
 func (m *QueueMemory) entry(r webhook.Ref) *memoryEntry {
-	return first(m.entries, func(e *memoryEntry) bool { return e.isOf(r.Company, r.WebhookID) && e.event.ID == r.EventID })
+	return first(m.entries, func(e *memoryEntry) bool { return e.event.ID == r.EventID && e.isOf(r.Company, r.WebhookID) })
 }
 
 func (m *QueueMemory) lane(company, webhookID string) *memoryLane {
