@@ -11,11 +11,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// events is a suite that can receive.
-type events struct {
-	*suite
-	*inbox
-}
+// events is a suite whose inbox is not nil.
+type events struct{ *suite }
 
 // publish returns a request to publish events.
 func (e *events) publish(body string) request {
@@ -52,7 +49,7 @@ func (e *events) eventually(t *testing.T, path, text string) response {
 func (e *events) wantReceived(t *testing.T, w webhook, id, body string) {
 	t.Helper()
 	select {
-	case got := <-e.received:
+	case got := <-e.inbox.received:
 		verifier, err := standardwebhooks.NewWebhook(w.Token)
 		if err == nil {
 			err = verifier.Verify(got.body, got.header)
@@ -72,7 +69,7 @@ func testEvents(t *testing.T, s *suite) {
 	if s.inbox == nil {
 		need(t, "", "WEBHOOKS_E2E_AUTHORITY")
 	}
-	e := &events{s, s.inbox}
+	e := &events{s}
 	w := e.create(t, e.valid().with("url", e.inbox.url+"/in%2Fbox?a=1"))
 	t.Run("Delivery", func(t *testing.T) { testDelivery(t, e, w) })
 	t.Run("Permission", func(t *testing.T) { testEventPermission(t, e, w) })
@@ -112,12 +109,12 @@ func testDelivery(t *testing.T, e *events, w webhook) {
 	if err := json.Unmarshal(stored.body, &ids); err != nil || len(ids.Deliveries) != 1 {
 		t.Fatalf("%s\nwant one delivery", stored)
 	}
-	e.respond <- 500
+	e.inbox.respond <- 500
 	list := "/webhooks/" + w.ID + "/deliveries"
 	path := list + "/" + ids.Deliveries[0].ID
 	e.eventually(t, path, `"status_code":500,"error":"status"`)
 	e.wantReceived(t, w, ids.ID, sent) // again, after the first step of the schedule
-	e.respond <- 200
+	e.inbox.respond <- 200
 	delivered := e.eventually(t, path, `"status":"delivered"`)
 	if attempt := fmt.Sprintf(`"url":%q,"status_code":200,"error":null,"bytes":6,"response":"thanks"}]}`, w.URL); !strings.HasSuffix(string(delivered.body), attempt) {
 		t.Errorf("%s\nwant %s", delivered, attempt)
@@ -133,7 +130,7 @@ func testDelivery(t *testing.T, e *events, w webhook) {
 	e.do(t, e.publish(e.body(`,"key":"charge-1"`))).wantError(t, 409, "This key was already used for a different event.")
 
 	e.do(t, e.retry(path)).want(t, 202, string(delivered.body))
-	e.respond <- 410
+	e.inbox.respond <- 410
 	e.eventually(t, path, `"attempt_count":3`)
 	if r := e.do(t, e.get(list+"?status=delivered&type="+e.event)); !strings.Contains(string(r.body), `"status_code":410`) {
 		t.Errorf("%s\nwant the latest attempt of a delivery that stays delivered", r)

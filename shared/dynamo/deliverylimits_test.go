@@ -3,6 +3,7 @@ package dynamo
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +133,7 @@ func TestExpiredEvents(t *testing.T) {
 
 	now := e.AcceptedAt.Add(s.Retention + 2*time.Second)
 	s.Now = func() time.Time { return now }
-	if _, err := s.Event(t.Context(), "acme", e.ID); err != webhook.ErrNotFound {
+	if _, err := s.Event(t.Context(), "acme", e.ID); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("Event: got error %v, want %v", err, webhook.ErrNotFound)
 	}
 	if page, next, err := s.FanOut(t.Context(), *accepted[0].FanOut); len(page) > 0 || next != nil || err != nil {
@@ -145,7 +146,7 @@ func TestExpiredEvents(t *testing.T) {
 	if page, err := s.Deliveries(t.Context(), q); len(page.Deliveries) > 0 || err != nil {
 		t.Errorf("Deliveries = %v, %v, want none", page, err)
 	}
-	if _, err := s.Delivery(t.Context(), "acme", w.ID, refOf(w, e, 0).DeliveryID(), now); err != webhook.ErrNotFound {
+	if _, err := s.Delivery(t.Context(), "acme", w.ID, refOf(w, e, 0).DeliveryID(), now); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("Delivery: got error %v, want %v", err, webhook.ErrNotFound)
 	}
 	again := e

@@ -184,3 +184,17 @@ func TestRecordStorm(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordInContention cancels more transactions than the SDK repeats.
+func TestRecordInContention(t *testing.T) {
+	s, proxy := newFaultyStores(t)
+	w, e := subscribed(t, s)
+	for range maxAttempts + 1 {
+		proxy.Next("TransactWriteItems", dynamotest.Cancel("None", "TransactionConflict"))
+	}
+	o := testOutcome(refOf(w, e, 0))
+	o.Lane = webhook.LaneFailed
+	if applied, err := s.Record(within(t, 60*time.Second), o); !applied || err != nil {
+		t.Errorf("Record = %v, %v, want true", applied, err)
+	}
+}

@@ -28,17 +28,18 @@ func (d *Deliveries) Park(ctx context.Context, w webhook.Work, now time.Time) (b
 		if err != nil || lane.Holds(w.AcceptedAt) {
 			return false, err
 		}
-		at := lane.waitsFor
-		if at.IsZero() {
+		at, waited := lane.waitsFor, !lane.waitsFor.IsZero()
+		switch {
+		case waited && !lane.idle:
+			return false, nil
+		case !waited:
 			at = later(lane.OpensAt(), now)
-		} else if !lane.idle {
-			return !at.After(now), nil
 		}
 		c := laneChange(w.Company, w.WebhookID, lane.revision, at)
 		c.remove(idleAttr)
 		_, moved, err := d.apply(ctx, c)
 		if err != nil || moved {
-			return moved && !at.After(now), err
+			return moved && !waited && !at.After(now), err
 		}
 		if err := pause(ctx, min(attempt, maxAttempts-1)); err != nil {
 			return false, webhook.Unavailable(err)

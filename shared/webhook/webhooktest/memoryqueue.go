@@ -9,12 +9,14 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// QueueMemory is a [Memory] that implements [webhook.QueueStore] instead of [webhook.Backlog]. It is the model of such a store: its
-// index is never out of date, and a delivery can be read only after its first outcome was recorded, or it was parked or settled.
+// QueueMemory is a [Memory] that implements [webhook.QueueStore] instead of [webhook.Backlog]. It is the model of such a store: a
+// delivery can be read only after its first outcome was recorded, or it was parked or settled.
 type QueueMemory struct {
 	*Memory
 	// PageLimit is the maximum number of webhooks on a page of a fan-out. The first FanOutLimit webhooks are not on a page.
 	PageLimit int
+	// OldIndex returns the index that LookLane and Waiting search. If it is nil, they search the current one.
+	OldIndex func() QueueIndex
 
 	entries []*memoryEntry // the deliveries that are stored, including those of deleted webhooks
 	lanes   []*memoryLane
@@ -35,6 +37,22 @@ type memoryLane struct {
 	waitsAt  time.Time // zero if nothing waits for it
 	idle     bool
 	revision int64
+}
+
+// QueueIndex is what deliveries and lanes wait for at a moment.
+type QueueIndex struct {
+	parked []webhook.Ref // wait for their lanes
+	timed  []timedEntry
+}
+
+type timedEntry struct {
+	webhook.Waiting
+	shard int64
+}
+
+// Has reports whether something in a shard waits for a time.
+func (i QueueIndex) Has(shard int) bool {
+	return slices.ContainsFunc(i.timed, func(e timedEntry) bool { return e.shard == int64(shard) })
 }
 
 // NewQueueMemory returns an empty store with the limits of the real one.
@@ -162,9 +180,10 @@ func (m *QueueMemory) Park(ctx context.Context, w webhook.Work, now time.Time) (
 		if d.webhook.lane.DisabledReason != "" {
 			return false, nil
 		}
-		if l.waitsAt.IsZero() {
-			l.waitsAt = later(d.webhook.lane.OpensAt(), now)
+		if !l.waitsAt.IsZero() {
+			return false, nil
 		}
+		l.waitsAt = later(d.webhook.lane.OpensAt(), now)
 		return !l.waitsAt.After(now), nil
 	})
 }
@@ -207,8 +226,8 @@ func (m *QueueMemory) Record(ctx context.Context, o webhook.Outcome) (bool, erro
 		if o.Lane != webhook.LaneUnchanged {
 			l := m.storedLane(d.webhook)
 			l.revision++
-			if !l.waitsAt.IsZero() {
-				l.waitsAt = later(d.webhook.lane.OpensAt(), ended)
+			if opensAt := d.webhook.lane.OpensAt(); opensAt.After(ended) && !l.waitsAt.IsZero() {
+				l.waitsAt = opensAt
 				l.idle = false // the next look may be too early to be sure that nothing waits
 			}
 		}
@@ -226,14 +245,13 @@ func (m *QueueMemory) LookLane(ctx context.Context, company, webhookID, after st
 		if l := m.lane(company, webhookID); l != nil {
 			look.Idle, look.Revision = l.idle, l.revision
 		}
-		var waiting []*memoryDelivery
-		for _, e := range m.entries {
-			if e.parked && e.isOf(company, webhookID) && e.id > after {
-				waiting = append(waiting, e.memoryDelivery)
+		for _, r := range m.searched().parked {
+			if r.Company == company && r.WebhookID == webhookID && r.DeliveryID() > after {
+				look.Waiting = append(look.Waiting, r)
 			}
 		}
-		slices.SortFunc(waiting, func(a, b *memoryDelivery) int { return strings.Compare(a.id, b.id) })
-		look.Waiting = refsOf(waiting[:min(limit, len(waiting))])
+		slices.SortFunc(look.Waiting, func(a, b webhook.Ref) int { return strings.Compare(a.DeliveryID(), b.DeliveryID()) })
+		look.Waiting = look.Waiting[:min(limit, len(look.Waiting))]
 		return look, nil
 	})
 }
@@ -264,20 +282,47 @@ func (m *QueueMemory) MoveLane(ctx context.Context, look webhook.LaneLook, move 
 func (m *QueueMemory) Waiting(ctx context.Context, shard int, until time.Time, limit int) ([]webhook.Waiting, error) {
 	return locked(ctx, m.Memory, func() ([]webhook.Waiting, error) {
 		var waiting []webhook.Waiting
-		add := func(number int64, w webhook.Waiting) {
-			if number%webhook.WaitingShards == int64(shard) && !w.At.IsZero() && !w.At.After(until) {
-				waiting = append(waiting, w)
+		for _, e := range m.searched().timed {
+			if e.shard == int64(shard) && !e.At.After(until) {
+				waiting = append(waiting, e.Waiting)
 			}
-		}
-		for _, e := range m.entries {
-			add(e.number, webhook.Waiting{Company: e.webhook.Company, WebhookID: e.webhook.ID, DeliveryID: e.id, At: e.waitsAt})
-		}
-		for _, l := range m.lanes {
-			add(l.webhook.number, webhook.Waiting{Company: l.webhook.Company, WebhookID: l.webhook.ID, At: l.waitsAt})
 		}
 		slices.SortStableFunc(waiting, func(a, b webhook.Waiting) int { return a.At.Compare(b.At) })
 		return waiting[:min(limit, len(waiting))], nil
 	})
+}
+
+// Index returns what deliveries and lanes wait for.
+func (m *QueueMemory) Index() QueueIndex {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.index()
+}
+
+func (m *QueueMemory) searched() QueueIndex {
+	if m.OldIndex != nil {
+		return m.OldIndex()
+	}
+	return m.index()
+}
+
+func (m *QueueMemory) index() QueueIndex {
+	var index QueueIndex
+	add := func(number int64, w webhook.Waiting) {
+		if !w.At.IsZero() {
+			index.timed = append(index.timed, timedEntry{w, number % webhook.WaitingShards})
+		}
+	}
+	for _, e := range m.entries {
+		if e.parked {
+			index.parked = append(index.parked, e.unnumbered())
+		}
+		add(e.number, webhook.Waiting{Company: e.webhook.Company, WebhookID: e.webhook.ID, DeliveryID: e.id, At: e.waitsAt})
+	}
+	for _, l := range m.lanes {
+		add(l.webhook.number, webhook.Waiting{Company: l.webhook.Company, WebhookID: l.webhook.ID, At: l.waitsAt})
+	}
+	return index
 }
 
 // Claim implements [webhook.QueueStore].
