@@ -45,10 +45,12 @@ func (c *Consumer) lane(ctx context.Context, m webhook.Message) error {
 		return c.move(ctx, l, webhook.LaneMove{At: opensAt})
 	case m.After != "" && (len(l.Waiting) == 0 || l.Lane.IsFailing()): // the end, or the attempts have failed
 		return c.move(ctx, l, webhook.LaneMove{At: now.Add(releaseTime)})
-	case len(l.Waiting) == 0 && l.Idle:
-		return c.move(ctx, l, webhook.LaneMove{})
-	case len(l.Waiting) == 0:
+	case len(l.Waiting) == 0 && l.IdleUntil.IsZero():
 		return c.move(ctx, l, webhook.LaneMove{At: now.Add(idleTime), Idle: true})
+	case len(l.Waiting) == 0 && l.IdleUntil.After(now): // another message was handled since the last look
+		return c.move(ctx, l, webhook.LaneMove{At: l.IdleUntil, Idle: true})
+	case len(l.Waiting) == 0:
+		return c.move(ctx, l, webhook.LaneMove{})
 	case l.Lane.IsFailing():
 		return c.probe(ctx, l)
 	default:

@@ -83,7 +83,7 @@ func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
 	}
 	if !lane.waitsFor.IsZero() && next.Lane != lane.Lane {
 		next.waitsFor = later(next.OpensAt(), ended)
-		next.idle = false // the next look may be too early to be sure that nothing waits
+		next.idleUntil = time.Time{} // the next look may be too early to be sure that nothing waits
 	}
 	return next
 }
