@@ -39,6 +39,7 @@ type virtualHost struct {
 
 	mu       sync.Mutex
 	messages map[string][]*hostMessage // by queue
+	sent     int                       // messages
 }
 
 type hostMessage struct {
@@ -133,12 +134,20 @@ func (h *virtualHost) publish(n int) {
 func (h *virtualHost) Send(_ context.Context, messages ...webhook.Message) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sent += len(messages)
 	for _, m := range messages {
 		name := queueOf(m)
 		visibleAt := time.Now().Add((m.Delay + time.Second - 1).Truncate(time.Second))
 		h.messages[name] = append(h.messages[name], &hostMessage{text: m.Text(), visibleAt: visibleAt})
 	}
 	return nil
+}
+
+// sends returns the number of messages that were sent.
+func (h *virtualHost) sends() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sent
 }
 
 // Reject implements [webhook.Queue].

@@ -33,10 +33,10 @@ type memoryEntry struct {
 
 // memoryLane says when a lane is looked at.
 type memoryLane struct {
-	webhook  *memoryWebhook
-	waitsAt  time.Time // zero if nothing waits for it
-	idle     bool
-	revision int64
+	webhook   *memoryWebhook
+	waitsAt   time.Time // zero if nothing waits for it
+	idleUntil time.Time // zero if it is not idle
+	revision  int64
 }
 
 // QueueIndex is what deliveries and lanes wait for at a moment.
@@ -192,7 +192,7 @@ func (m *QueueMemory) Park(ctx context.Context, w webhook.Work, now time.Time) (
 		m.store(d, true, time.Time{})
 		l := m.storedLane(d.webhook)
 		l.revision++
-		l.idle = false
+		l.idleUntil = time.Time{}
 		if d.webhook.lane.DisabledReason != "" {
 			return false, nil
 		}
@@ -244,7 +244,7 @@ func (m *QueueMemory) Record(ctx context.Context, o webhook.Outcome) (bool, erro
 			l.revision++
 			if opensAt := d.webhook.lane.OpensAt(); opensAt.After(ended) && !l.waitsAt.IsZero() {
 				l.waitsAt = opensAt
-				l.idle = false // the next look may be too early to be sure that nothing waits
+				l.idleUntil = time.Time{} // the next look may be too early to be sure that nothing waits
 			}
 		}
 		return true, nil
@@ -259,7 +259,7 @@ func (m *QueueMemory) LookLane(ctx context.Context, company, webhookID, after st
 			look.Exists, look.Lane = true, w.lane
 		}
 		if l := m.lane(company, webhookID); l != nil {
-			look.Idle, look.Revision = l.idle, l.revision
+			look.IdleUntil, look.Revision = l.idleUntil, l.revision
 		}
 		for _, r := range m.searched().parked {
 			if r.Company == company && r.WebhookID == webhookID && r.DeliveryID() > after {
@@ -283,7 +283,10 @@ func (m *QueueMemory) MoveLane(ctx context.Context, look webhook.LaneLook, move 
 			return false, nil
 		}
 		l.revision++
-		l.waitsAt, l.idle = move.At, move.Idle
+		l.waitsAt, l.idleUntil = move.At, time.Time{}
+		if move.Idle {
+			l.idleUntil = move.At
+		}
 		if move.Probe {
 			l.webhook.lane.ProbeAt = move.At
 		}
