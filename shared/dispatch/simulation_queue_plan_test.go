@@ -32,7 +32,7 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		latency:     time.Duration(oneOf(20, 1000, 10_000)) * time.Millisecond,
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
-		long:        random.IntN(30) == 0,
+		long:        random.IntN(50) == 0,
 		crowd:       random.IntN(30) == 0,
 	}
 }
