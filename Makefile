@@ -28,8 +28,9 @@ run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: run-dynamodb
-run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker)
-	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb -- .cache/bin/webhookctl \
+run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker) and moto (Python 3)
+	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb moto -- sh -c \
+	  'WEBHOOKS_SQS_ENDPOINT=$$WEBHOOKS_TEST_MOTO_ENDPOINT exec env -u WEBHOOKS_TEST_MOTO_ENDPOINT "$$@"' - .cache/bin/webhookctl \
 	  serve --dev --data "$(DATA)" --store dynamodb $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: webhookctl
@@ -47,8 +48,10 @@ test: $(LOCAL) ## run all tests with the services they need; the last lines list
 	exec $(LOCAL) -optional dynamodb moto sam javascript python -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
-# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
+# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name. The
+# tests run in another directory, so the name of a file is made absolute.
 E2E := URL KEY READ_KEY WRITE_KEY PUBLISH_KEY EVENTS_KEY OTHER_KEY PLATFORM_KEY REVOKED_KEY EXPIRED_KEY RECEIVER AUTHORITY QUOTA $(if $(filter command,$(origin HOST)),HOST)
+override AUTHORITY := $(abspath $(AUTHORITY))
 $(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e
@@ -123,20 +126,20 @@ build-%:
 
 SAM := exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -containers dynamodb moto sam -- infra/sam/run
 
-.PHONY: sam
-sam: webhookctl $(LOCAL)
-	@go build -o .cache/bin/sam ./infra/sam
+.PHONY: .cache/bin/sam
+.cache/bin/sam: go
+	@go build -o $@ ./infra/sam
 
 .PHONY: sam-local
-sam-local: sam ## run the API and deliveries under SAM CLI, with DynamoDB Local and moto, in containers (PORT=3000)
+sam-local: webhookctl $(LOCAL) .cache/bin/sam ## run the API and deliveries under SAM CLI, with DynamoDB Local and moto, in containers (PORT=3000)
 	@$(SAM) local $(PORT)
 
 .PHONY: sam-invoke
-sam-invoke: sam ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
+sam-invoke: webhookctl $(LOCAL) .cache/bin/sam ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
 	@$(SAM) invoke "$(FUNCTION)" $(EVENT)
 
 .PHONY: test-sam
-test-sam: sam ## test the functions under SAM CLI, in containers
+test-sam: webhookctl $(LOCAL) .cache/bin/sam ## test the functions under SAM CLI, in containers
 	@$(SAM) test
 
 .PHONY: release

@@ -1,12 +1,18 @@
-// Package infra_test checks the imports of the whole repository.
+// Package infra_test checks the imports of the whole repository, and that its functions are complete.
 package infra_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"webhooks/shared/api"
 )
 
 const (
@@ -116,6 +122,35 @@ func allowedThirdParty(pkg, imported string, inTest bool) bool {
 		}
 	}
 	return true
+}
+
+// TestFunctions checks that every route has its function, and every function what it needs: a program of a few lines of wiring, an event
+// for trying it out, and a resource in the template that is invoked for its routes.
+func TestFunctions(t *testing.T) {
+	template, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := make(map[string]string) // of each function's resource, by name
+	for _, resource := range regexp.MustCompile(`(?ms)^  (\w+)Function:\n.*?(?:\n\n|\z)`).FindAllStringSubmatch(string(template), -1) {
+		name := strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(resource[1], "$1-$2"))
+		events[name] = resource[0]
+		for file, maxLines := range map[string]int{"main.go": 30, "event.json": 100} {
+			content, err := os.ReadFile(filepath.Join("../functions", name, file))
+			if lines := strings.Count(string(content), "\n"); err != nil || lines > maxLines {
+				t.Errorf("functions/%s/%s has %d lines, want at most %d: error %v", name, file, lines, maxLines, err)
+			}
+		}
+	}
+	folders, err := os.ReadDir("../functions")
+	if err != nil || len(folders) != len(events) {
+		t.Errorf("%d directories in functions/ and %d functions in template.yaml, error %v", len(folders), len(events), err)
+	}
+	for _, r := range api.Routes() {
+		if event := fmt.Sprintf("Method: %s, Path: %q}", r.Method, r.Path); !strings.Contains(events[r.Function], event) {
+			t.Errorf("%s has no event for %s %s in template.yaml", r.Function, r.Method, r.Path)
+		}
+	}
 }
 
 // TestFunctionsStartFast checks what every start of a Lambda function would pay for.

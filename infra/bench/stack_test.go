@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -21,9 +22,13 @@ import (
 // stack is a company in its own table, and the settings of functions on it.
 type stack struct {
 	*company
-	config   dynamo.Config
-	table    string
-	settings map[string]string
+	config     dynamo.Config
+	table      string
+	settings   map[string]string
+	deliveries *dynamo.Deliveries // nil until addDeliveries
+	receiver   string             // an https URL
+	posts      atomic.Int64       // that the receiver has got
+	trust      map[string]string  // settings of a function that posts to the receiver
 }
 
 func newStack(b *testing.B) *stack {

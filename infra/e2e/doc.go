@@ -35,8 +35,8 @@
 // # Testing without a service
 //
 // If WEBHOOKS_E2E_URL is not set, the tests build webhookctl and run webhookctl serve, once on SQLite and once on the DynamoDB
-// Local at WEBHOOKS_TEST_DYNAMODB_ENDPOINT, with receivers on loopback. These runs also cover the operator's commands and
-// receivers that fail. No request leaves the machine.
+// Local at WEBHOOKS_TEST_DYNAMODB_ENDPOINT and the moto server at WEBHOOKS_TEST_MOTO_ENDPOINT, with receivers on loopback. These
+// runs also cover the operator's commands and receivers that fail. No request leaves the machine.
 //
 // Every response is validated against the OpenAPI description in the source tree and against the one that the service
 // publishes. So is every request that succeeds.

@@ -182,6 +182,9 @@ func testRoles(t *testing.T, s *template) {
 	}
 }
 
+// attack is a request that a function's role must not allow.
+type attack struct{ name, function, operation, body string }
+
 // A function that runs an attacker's code cannot do more to the data than docs/iam-policy.md says.
 func testCompromised(t *testing.T, s *template) {
 	const (
@@ -194,8 +197,7 @@ func testCompromised(t *testing.T, s *template) {
 		returnToken = webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`
 		guess       = `"sealed_token < :guess"`
 	)
-	type row struct{ name, function, operation, body string }
-	rows := []row{
+	rows := []attack{
 		{"redirect a webhook", "create-webhook", "UpdateItem", setURL},
 		{"redirect a webhook", "delete-webhook", "UpdateItem", setURL},
 		{"redirect a webhook in a transaction", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Update": {"TableName": "table", ` + setURL + `}}]`},
@@ -233,16 +235,24 @@ func testCompromised(t *testing.T, s *template) {
 		`"SET #a = last_used_on", "ExpressionAttributeNames": {"#a": "expires_at"}`,
 	} {
 		for _, function := range functions() {
-			rows = append(rows, row{"change an API key", function, "UpdateItem", apiKey + `, "UpdateExpression": ` + change})
+			rows = append(rows, attack{"change an API key", function, "UpdateItem", apiKey + `, "UpdateExpression": ` + change})
 		}
 	}
-	for _, row := range rows {
+	arns := map[string]string{"table": "SubscriptionsTable.Arn", "deliveries": "DeliveriesTable.Arn", "key": "TokenKey.Arn"}
+	for _, queue := range s.idsOf("AWS::SQS::Queue") {
+		arns[queue] = queue + ".Arn"
+	}
+	for _, row := range append(rows, attacksOnDeliveries()...) {
 		var r request
 		if err := json.Unmarshal([]byte(`{"TableName": "table", `+row.body+`}`), &r); err != nil {
 			t.Fatalf("%s: %v", row.name, err)
 		}
 		e := enforcer{statements: roleOf(t, s, row.function), used: make(map[grant][]string)}
-		if e.allow(r.accesses(row.operation, map[string]string{"table": "SubscriptionsTable.Arn", "key": "TokenKey.Arn"})) {
+		accesses := r.accesses(row.operation, arns)
+		if slices.ContainsFunc(accesses, func(a access) bool { return a.resource == "" }) {
+			t.Errorf("%s: %s is not a request on a resource of the stack", row.name, row.body)
+		}
+		if e.allow(accesses) {
 			t.Errorf("%s can %s with %s %s", row.function, row.name, row.operation, row.body)
 		}
 	}
@@ -268,6 +278,8 @@ func (g grant) tooMuch(used map[grant][]string) string {
 func TestFunctionsUnderTheirRoles(t *testing.T) {
 	w := newWorld(t)
 	w.useEverything(t)
+	w.publishEverywhere(t)
+	w.deliverEverything(t)
 	for name, e := range w.enforcers {
 		for _, st := range e.statements {
 			for _, g := range st.grants() {

@@ -33,11 +33,8 @@ func testFunctions(t *testing.T, s *template) {
 		t.Errorf("the functions are %q, want one for each of %q", ids, functions())
 	}
 	for _, name := range functions() {
-		timeout := cmp.Or(map[string]time.Duration{
-			"ingest-event": 30 * time.Second, "fan-out-event": 60 * time.Second, "deliver-webhook": 30 * time.Second,
-			"requeue-due-deliveries": 55 * time.Second,
-		}[name], 15*time.Second)
-		if isRoute := timeout == 15*time.Second; isRoute && (timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout) {
+		isRoute := slices.ContainsFunc(api.Routes(), func(r api.Route) bool { return r.Function == name })
+		if timeout := timeoutOf(name); isRoute && (timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout) {
 			t.Errorf("a timeout of %v leaves no time to respond", timeout)
 		}
 		id := logicalID(name)
@@ -49,9 +46,17 @@ func testFunctions(t *testing.T, s *template) {
 			"FunctionName": "test-%s", "Role": "%[2]sRole.Arn", "Runtime": "provided.al2023", "Handler": "bootstrap",
 			"Architectures": ["arm64"], "MemorySize": 512, "Timeout": %[3]v, "Environment": {"Variables": {%[4]s}},
 			"LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "%[2]sLogs"}
-		}`, name, id, timeout.Seconds(), variables(name)))
+		}`, name, id, timeoutOf(name).Seconds(), variables(name)))
 		testLogGroup(t, s, id+"Logs", "/aws/lambda/test-"+name)
 	}
+}
+
+// timeoutOf returns how long a function can run. The visibility timeout of the queues is at least three times as long.
+func timeoutOf(function string) time.Duration {
+	return cmp.Or(map[string]time.Duration{
+		"ingest-event": 30 * time.Second, "fan-out-event": 60 * time.Second, "deliver-webhook": 30 * time.Second,
+		"requeue-due-deliveries": 55 * time.Second,
+	}[function], 15*time.Second)
 }
 
 // variables returns the environment variables of a function.
@@ -89,8 +94,8 @@ func testLogGroup(t *testing.T, s *template, id, name string) {
 		"Properties": {"LogGroupName": "%s", "RetentionInDays": 30}}`, name))
 }
 
-// Every route of the code calls its function, which the gateway may invoke for that route, and every directory in functions/
-// is a function.
+// Every route of the code calls its function, which the gateway may invoke for that route, and functions/
+// has a directory for each function and no others.
 func testRoutes(t *testing.T, s *template) {
 	want := make(map[string]string) // functions by routes
 	for _, r := range api.Routes() {
@@ -132,8 +137,7 @@ func testRoutes(t *testing.T, s *template) {
 	if !maps.Equal(got, want) || !maps.Equal(permitted, sources) {
 		t.Errorf("the routes are\n%v\nof which the gateway may invoke\n%v\nwant\n%v", got, permitted, want)
 	}
-	built, err := bootstrap.Functions(t.Context())
-	if err != nil || slices.ContainsFunc(built, func(name string) bool { return !slices.Contains(functions(), name) }) {
+	if built, err := bootstrap.Functions(t.Context()); err != nil || !slices.Equal(built, slices.Sorted(slices.Values(functions()))) {
 		t.Errorf("functions/ has %q, error %v, want %q", built, err, functions())
 	}
 }
@@ -198,13 +202,25 @@ func testStorage(t *testing.T, s *template) {
 	}`)
 }
 
-// Parameters that have no effect by default.
+// Parameters that have no effect by default, and the limits of delivery.
 func TestTranslatedParameters(t *testing.T) {
 	const topic, certificate = "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws:acm:eu-west-1:123456789012:certificate/1"
-	s := resolved(t, "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
+	s := resolved(t, "DeliveryConcurrency=31", "SlowDeliveryConcurrency=32", "FanOutConcurrency=33", "IngestConcurrency=34",
+		"PublishRateLimit=35", "PublishBurstLimit=36", "RetentionDays=37", "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
 		"DomainName=webhooks.example.com", "CertificateArn="+certificate, "CreationConcurrency=20")
 	for _, id := range s.idsOf("AWS::Lambda::Function") {
 		same(t, id, s.Resources[id].Properties["Architectures"], `["x86_64"]`)
+	}
+	for id, concurrency := range map[string]int{
+		"DeliverWebhookFunctionDeliver": 31, "DeliverWebhookFunctionDeliverSlow": 32, "FanOutEventFunctionFanOut": 33, "IngestEventFunctionIngest": 34,
+	} {
+		same(t, id, s.Resources[id].Properties["ScalingConfig"], fmt.Sprintf(`{"MaximumConcurrency": "%d"}`, concurrency))
+	}
+	same(t, "publishing", s.Resources["ApiApiGatewayDefaultStage"].Properties["RouteSettings"].(map[string]any)["POST /events"],
+		`{"ThrottlingRateLimit": "35", "ThrottlingBurstLimit": "36", "DetailedMetricsEnabled": false}`)
+	for _, id := range []string{"PublishEventFunction", "IngestEventFunction", "DeliverWebhookFunction"} {
+		variables := s.Resources[id].Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
+		same(t, id, variables["WEBHOOKS_RETENTION_DAYS"], `"37"`)
 	}
 	same(t, "concurrency", s.Resources["CreateWebhookFunction"].Properties["ReservedConcurrentExecutions"], `"20"`)
 	for _, id := range s.idsOf("AWS::CloudWatch::Alarm") {

@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -88,7 +89,7 @@ func (d *Deliveries) lanes(ctx context.Context, company string, ids []string, pr
 		r := reader{item: w}
 		stored, err := laneOf(items[laneKey(company, id)], r.number(versionAttr))
 		if err != nil || r.err != nil {
-			return nil, nil, firstOf(r.err, err)
+			return nil, nil, cmp.Or(r.err, err)
 		}
 		lanes[id] = stored.Lane
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -110,14 +109,15 @@ func eventOf(company, id string, it item) (webhook.Event, error) {
 	if r.has(keyAttr) {
 		e.Key = r.text(keyAttr)
 	}
-	if r.has(deflatedAttr) {
-		var err error
-		if e.Body, err = io.ReadAll(flate.NewReader(bytes.NewReader(r.binary(deflatedAttr)))); err != nil {
-			return webhook.Event{}, internal(fmt.Errorf("the body of event %s is damaged: %w", id, err))
-		}
-	} else {
+	if !r.has(deflatedAttr) {
 		e.Body = r.binary(bodyAttr)
+		return e, r.err
 	}
+	body, err := io.ReadAll(flate.NewReader(bytes.NewReader(r.binary(deflatedAttr))))
+	if err != nil {
+		r.fail(deflatedAttr)
+	}
+	e.Body = body
 	return e, r.err
 }
 

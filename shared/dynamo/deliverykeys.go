@@ -12,7 +12,16 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// The keys of the index of what waits.
+// The items of the table Deliveries. c is the escaped company, w the ID of a webhook, and e that of an event.
+//
+//	C#c#EV#e  EV        the event with its first 100 webhooks
+//	C#c#EV#e  W#00001   the next 500 webhooks, and so on, each page written once
+//	C#c#W#w   dlv_…     a delivery, written first when its first attempt has ended, or when it waits for its lane
+//	C#c#W#w   LANE      the lane, written first when an attempt has changed it, or when something waits for it
+//
+// The last two are in the index while they wait for something: for a time, in one of the shards T#0 to T#15, or for their lane, in L#c#w.
+
+// The keys of the index.
 const (
 	indexName = "waiting"
 	waitAttr  = "wait"    // where it waits: see laneWait and timeWait

@@ -19,20 +19,21 @@ func TestTemporaryFaults(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		faults []dynamotest.Fault
+		steps  []step
 	}{
 		{"throttled", []dynamotest.Fault{dynamotest.Reject("ProvisionedThroughputExceededException"),
-			dynamotest.Reject("ThrottlingException"), dynamotest.Reject("RequestLimitExceeded")}},
+			dynamotest.Reject("ThrottlingException"), dynamotest.Reject("RequestLimitExceeded")}, steps()},
 		{"busy", []dynamotest.Fault{dynamotest.Reject("TransactionConflictException"),
-			dynamotest.Reject("TransactionInProgressException"), dynamotest.Reject("InternalServerError")}},
+			dynamotest.Reject("TransactionInProgressException"), dynamotest.Reject("InternalServerError")}, steps()},
 		{"failing", []dynamotest.Fault{dynamotest.Reset(),
-			dynamotest.Status(http.StatusInternalServerError), dynamotest.Status(http.StatusServiceUnavailable)}},
-		{"hanging", []dynamotest.Fault{dynamotest.Hang()}},
-		{"response lost", []dynamotest.Fault{dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse()}},
+			dynamotest.Status(http.StatusInternalServerError), dynamotest.Status(http.StatusServiceUnavailable)}, steps()},
+		{"hanging", []dynamotest.Fault{dynamotest.Hang()}, webhookSteps()}, // only half of them, because it takes long
+		{"response lost", []dynamotest.Fault{dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse()}, steps()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			s, proxy := newFaultyStores(t)
-			for _, step := range steps() {
+			for _, step := range row.steps {
 				for _, api := range step.apis() {
 					proxy.Next(api, row.faults...)
 				}
@@ -85,19 +86,20 @@ func TestPermanentFaults(t *testing.T) {
 		name     string
 		fault    dynamotest.Fault
 		deadline time.Duration
+		steps    []step
 	}{
-		{"throttled", dynamotest.Reject("ProvisionedThroughputExceededException"), soon},
-		{"503", dynamotest.Status(http.StatusServiceUnavailable), soon},
-		{"reset", dynamotest.Reset(), soon},
-		{"hanging", dynamotest.Hang(), 3 * testAttemptTimeout}, // of which the first attempt takes one
-		{"conflict", dynamotest.Cancel("None", "TransactionConflict"), soon},
+		{"throttled", dynamotest.Reject("ProvisionedThroughputExceededException"), soon, steps()},
+		{"503", dynamotest.Status(http.StatusServiceUnavailable), soon, steps()},
+		{"reset", dynamotest.Reset(), soon, steps()},
+		{"hanging", dynamotest.Hang(), 3 * testAttemptTimeout, webhookSteps()}, // of which the first attempt takes one
+		{"conflict", dynamotest.Cancel("None", "TransactionConflict"), soon, steps()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			s, proxy := newFaultyStores(t)
 			direct := storesOn(dynamotest.Endpoint(t), s)
 			seen := map[string]bool{}
-			for _, step := range steps() {
+			for _, step := range row.steps {
 				method, _, _ := strings.Cut(step.name, " ")
 				for _, api := range step.apis() {
 					if !seen[method+api] {

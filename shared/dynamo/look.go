@@ -99,10 +99,10 @@ func (v *view) isFor(r webhook.Ref) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	reader := reader{item: it}
-	accepted := reader.moment(acceptedAtAttr).Equal(r.AcceptedAt)
+	event := reader{item: it}
+	sameTime := event.moment(acceptedAtAttr).Equal(r.AcceptedAt)
 	_, listed := slices.BinarySearch(list.ids, r.WebhookID)
-	return accepted && (listed || list.more && r.WebhookID > list.ids[len(list.ids)-1]), reader.err
+	return sameTime && (listed || list.more && r.WebhookID > list.ids[len(list.ids)-1]), event.err
 }
 
 // complete adds the webhook, the lane and the event of an unfinished or granted delivery, and decides what is to be done with it.

@@ -1,9 +1,9 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -18,7 +18,8 @@ const (
 )
 
 // Record updates the delivery, if the stored number of attempts is the expected one. Only if the outcome may change the lane, it
-// reads that and the webhook's version, and updates both items in one transaction. It starts again if the lane has changed in between.
+// reads that and the webhook's version, and updates both items in one transaction. It starts again if others
+// are busy with the lane.
 func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
 	if !validRef(o.Ref) || o.Made < 0 {
 		return false, nil
@@ -32,7 +33,8 @@ func (d *Deliveries) Record(ctx context.Context, o webhook.Outcome) (bool, error
 		if err != nil || !laneChanged {
 			return applied, err
 		}
-		// Whenever the lane has changed, another outcome was recorded. So only the deadline limits how often this is repeated.
+		// Whenever the lane has changed, another outcome was recorded. So only the deadline limits how often this is repeated: the
+		// attempt was made, and without its outcome it would be made again.
 		if err := pause(ctx, min(attempt, maxAttempts-1)); err != nil {
 			return false, webhook.Unavailable(err)
 		}
@@ -49,7 +51,7 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 	version := r.number(versionAttr)
 	lane, err := laneOf(items[stored], version)
 	if err != nil || r.err != nil {
-		return false, false, firstOf(r.err, err)
+		return false, false, cmp.Or(r.err, err)
 	}
 	next := laneAfter(lane, o, version)
 	if next == lane {
@@ -64,7 +66,7 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 	if _, outdated := unmet(err, deliveryWrite); outdated {
 		return false, false, nil
 	}
-	if _, changed := unmet(err, laneWrite); changed {
+	if _, changed := unmet(err, laneWrite); changed || isContended(err) {
 		return false, true, nil
 	}
 	return err == nil, false, d.failure(err)
@@ -72,15 +74,16 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 
 // laneAfter returns the lane after an outcome, for the current version of its webhook.
 func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
-	next, ended := lane, o.Attempt.Ended()
-	if o.WebhookVersion == version {
-		next.Lane = lane.Apply(o.Lane, ended, o.PausedUntil)
-		if o.Attempt.Duration > webhook.SlowAttempt && next.SlowUntil.Before(ended.Add(webhook.SlowFor/2)) {
-			next.SlowUntil = ended.Add(webhook.SlowFor)
-		}
+	if o.WebhookVersion != version {
+		return lane
 	}
-	if !lane.waitsFor.IsZero() && next.Lane != lane.Lane {
-		next.waitsFor = later(next.OpensAt(), ended)
+	next, ended := lane, o.Attempt.Ended()
+	next.Lane = lane.Apply(o.Lane, ended, o.PausedUntil)
+	if o.Attempt.Duration > webhook.SlowAttempt && next.SlowUntil.Before(ended.Add(webhook.SlowFor/2)) {
+		next.SlowUntil = ended.Add(webhook.SlowFor)
+	}
+	if opensAt := next.OpensAt(); next.Lane != lane.Lane && !lane.waitsFor.IsZero() && opensAt.After(ended) {
+		next.waitsFor = opensAt
 		next.idle = false // the next look may be too early to be sure that nothing waits
 	}
 	return next
@@ -108,7 +111,7 @@ func (d *Deliveries) outcome(o webhook.Outcome) *change {
 	if o.Made >= webhook.MaxAttempts {
 		c.remove(attemptsAttr + "[0]")
 	}
-	c.set("#"+responseAttr, text(strings.ToValidUTF8(o.Attempt.Response, "\ufffd")))
+	c.set("#"+responseAttr, text(o.Attempt.Response))
 	c.set("#"+statusAttr, text(string(o.Status)))
 	c.set(stepAttr, number(int64(o.Step)))
 	c.set(madeAttr, number(int64(o.Made)+1))
@@ -151,13 +154,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -51,6 +51,32 @@ func TestCreateTables(t *testing.T) {
 	}
 }
 
+// TestCreateDeliveryTables checks the index of the table Deliveries, and that a table without it is rejected.
+func TestCreateDeliveryTables(t *testing.T) {
+	s := newStores(t)
+	if err := s.deliveries.CreateTables(within(t, 20*time.Second)); err != nil {
+		t.Errorf("CreateTables: %v", err)
+	}
+	table, err := s.deliveries.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.deliveries.name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if protected := table.Table.DeletionProtectionEnabled; protected == nil || !*protected {
+		t.Error("the table has no deletion protection")
+	}
+	if i := table.Table.GlobalSecondaryIndexes; len(i) != 1 || *i[0].IndexName != "waiting" || i[0].Projection.ProjectionType != types.ProjectionTypeKeysOnly {
+		t.Errorf("the indexes are %+v, want waiting with only the keys", i)
+	}
+	if enabled, err := s.deliveries.expires(t.Context()); !enabled || err != nil {
+		t.Errorf("expiry is %v, %v, want it enabled", enabled, err)
+	}
+	other := NewDeliveries(s.deliveries.client, s.subscriptions.name, s.subscriptions.name)
+	err = other.CreateTables(within(t, 20*time.Second))
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), `has no index "waiting"`) {
+		t.Errorf("got error %v, want one about the index", err)
+	}
+}
+
 // TestCreateTablesRecovery checks that point-in-time recovery is enabled, with retries until a new table is ready for it.
 func TestCreateTablesRecovery(t *testing.T) {
 	s, proxy := newFaultyStore(t)

@@ -21,6 +21,8 @@ type Options struct {
 	Tolerance time.Duration
 	// Patience is how long something that is due may wait for its attempt after [Calmed].
 	Patience time.Duration
+	// Repeats is how many requests of a delivery may have been repeated without a crash, because a queue delivered a message again.
+	Repeats int
 }
 
 // Violation is a sign in a history that an invariant of the service does not hold.

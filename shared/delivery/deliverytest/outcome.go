@@ -183,7 +183,7 @@ func (c *checker) finish(d *progress) {
 	case d.shown != want:
 		c.report(d.key, 1, "it is shown as %s, but it is %s", d.shown, want)
 	}
-	if extra := len(d.posts) - d.made; extra > c.crashes+d.extra {
+	if extra := len(d.posts) - d.made; extra > c.crashes+c.o.Repeats+d.extra {
 		c.report(d.key, 4, "%d requests for %d attempts, with %d crashes", len(d.posts), d.made, c.crashes)
 	}
 	if repeated := c.repeated[d.key] + c.repeated[key{webhook: d.webhook}] + c.repeated[key{event: d.event}]; d.duplicates > repeated {

@@ -260,7 +260,7 @@ func (m *Memory) event(company, id string) *memoryEvent {
 // delivery returns the delivery with the number of a Ref or, if that is 0, the one with its other fields.
 func (m *Memory) delivery(r webhook.Ref) *memoryDelivery {
 	return first(m.deliveries, func(d *memoryDelivery) bool {
-		return d.number == r.Number || r.Number == 0 && d.isOf(r.Company, r.WebhookID) && d.event.ID == r.EventID
+		return d.number == r.Number || r.Number == 0 && d.event.ID == r.EventID && d.isOf(r.Company, r.WebhookID)
 	})
 }
 

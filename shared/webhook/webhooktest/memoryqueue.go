@@ -354,7 +354,7 @@ func (m *QueueMemory) Claim(ctx context.Context, w webhook.Waiting, until time.T
 	claimed, err = locked(ctx, m.Memory, func() (bool, error) {
 		if w.DeliveryID == "" {
 			l := m.lane(w.Company, w.WebhookID)
-			if l == nil || !l.waitsAt.Equal(w.At) {
+			if l == nil || l.waitsAt.IsZero() || !l.waitsAt.Equal(w.At) {
 				return false, nil
 			}
 			l.revision++
@@ -363,7 +363,7 @@ func (m *QueueMemory) Claim(ctx context.Context, w webhook.Waiting, until time.T
 			return true, nil
 		}
 		e := first(m.entries, func(e *memoryEntry) bool { return e.isOf(w.Company, w.WebhookID) && e.id == w.DeliveryID })
-		if e == nil || !e.waitsAt.Equal(w.At) {
+		if e == nil || e.waitsAt.IsZero() || !e.waitsAt.Equal(w.At) {
 			return false, nil
 		}
 		e.waitsAt = until
@@ -385,7 +385,7 @@ func (m *QueueMemory) store(d *memoryDelivery, parked bool, waitsAt time.Time) {
 }
 
 func (m *QueueMemory) entry(r webhook.Ref) *memoryEntry {
-	return first(m.entries, func(e *memoryEntry) bool { return e.isOf(r.Company, r.WebhookID) && e.event.ID == r.EventID })
+	return first(m.entries, func(e *memoryEntry) bool { return e.event.ID == r.EventID && e.isOf(r.Company, r.WebhookID) })
 }
 
 func (m *QueueMemory) lane(company, webhookID string) *memoryLane {
