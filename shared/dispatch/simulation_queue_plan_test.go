@@ -37,6 +37,14 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 	}
 }
 
+// grantLater lets clients request retries after the faults.
+func (p *plan) grantLater(random *rand.Rand) {
+	for i := range random.IntN(10) {
+		after := p.calmAfter + settling + time.Duration(random.Int64N(int64(5*time.Minute))).Truncate(time.Millisecond)
+		p.actions = append(p.actions, action{after, fmt.Sprintf("request late retry %d", i+1), newRetry()})
+	}
+}
+
 // gather makes a crowd of deliveries to a receiver wait.
 func (p *plan) gather(random *rand.Rand) {
 	r := p.receivers[0]

@@ -86,6 +86,7 @@ func newQueues(s *simulation) *queues {
 	if q.crowd {
 		s.gather(s.random)
 	}
+	s.grantLater(s.random)
 	return q
 }
 
