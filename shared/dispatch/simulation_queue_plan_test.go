@@ -32,8 +32,16 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		latency:     time.Duration(oneOf(20, 1000, 10_000)) * time.Millisecond,
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
-		long:        random.IntN(30) == 0,
+		long:        random.IntN(50) == 0,
 		crowd:       random.IntN(30) == 0,
+	}
+}
+
+// grantLater lets clients request retries after the faults.
+func (p *plan) grantLater(random *rand.Rand) {
+	for i := range random.IntN(10) {
+		after := p.calmAfter + settling + time.Duration(random.Int64N(int64(5*time.Minute))).Truncate(time.Millisecond)
+		p.actions = append(p.actions, action{after, fmt.Sprintf("request late retry %d", i+1), newRetry()})
 	}
 }
 

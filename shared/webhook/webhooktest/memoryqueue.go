@@ -41,8 +41,13 @@ type memoryLane struct {
 
 // QueueIndex is what deliveries and lanes wait for at a moment.
 type QueueIndex struct {
-	parked []webhook.Ref // wait for their lanes
+	parked []parkedEntry // wait for their lanes
 	timed  []timedEntry
+}
+
+type parkedEntry struct {
+	webhook.Ref
+	id string
 }
 
 type timedEntry struct {
@@ -66,8 +71,8 @@ func (i QueueIndex) HasLane(company, webhookID string) bool {
 func (i QueueIndex) HasDelivery(r webhook.Ref) bool {
 	return slices.ContainsFunc(i.timed, func(e timedEntry) bool {
 		return e.Company == r.Company && e.WebhookID == r.WebhookID && e.DeliveryID == r.DeliveryID()
-	}) || slices.ContainsFunc(i.parked, func(p webhook.Ref) bool {
-		return p.Company == r.Company && p.WebhookID == r.WebhookID && p.EventID == r.EventID
+	}) || slices.ContainsFunc(i.parked, func(e parkedEntry) bool {
+		return e.Company == r.Company && e.WebhookID == r.WebhookID && e.EventID == r.EventID
 	})
 }
 
@@ -261,13 +266,16 @@ func (m *QueueMemory) LookLane(ctx context.Context, company, webhookID, after st
 		if l := m.lane(company, webhookID); l != nil {
 			look.IdleUntil, look.Revision = l.idleUntil, l.revision
 		}
-		for _, r := range m.searched().parked {
-			if r.Company == company && r.WebhookID == webhookID && r.DeliveryID() > after {
-				look.Waiting = append(look.Waiting, r)
+		var waiting []parkedEntry
+		for _, e := range m.searched().parked {
+			if e.Company == company && e.WebhookID == webhookID && e.id > after {
+				waiting = append(waiting, e)
 			}
 		}
-		slices.SortFunc(look.Waiting, func(a, b webhook.Ref) int { return strings.Compare(a.DeliveryID(), b.DeliveryID()) })
-		look.Waiting = look.Waiting[:min(limit, len(look.Waiting))]
+		slices.SortFunc(waiting, func(a, b parkedEntry) int { return strings.Compare(a.id, b.id) })
+		for _, e := range waiting[:min(limit, len(waiting))] {
+			look.Waiting = append(look.Waiting, e.Ref)
+		}
 		return look, nil
 	})
 }
@@ -334,7 +342,7 @@ func (m *QueueMemory) index() QueueIndex {
 	}
 	for _, e := range m.entries {
 		if e.parked {
-			index.parked = append(index.parked, e.unnumbered())
+			index.parked = append(index.parked, parkedEntry{e.unnumbered(), e.id})
 		}
 		add(e.number, webhook.Waiting{Company: e.webhook.Company, WebhookID: e.webhook.ID, DeliveryID: e.id, At: e.waitsAt})
 	}
