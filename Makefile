@@ -48,8 +48,10 @@ test: $(LOCAL) ## run all tests with the services they need; the last lines list
 	exec $(LOCAL) -optional dynamodb moto sam javascript python -- $(TOOL) gotestsum --format pkgname $(if $(JSON),--jsonfile $(JSON)) -- \
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
-# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
+# infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name. The
+# tests run in another directory, so the name of a file is made absolute.
 E2E := URL KEY READ_KEY WRITE_KEY PUBLISH_KEY EVENTS_KEY OTHER_KEY PLATFORM_KEY REVOKED_KEY EXPIRED_KEY RECEIVER AUTHORITY QUOTA $(if $(filter command,$(origin HOST)),HOST)
+override AUTHORITY := $(abspath $(AUTHORITY))
 $(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,7 @@ import (
 // the process to its first request for an invocation (next) and to its first response (response), and the ratios of the
 // processor times to those of the minimal function. create-webhook is measured with a token key in its settings and, if
 // KMS is available, as it is deployed: the difference is what reading and decrypting the data key costs. deliver-webhook makes
-// an attempt, with the TLS handshake.
+// an attempt, with the TLS handshake, and is compared with a minimal function that also posts to the receiver.
 func BenchmarkColdStart(b *testing.B) {
 	s := newStack(b)
 	s.grow(b, 10)
@@ -52,17 +53,26 @@ func BenchmarkColdStart(b *testing.B) {
 
 func (s *stack) measureStarts(b *testing.B, name string, settings map[string]string) {
 	function, minimal := build(b, name), build(b, "infra/bench/minimal")
-	read := []byte(`{"queryStringParameters":{"pk":"C#` + companyID + `","sk":"W#` + s.first + `"}}`)
-	deployed, alike := maps.Clone(settings), maps.Clone(s.settings)
-	deployed["GOMAXPROCS"], alike["GOMAXPROCS"] = "1", "1" // as in template.yaml
+	url := ""
+	deployed, plain := maps.Clone(settings), maps.Clone(s.settings)
 	if name == "deliver-webhook" {
+		url = s.receiver
 		maps.Copy(deployed, s.trust)
+		maps.Copy(plain, s.trust)
 	}
+	alike := maps.Clone(plain)
+	deployed["GOMAXPROCS"], alike["GOMAXPROCS"] = "1", "1" // as in template.yaml
+	read := []byte(`{"queryStringParameters":{"pk":"C#` + companyID + `","sk":"W#` + s.first + `","url":"` + url + `"}}`)
 	ours, theirs, theirsAlike := make(samples), make(samples), make(samples)
-	for range max(b.N, 15) {
+	posts := s.posts.Load()
+	rounds := max(b.N, 15)
+	for range rounds {
 		ours.start(b, function, deployed, func() []byte { return s.sample(b, name) })
-		theirs.start(b, minimal, s.settings, func() []byte { return read })
+		theirs.start(b, minimal, plain, func() []byte { return read })
 		theirsAlike.start(b, minimal, alike, func() []byte { return read })
+	}
+	if got := s.posts.Load() - posts; url != "" && got != int64(3*rounds) {
+		b.Fatalf("the receiver got %d requests, want %d", got, 3*rounds)
 	}
 	b.ReportMetric(0, "ns/op") // of all processes together, which means nothing
 	ours.report(b)
@@ -81,7 +91,7 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 			b.Fatal(err)
 		}
 		defer api.Close()
-		ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second) // an attempt begins only if 20 s are left
 		defer cancel()
 		command := exec.CommandContext(ctx, program)
 		command.Env = gateway.Environment("bench", api.Addr(), settings)
@@ -110,7 +120,7 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 func (s *stack) addDeliveries(b *testing.B) {
 	b.Helper()
 	moto := dynamotest.Service(b, "WEBHOOKS_TEST_MOTO_ENDPOINT")
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { s.posts.Add(1) }))
 	b.Cleanup(receiver.Close)
 	s.receiver = receiver.URL
 	s.deliveries = dynamo.NewDeliveries(dynamo.NewClient(s.config), s.table, s.table+"-deliveries")
@@ -164,6 +174,7 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 	for sample, value := range map[string]string{
 		"whk_[a-z2-7]{58}": s.key, "wh_[0-9A-Z]{26}": r.WebhookID, "evt_[0-9A-Z]{26}": r.EventID, "dlv_[0-9A-Z]{26}": r.DeliveryID(),
 		`\\"acme\\"`: `\"` + companyID + `\"`, "invoice-47..-paid": r.EventID, sampleType: ownType,
+		"1767323045000": fmt.Sprint(now.UnixMilli()),
 	} {
 		event = regexp.MustCompile(sample).ReplaceAllLiteral(event, []byte(value))
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -26,6 +27,7 @@ type stack struct {
 	settings   map[string]string
 	deliveries *dynamo.Deliveries // nil until addDeliveries
 	receiver   string             // an https URL
+	posts      atomic.Int64       // that the receiver has got
 	trust      map[string]string  // settings of a function that posts to the receiver
 }
 

@@ -80,6 +80,11 @@ func drain(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// closesConnection reports whether drain will close the connection of a request, if it has one.
+func closesConnection(r *http.Request) bool {
+	return r.ContentLength > drainLimit && r.Context().Value(http.ServerContextKey) != nil
+}
+
 func tooLarge(limit int64) error {
 	return webhook.Errorf(webhook.KindTooLarge, "The request body must not exceed %d bytes.", limit)
 }

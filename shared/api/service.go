@@ -87,6 +87,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 
 	response := h.respond(ctx, w, r, &x)
+	if x.bodyUnread && closesConnection(r) {
+		w.Header().Set("Connection", "close") // or the client's next request would be lost
+	}
 	if err := response.write(w, r, id); err != nil {
 		h.Log.DebugContext(ctx, "the response could not be sent", "cause", err.Error())
 	}

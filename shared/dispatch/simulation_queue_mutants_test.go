@@ -98,6 +98,13 @@ func queueMutants() []mutant {
 				}
 			})
 		}},
+		{"an idle lane is never forgotten", func(p *process) {
+			p.wrapMoves(func(_ *webhook.LaneLook, m *webhook.LaneMove) {
+				if m.At.IsZero() {
+					m.At = p.now().Add(time.Hour)
+				}
+			})
+		}},
 		{"a lane is moved although it has changed since", func(p *process) {
 			p.wrapMoves(func(l *webhook.LaneLook, m *webhook.LaneMove) {
 				if now, err := p.queues.memory.LookLane(context.Background(), l.Company, l.WebhookID, "", 1); err == nil {

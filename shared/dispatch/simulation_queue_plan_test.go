@@ -1,8 +1,12 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"webhooks/shared/webhook"
 )
 
 // queuePlan is what a seed decides about the queues before a simulation begins. Faults are one in so many, or none if it is 0.
@@ -15,6 +19,7 @@ type queuePlan struct {
 	twice, expires, undeleted int
 	sweepFaults               int
 	long                      bool // until deliveries expire to a receiver that never works
+	crowd                     bool // of deliveries that wait for a receiver that does not work for an hour
 }
 
 func newQueuePlan(random *rand.Rand) queuePlan {
@@ -28,5 +33,22 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
 		long:        random.IntN(30) == 0,
+		crowd:       random.IntN(30) == 0,
+	}
+}
+
+// gather makes a crowd of deliveries to a receiver wait.
+func (p *plan) gather(random *rand.Rand) {
+	r := p.receivers[0]
+	r.rarity, r.faults = 1, slices.DeleteFunc(faultyReplies(), func(f reply) bool { return f.status != 500 || f.directive != "" })
+	p.calmAfter = max(p.calmAfter, time.Hour)
+	for i := range 3 {
+		var events []webhook.NewEvent
+		for n := range 40 {
+			id := fmt.Sprintf("evt_%026d", 100_000+100*i+n)
+			events = append(events, webhook.NewEvent{Event: webhook.Event{ID: id, Company: r.company, Type: r.types[0]}})
+		}
+		after := time.Duration(random.Int64N(int64(time.Hour))).Truncate(time.Millisecond)
+		p.actions = append(p.actions, action{after, fmt.Sprintf("publish event %d", 100_000+100*i), func(s *simulation) bool { return s.publish(events) }})
 	}
 }

@@ -153,6 +153,7 @@ func (s *gatedQueueStore) Record(ctx context.Context, o webhook.Outcome) (bool, 
 	o.Ref = unnumbered(o.Ref)
 	return change(s, "record "+name(o.Ref), func() (bool, error) {
 		applied, err := s.QueueMemory.Record(ctx, o)
+		s.process.queues.lastOutcome = time.Now()
 		switch {
 		case applied:
 			s.process.note("  %s %d %s", o.Status, o.Attempt.StatusCode, o.Attempt.Error)

@@ -34,6 +34,7 @@ type queues struct {
 
 	lastProcess int
 	lastRun     int64
+	lastOutcome time.Time
 
 	queueState // protected by the simulation's mutex
 }
@@ -80,6 +81,9 @@ func newQueues(s *simulation) *queues {
 	if q.long {
 		s.endAfter = webhook.MaxAge + 2*time.Hour
 		s.receivers[0].dead, s.receivers[0].rarity = true, 1
+	}
+	if q.crowd {
+		s.gather(s.random)
 	}
 	return q
 }
@@ -225,8 +229,8 @@ func (q *queues) end() {
 	if q.network != nil {
 		q.network.close()
 	}
-	q.show()
-	q.checkIndex()
+	unfinished := q.show()
+	q.checkIndex(unfinished)
 	q.mu.Lock()
 	q.ended, q.abandoned = true, true
 	q.mu.Unlock()
@@ -234,11 +238,19 @@ func (q *queues) end() {
 	q.rouse()
 }
 
-// checkIndex checks that nothing waits that was too old an hour ago.
-func (q *queues) checkIndex() {
+// checkIndex checks that no lanes wait if nothing waits for them, and nothing that was too old an hour ago. The deliveries of a disabled webhook are held, and those of a
+// deleted one can wait for its lane until they are deleted with their events.
+func (q *queues) checkIndex(unfinished int) {
 	index := q.memory.Index()
+	if unfinished == 0 && time.Since(q.lastOutcome) > 10*time.Minute {
+		for _, r := range q.receivers {
+			if index.HasLane(r.company, r.id) {
+				q.wrong("the lane of webhook %d still waits although nothing waits for it", r.number)
+			}
+		}
+	}
 	for _, r := range q.known {
-		if _, lane, err := q.memory.Lane(context.Background(), r.Company, r.WebhookID); err == nil && lane.DisabledReason != "" {
+		if _, lane, err := q.memory.Lane(context.Background(), r.Company, r.WebhookID); err != nil || lane.DisabledReason != "" {
 			continue
 		}
 		if q.now().Sub(r.AcceptedAt) > webhook.MaxAge+time.Hour && index.HasDelivery(r) {
