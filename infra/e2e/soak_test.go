@@ -60,6 +60,7 @@ type soak struct {
 	service  *service
 	api      *suite
 	flags    []string
+	respond  func(w http.ResponseWriter, hook webhook, event string) (status int) // how receivers respond; it may panic instead
 	recorder *deliverytest.Recorder
 	webhooks map[string]webhook // by the path of the URL
 	receiver *httptest.Server
@@ -78,6 +79,28 @@ type connectionKey struct{}
 // startSoak starts a service whose retries follow after a wait.
 func startSoak(t *testing.T, store string, receivers int, wait time.Duration) *soak {
 	t.Helper()
+	s := newSoak(t)
+	s.respond = respondAtRandom
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(caFile, s.authority(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waits := strings.TrimSuffix(strings.Repeat(wait.String()+",", soakRetries), ",")
+	s.flags = []string{"--ca-file", caFile, "--allow-network", "127.0.0.1/32", "--retry-schedule", waits}
+	s.service = newService(t, buildWebhookctl(t), store)
+	s.service.addTypes(t, "", referenceEvent)
+	s.api = newSuite(t, target{host: serve, keys: keys{both: s.service.createKey(t, mainCompany, allPermissions)}, own: s.service})
+	s.serve(t)
+	for i := range receivers {
+		s.createWebhook(t, fmt.Sprintf("/receivers/%d", i), referenceEvent)
+	}
+	s.service.kill()
+	return s
+}
+
+// newSoak starts the receivers.
+func newSoak(t *testing.T) *soak {
+	t.Helper()
 	s := &soak{recorder: deliverytest.NewRecorder(time.Now), webhooks: make(map[string]webhook), delivered: make(map[string]bool)}
 	s.receiver = httptest.NewUnstartedServer(http.HandlerFunc(s.receive))
 	s.receiver.Config.ErrorLog = log.New(io.Discard, "", 0) // handlers abort on purpose
@@ -94,31 +117,31 @@ func startSoak(t *testing.T, store string, receivers int, wait time.Duration) *s
 	}
 	s.receiver.StartTLS()
 	t.Cleanup(s.receiver.Close)
-	caFile := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.receiver.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	waits := strings.TrimSuffix(strings.Repeat(wait.String()+",", soakRetries), ",")
-	s.flags = []string{"--ca-file", caFile, "--allow-network", "127.0.0.1/32", "--retry-schedule", waits}
-	s.service = newService(t, buildWebhookctl(t), store)
-	s.service.addTypes(t, "", referenceEvent)
-	s.api = newSuite(t, target{host: serve, keys: keys{both: s.service.createKey(t, mainCompany, allPermissions)}, own: s.service})
-	s.serve(t)
-	for i := range receivers {
-		path := fmt.Sprintf("/receivers/%d", i)
-		r, err := s.api.send(t.Context(), s.api.post(s.api.valid().with("url", s.receiver.URL+path).body()))
-		var w webhook
-		if err == nil {
-			err = json.Unmarshal(r.body, &w)
-		}
-		if err != nil || r.status != http.StatusCreated {
-			t.Fatalf("%s, %v", r, err)
-		}
-		s.webhooks[path] = w
-		s.recorder.Add(deliverytest.Created{Company: mainCompany, Webhook: w.ID, Types: w.Events})
-	}
-	s.service.kill()
 	return s
+}
+
+// authority returns the certificate that the service must trust, in PEM.
+func (s *soak) authority() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.receiver.Certificate().Raw})
+}
+
+// createWebhook creates a webhook for a type of event, with a receiver at a path.
+func (s *soak) createWebhook(t *testing.T, path, eventType string) webhook {
+	t.Helper()
+	fields := s.api.valid().with("url", s.receiver.URL+path).with("events", []string{eventType})
+	r, err := s.api.send(t.Context(), s.api.post(fields.body()))
+	var w webhook
+	if err == nil {
+		err = json.Unmarshal(r.body, &w)
+	}
+	if err != nil || r.status != http.StatusCreated {
+		t.Errorf("%s, %v", r, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.webhooks[path] = w
+	s.recorder.Add(deliverytest.Created{Company: mainCompany, Webhook: w.ID, Types: w.Events})
+	return w
 }
 
 func (s *soak) serve(t *testing.T) {
@@ -129,26 +152,18 @@ func (s *soak) serve(t *testing.T) {
 
 // receive is the handler of all receivers.
 func (s *soak) receive(w http.ResponseWriter, r *http.Request) {
-	hook, body := s.webhooks[r.URL.Path], make([]byte, r.ContentLength)
+	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return // the service was killed
 	}
 	s.mu.Lock()
 	s.posts++
-	post := s.posts
+	post, hook := s.posts, s.webhooks[r.URL.Path]
 	s.mu.Unlock()
 	arrived := deliverytest.NewArrived(post, hook.ID, hook.Token, r.Header, body)
 	arrived.Kept = r.Context().Value(connectionKey{}).(*atomic.Int64).Add(1) > 1
 	s.recorder.Add(arrived)
-	status := http.StatusNoContent
-	switch chance := rand.IntN(100); {
-	case chance < 5:
-		panic(http.ErrAbortHandler) // closes the connection
-	case chance < 20:
-		status = http.StatusInternalServerError
-	case chance < 30:
-		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
-	}
+	status := s.respond(w, hook, arrived.Event)
 	s.recorder.Add(deliverytest.Responded{Post: post, Status: status})
 	if status == http.StatusNoContent {
 		s.mu.Lock()
@@ -156,6 +171,19 @@ func (s *soak) receive(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 	}
 	w.WriteHeader(status)
+}
+
+// respondAtRandom aborts one request in 20, fails three, and takes some time for two.
+func respondAtRandom(http.ResponseWriter, webhook, string) int {
+	switch chance := rand.IntN(100); {
+	case chance < 5:
+		panic(http.ErrAbortHandler) // closes the connection
+	case chance < 20:
+		return http.StatusInternalServerError
+	case chance < 30:
+		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
+	}
+	return http.StatusNoContent
 }
 
 // publishUntilKilled publishes events to a new process, which is killed after a random time.
@@ -216,24 +244,35 @@ func (s *soak) take(last int) (number int, ok bool) {
 // eventKey returns the publisher's key of an event.
 func eventKey(number int) string { return fmt.Sprintf("event-%d", number) }
 
+// soakTimestamp is the timestamp of all events.
+const soakTimestamp = "2026-03-01T12:00:00.000Z"
+
+// newEvent records that an event will be accepted, and returns its ID, its data and what receivers get.
+func (s *soak) newEvent(number int, eventType string, acceptedAt time.Time) (id, data string, body []byte) {
+	id, data = domain.KeyedEventID(mainCompany, eventKey(number)), fmt.Sprintf(`{"number":%d}`, number)
+	body = fmt.Appendf(nil, `{"type":%q,"timestamp":%q,"data":%s}`, eventType, soakTimestamp, data)
+	s.recorder.Add(deliverytest.Accepted{Company: mainCompany, Event: id, Type: eventType, At: acceptedAt, Body: sha256.Sum256(body)})
+	return id, data, body
+}
+
 // publish publishes an event and reports whether there was a response.
 func (s *soak) publish(t *testing.T, number int) bool {
-	const timestamp = "2026-03-01T12:00:00.000Z"
-	data := fmt.Sprintf(`{"number":%d}`, number)
-	want := deliverytest.Accepted{Company: mainCompany, Event: domain.KeyedEventID(mainCompany, eventKey(number)), Type: referenceEvent, At: time.Now()}
-	want.Body = sha256.Sum256(fmt.Appendf(nil, `{"type":%q,"timestamp":%q,"data":%s}`, referenceEvent, timestamp, data))
-	s.recorder.Add(want) // it may arrive before the response
-	r := s.api.request(http.MethodPost, "/events")
-	r.body = fmt.Sprintf(`{"event":{"type":%q,"key":%q,"timestamp":%q,"data":%s}}`, referenceEvent, eventKey(number), timestamp, data)
-	got, err := s.api.send(t.Context(), r)
+	id, data, _ := s.newEvent(number, referenceEvent, time.Now()) // it may arrive before the response
+	got, err := s.postEvent(t, number, referenceEvent, data)
 	for err == nil && got.status == http.StatusServiceUnavailable { // the machine is slow, and the key makes it safe to repeat
-		got, err = s.api.send(t.Context(), r)
+		got, err = s.postEvent(t, number, referenceEvent, data)
 	}
 	if err != nil {
 		return false
 	}
-	got.want(t, http.StatusAccepted, fmt.Sprintf(`{"id":%q}`, want.Event))
+	got.want(t, http.StatusAccepted, fmt.Sprintf(`{"id":%q}`, id))
 	return true
+}
+
+func (s *soak) postEvent(t *testing.T, number int, eventType, data string) (response, error) {
+	r := s.api.request(http.MethodPost, "/events")
+	r.body = fmt.Sprintf(`{"event":{"type":%q,"key":%q,"timestamp":%q,"data":%s}}`, eventType, eventKey(number), soakTimestamp, data)
+	return s.api.send(t.Context(), r)
 }
 
 // waitUntilDelivered waits until the receivers have acknowledged every delivery.
@@ -279,24 +318,31 @@ func (s *soak) readOutcomes(t *testing.T) {
 
 func (s *soak) readOutcome(t *testing.T, webhookID, path string) {
 	var d struct {
-		EventID  string `json:"event_id"`
-		Status   domain.Status
-		Attempts []struct {
+		EventID      string `json:"event_id"`
+		Status       domain.Status
+		AttemptCount int `json:"attempt_count"`
+		Attempts     []struct {
 			Number     int
 			At         time.Time
 			StatusCode int `json:"status_code"`
 		}
 	}
 	s.read(t, path, &d)
+	status := domain.StatusPending
 	for i, a := range d.Attempts {
-		o := domain.Outcome{
-			Ref:     domain.Ref{Company: mainCompany, WebhookID: webhookID, EventID: d.EventID},
-			Attempt: domain.Attempt{Number: a.Number, At: a.At, StatusCode: a.StatusCode}, Status: domain.StatusPending,
+		if a.StatusCode == http.StatusNoContent {
+			status = domain.StatusDelivered // and stays so if a retry is requested
 		}
 		if i == len(d.Attempts)-1 {
-			o.Status = d.Status
+			status = d.Status
 		}
-		s.recorder.Add(deliverytest.Recorded{Outcome: o})
+		s.recorder.Add(deliverytest.Recorded{Outcome: domain.Outcome{
+			Ref:     domain.Ref{Company: mainCompany, WebhookID: webhookID, EventID: d.EventID},
+			Attempt: domain.Attempt{Number: a.Number, At: a.At, StatusCode: a.StatusCode}, Status: status,
+		}})
+	}
+	if d.AttemptCount < len(d.Attempts) || d.AttemptCount <= domain.MaxAttempts && d.AttemptCount > len(d.Attempts) {
+		t.Errorf("%s shows %d attempts, and counts %d", path, len(d.Attempts), d.AttemptCount)
 	}
 	s.recorder.Add(deliverytest.Shown{Webhook: webhookID, Event: d.EventID, Status: d.Status})
 }
@@ -312,14 +358,21 @@ func (s *soak) read(t *testing.T, path string, into any) {
 	}
 }
 
-// check checks the history.
-func (s *soak) check(t *testing.T, o deliverytest.Options) {
+// history returns the history and checks the invariants of delivery.
+func (s *soak) history(t *testing.T, o deliverytest.Options) []deliverytest.Entry {
+	t.Helper()
 	history := s.recorder.History()
 	for i, v := range deliverytest.Check(history, o) {
 		if t.Error(v); i == 20 {
 			t.Fatal("and more")
 		}
 	}
+	return history
+}
+
+// check checks the history.
+func (s *soak) check(t *testing.T, o deliverytest.Options) {
+	history := s.history(t, o)
 	type key struct{ webhook, event string }
 	var posts, repeated, crashes int
 	last := make(map[int]key)         // by number of the request

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/exec"
 	"sync"
 	"time"
@@ -73,14 +74,16 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return out, err
 }
 
-// Kill kills the processes that run an invocation now, as a crash would, and returns their number. Invoke returns [ErrExited].
-func (f *Function) Kill() int {
+// Running returns the processes that run an invocation now, for tests that kill or freeze them. If one exits, Invoke returns
+// [ErrExited].
+func (f *Function) Running() []*os.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var processes []*os.Process
 	for p := range f.running {
-		_ = p.command.Process.Kill() // it may have exited
+		processes = append(processes, p.command.Process)
 	}
-	return len(f.running)
+	return processes
 }
 
 // takeIdle returns a process that waits for work, or nil.

@@ -242,9 +242,10 @@ func TestFunction(t *testing.T) {
 		}
 	}
 	go func() {
-		for f.Kill() == 0 {
+		for len(f.Running()) == 0 {
 			time.Sleep(time.Millisecond)
 		}
+		_ = f.Running()[0].Kill()
 	}()
 	if _, err := f.Invoke(t.Context(), []byte("hang")); !errors.Is(err, ErrExited) {
 		t.Errorf("killed: error %v", err)

@@ -21,11 +21,8 @@ const (
 	aheadDelay = time.Minute
 )
 
-// Why messages return to their queue without being failures.
-var (
-	errRepeated = errors.New("another message asks for the same attempt")
-	errNoTime   = errors.New("there is not enough time left for an attempt")
-)
+// errNoTime is why messages return to their queue although nothing has failed.
+var errNoTime = errors.New("there is not enough time left for an attempt")
 
 // Consumer delivers on a host with queues: it handles their messages. What has to happen is in the store, so any number of processes
 // can handle messages, and each message any number of times. A message is finished when what it asked for is done, or when the store
@@ -45,15 +42,17 @@ type Consumer struct {
 }
 
 // Handle handles messages of one queue at the same time, usually up to ten, and returns the indexes of those that are not finished and
-// must return to the queue. It begins no attempt that might not end before ctx's deadline.
+// must return to the queue. It begins no attempt that might not end before ctx's deadline. Messages for the same attempt are handled as
+// one: copies of a message have the same ID, so if one of them returned to its queue, the others would, too, again and again.
 func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) {
 	messages, errs := make([]webhook.Message, len(texts)), make([]error, len(texts))
+	first := make([]int, len(texts)) // the message that stands for each of them
 	var tasks sync.WaitGroup
 	do := func(i int, task func() error) { tasks.Go(func() { errs[i] = guarded(task) }) }
 	var deliveries []int
 	for i, text := range texts {
 		m, err := webhook.ParseMessage(text)
-		messages[i] = m
+		messages[i], first[i] = m, i
 		switch {
 		case err != nil:
 			do(i, func() error { return c.reject(ctx, text, err) })
@@ -62,17 +61,23 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 		case m.Kind == webhook.MessageFanOut:
 			do(i, func() error { return c.fanOut(ctx, m) })
 		default:
+			isSame := func(earlier int) bool { return messages[earlier].Ref == m.Ref }
+			if n := slices.IndexFunc(deliveries, isSame); n >= 0 {
+				first[i] = deliveries[n]
+				continue
+			}
 			deliveries = append(deliveries, i)
 		}
 	}
 	c.handleDeliveries(ctx, messages, deliveries, do)
 	tasks.Wait()
-	for i, err := range errs {
+	for i, task := range first {
+		err := errs[task]
 		if err == nil {
 			continue
 		}
 		returned = append(returned, i)
-		if !errors.Is(err, errRepeated) && !errors.Is(err, errNoTime) {
+		if task == i && !errors.Is(err, errNoTime) {
 			c.Log.ErrorContext(ctx, "a message could not be handled, so it returns to its queue",
 				"kind", string(messages[i].Kind), "webhook_id", messages[i].WebhookID, "event_id", messages[i].EventID, "cause", causeOf(err))
 		}
@@ -80,23 +85,17 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 	return returned
 }
 
-// handleDeliveries reads what the messages for deliveries need with one call, and starts a task for each. A second message for the same
-// attempt returns to the queue: when it comes again, there is nothing left to do.
+// handleDeliveries reads what messages for different attempts need with one call, and starts a task for each.
 func (c *Consumer) handleDeliveries(ctx context.Context, messages []webhook.Message, indexes []int, do func(i int, task func() error)) {
-	var refs []webhook.Ref
-	var tasks []int
-	for _, i := range indexes {
-		if slices.Contains(refs, messages[i].Ref) {
-			do(i, func() error { return errRepeated })
-			continue
-		}
-		refs, tasks = append(refs, messages[i].Ref), append(tasks, i)
-	}
-	if len(refs) == 0 {
+	if len(indexes) == 0 {
 		return
 	}
+	refs := make([]webhook.Ref, len(indexes))
+	for n, i := range indexes {
+		refs[n] = messages[i].Ref
+	}
 	looks, err := c.Store.Look(ctx, refs, c.Now())
-	for n, i := range tasks {
+	for n, i := range indexes {
 		do(i, func() error {
 			if err != nil {
 				return err

@@ -12,6 +12,22 @@ type Fault func(x *exchange)
 
 const apiNamespace = "com.amazonaws.dynamodb.v20120810#"
 
+// First returns a fault that calls do and then handles the request like f.
+func First(do func(), f Fault) Fault {
+	return func(x *exchange) {
+		do()
+		f(x)
+	}
+}
+
+// Then returns a fault that handles the request like f and then calls do.
+func (f Fault) Then(do func()) Fault {
+	return func(x *exchange) {
+		defer do()
+		f(x)
+	}
+}
+
 // Pass forwards the request and its response.
 func Pass() Fault {
 	return func(x *exchange) {
