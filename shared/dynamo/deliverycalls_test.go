@@ -146,7 +146,7 @@ func deliverySteps() []step {
 		{"Record a slow attempt", record(slow, true), "BatchGetItem 2, TransactWriteItems 2", 0},
 		{"Record another slow attempt", record(slower, true), "BatchGetItem 2, UpdateItem 1", 0},
 		{"Park", func(ctx context.Context, s deliveryStore) error { return wantTrue(true)(s.Park(ctx, work, now)) }, "BatchGetItem 1, UpdateItem 1, UpdateItem 1", 0},
-		{"Park again", func(ctx context.Context, s deliveryStore) error { return wantTrue(true)(s.Park(ctx, work, now)) }, "BatchGetItem 1, UpdateItem 1", 0},
+		{"Park again", func(ctx context.Context, s deliveryStore) error { return wantTrue(false)(s.Park(ctx, work, now)) }, "BatchGetItem 1, UpdateItem 1", 0},
 		{"Settle", func(ctx context.Context, s deliveryStore) error { return s.Settle(ctx, webhook.Work{Ref: expired}) }, "UpdateItem 1", 0},
 		{"LookLane", lookLane(w.ID), "BatchGetItem 3, Query 25 eventually consistent", 0},
 		{"MoveLane", move(webhook.LaneMove{At: now.Add(time.Hour), Probe: true}), "UpdateItem 1", 0},

@@ -74,15 +74,16 @@ func (d *Deliveries) recordWithLane(ctx context.Context, o webhook.Outcome) (app
 
 // laneAfter returns the lane after an outcome, for the current version of its webhook.
 func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
-	next, ended := lane, o.Attempt.Ended()
-	if o.WebhookVersion == version {
-		next.Lane = lane.Apply(o.Lane, ended, o.PausedUntil)
-		if o.Attempt.Duration > webhook.SlowAttempt && next.SlowUntil.Before(ended.Add(webhook.SlowFor/2)) {
-			next.SlowUntil = ended.Add(webhook.SlowFor)
-		}
+	if o.WebhookVersion != version {
+		return lane
 	}
-	if !lane.waitsFor.IsZero() && next.Lane != lane.Lane {
-		next.waitsFor = later(next.OpensAt(), ended)
+	next, ended := lane, o.Attempt.Ended()
+	next.Lane = lane.Apply(o.Lane, ended, o.PausedUntil)
+	if o.Attempt.Duration > webhook.SlowAttempt && next.SlowUntil.Before(ended.Add(webhook.SlowFor/2)) {
+		next.SlowUntil = ended.Add(webhook.SlowFor)
+	}
+	if opensAt := next.OpensAt(); next.Lane != lane.Lane && !lane.waitsFor.IsZero() && opensAt.After(ended) {
+		next.waitsFor = opensAt
 		next.idle = false // the next look may be too early to be sure that nothing waits
 	}
 	return next

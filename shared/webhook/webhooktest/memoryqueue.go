@@ -330,7 +330,7 @@ func (m *QueueMemory) Claim(ctx context.Context, w webhook.Waiting, until time.T
 	claimed, err = locked(ctx, m.Memory, func() (bool, error) {
 		if w.DeliveryID == "" {
 			l := m.lane(w.Company, w.WebhookID)
-			if l == nil || !l.waitsAt.Equal(w.At) {
+			if l == nil || l.waitsAt.IsZero() || !l.waitsAt.Equal(w.At) {
 				return false, nil
 			}
 			l.revision++
@@ -339,7 +339,7 @@ func (m *QueueMemory) Claim(ctx context.Context, w webhook.Waiting, until time.T
 			return true, nil
 		}
 		e := first(m.entries, func(e *memoryEntry) bool { return e.isOf(w.Company, w.WebhookID) && e.id == w.DeliveryID })
-		if e == nil || !e.waitsAt.Equal(w.At) {
+		if e == nil || e.waitsAt.IsZero() || !e.waitsAt.Equal(w.At) {
 			return false, nil
 		}
 		e.waitsAt = until
