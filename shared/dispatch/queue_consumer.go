@@ -138,7 +138,7 @@ func (c *Consumer) deliver(ctx context.Context, m webhook.Message, look webhook.
 // repeatAhead sends a message again, later, that is ahead of the store. After a few times, the outcome that it followed cannot be on its
 // way any more, because whoever sent the message has ended. Then the message of the attempt before was handled again, or will be.
 func (c *Consumer) repeatAhead(ctx context.Context, m webhook.Message) error {
-	if m.Count == maxAhead {
+	if m.Count >= maxAhead {
 		return nil
 	}
 	m.Count++

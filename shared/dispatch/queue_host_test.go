@@ -48,11 +48,20 @@ type hostMessage struct {
 	receives  int
 }
 
-// countingStore counts the writes of a delivery that are not an attempt's.
+// countingStore counts the writes of a delivery that are not an attempt's, and the deliveries that are looked at.
 type countingStore struct {
 	*webhooktest.QueueMemory
-	mu    sync.Mutex
-	parks map[string]int // by delivery
+	mu     sync.Mutex
+	parks  map[string]int // by delivery
+	looked int
+}
+
+// Look implements [webhook.QueueStore].
+func (s *countingStore) Look(ctx context.Context, refs []webhook.Ref, now time.Time) ([]webhook.Look, error) {
+	s.mu.Lock()
+	s.looked += len(refs)
+	s.mu.Unlock()
+	return s.QueueMemory.Look(ctx, refs, now)
 }
 
 // Park implements [webhook.QueueStore].

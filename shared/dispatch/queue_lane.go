@@ -32,7 +32,7 @@ func laneMessage(r webhook.Ref) webhook.Message {
 // deliveries, first one, then two, four, and so on. Until nothing waits for it, the lane always waits for a time itself, so that it is
 // looked at again after a crash.
 func (c *Consumer) lane(ctx context.Context, m webhook.Message) error {
-	l, err := c.Store.LookLane(ctx, m.Company, m.WebhookID, m.After, max(m.Count, lookLimit))
+	l, err := c.Store.LookLane(ctx, m.Company, m.WebhookID, m.After, max(min(m.Count, maxRelease), lookLimit))
 	if err != nil {
 		return err
 	}
@@ -64,25 +64,26 @@ func (c *Consumer) move(ctx context.Context, l webhook.LaneLook, m webhook.LaneM
 	return err
 }
 
-// probe attempts the oldest delivery that waits for a failing lane, if nobody else does.
+// probe attempts the oldest delivery that waits for a failing lane, if nobody else does. It looks at one at a time: usually that is
+// enough, and their events can be large.
 func (c *Consumer) probe(ctx context.Context, l webhook.LaneLook) error {
 	if !c.hasTime(ctx, attemptTime) {
 		return errNoTime
 	}
 	claimed, err := c.Store.MoveLane(ctx, l, webhook.LaneMove{At: c.Now().Add(recheck), Probe: true})
 	for claimed && err == nil && len(l.Waiting) > 0 {
-		var looks []webhook.Look
-		now := c.Now()
-		if looks, err = c.Store.Look(ctx, l.Waiting, now); err != nil {
-			return err
-		}
-		for _, look := range looks {
-			switch w := look.Work; {
-			case look.State == webhook.LookReady && w.Lane.PausedUntil.After(now):
+		for _, r := range l.Waiting {
+			now := c.Now()
+			looks, err := c.Store.Look(ctx, []webhook.Ref{r}, now)
+			if err != nil {
+				return err
+			}
+			switch w := looks[0].Work; {
+			case looks[0].State == webhook.LookReady && w.Lane.PausedUntil.After(now):
 				return nil
-			case look.State == webhook.LookReady:
+			case looks[0].State == webhook.LookReady:
 				return c.attempt(ctx, w, true)
-			case look.State == webhook.LookExpired:
+			case looks[0].State == webhook.LookExpired:
 				if err := c.Store.Settle(ctx, w); err != nil {
 					return err
 				}

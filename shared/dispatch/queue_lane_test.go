@@ -97,3 +97,33 @@ func TestLaneIsForgottenOnlyAfterTime(t *testing.T) {
 		}
 	})
 }
+
+// TestProbeReadsOneDelivery checks that a probe of a lane for which many deliveries wait reads only the one that it attempts.
+func TestProbeReadsOneDelivery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := startHost(t, 1, 1, time.Second)
+		defer stop()
+		h.respond = func(string) (int, time.Duration) { return 500, 0 }
+		h.publish(40)
+		time.Sleep(10 * time.Minute) // the circuit is open, and a probe is made every few minutes
+		var mu sync.Mutex
+		probes := 0
+		h.attempted = func(webhook.Work, webhook.Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			probes++
+		}
+		h.store.mu.Lock()
+		h.store.looked = 0
+		h.store.mu.Unlock()
+		time.Sleep(time.Hour)
+		h.store.mu.Lock()
+		defer h.store.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
+		if probes < 5 || h.store.looked > 5*probes { // including those whose time comes
+			t.Errorf("%d deliveries were read for %d probes", h.store.looked, probes)
+		}
+	})
+}
