@@ -28,8 +28,9 @@ run: webhookctl ## start the service on this machine, on SQLite (PORT=3000, DATA
 	@exec .cache/bin/webhookctl serve --dev --data "$(DATA)" $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: run-dynamodb
-run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker)
-	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb -- .cache/bin/webhookctl \
+run-dynamodb: webhookctl $(LOCAL) ## start the service on DynamoDB Local (Java 17 and npm, or Docker) and moto (Python 3)
+	@umask 077; exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -data "$(DATA)/dynamodb" dynamodb moto -- sh -c \
+	  'WEBHOOKS_SQS_ENDPOINT=$$WEBHOOKS_TEST_MOTO_ENDPOINT exec env -u WEBHOOKS_TEST_MOTO_ENDPOINT "$$@"' - .cache/bin/webhookctl \
 	  serve --dev --data "$(DATA)" --store dynamodb $(if $(PORT),--addr 127.0.0.1:$(PORT)) $(ARGS)
 
 .PHONY: webhookctl
@@ -48,7 +49,7 @@ test: $(LOCAL) ## run all tests with the services they need; the last lines list
 	  $$race -shuffle=on -timeout 20m $(PACKAGES)
 
 # infra/e2e/doc.go describes the settings. HOST counts only on the command line: some shells set it to the machine's name.
-E2E := URL KEY READ_KEY WRITE_KEY OTHER_KEY REVOKED_KEY EXPIRED_KEY RECEIVER QUOTA $(if $(filter command,$(origin HOST)),HOST)
+E2E := URL KEY READ_KEY WRITE_KEY PUBLISH_KEY EVENTS_KEY OTHER_KEY PLATFORM_KEY REVOKED_KEY EXPIRED_KEY RECEIVER AUTHORITY QUOTA $(if $(filter command,$(origin HOST)),HOST)
 $(foreach name,$(E2E),$(if $($(name)),$(eval e2e: export WEBHOOKS_E2E_$(name) := $($(name)))))
 
 .PHONY: e2e
@@ -121,18 +122,22 @@ build-%:
 	  go build -buildvcs=false -trimpath -tags=lambda.norpc -ldflags='-s -w -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' \
 	  $(or $(SOURCE),./functions/$$(sed -E 's/Function$$//; s/([a-z])([A-Z])/\1-\2/g' <<<'$*' | tr '[:upper:]' '[:lower:]'))
 
-SAM := exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT dynamodb sam -- infra/sam/run
+SAM := exec $(LOCAL) -endpoint WEBHOOKS_DYNAMODB_ENDPOINT -containers dynamodb moto sam -- infra/sam/run
+
+.PHONY: sam
+sam: webhookctl $(LOCAL)
+	@go build -o .cache/bin/sam ./infra/sam
 
 .PHONY: sam-local
-sam-local: webhookctl $(LOCAL) ## run the API on SAM's local API Gateway, with DynamoDB Local, in containers (PORT=3000)
+sam-local: sam ## run the API and deliveries under SAM CLI, with DynamoDB Local and moto, in containers (PORT=3000)
 	@$(SAM) local $(PORT)
 
 .PHONY: sam-invoke
-sam-invoke: webhookctl $(LOCAL) ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
+sam-invoke: sam ## invoke one function with its example event: FUNCTION=GetWebhookFunction (EVENT=file)
 	@$(SAM) invoke "$(FUNCTION)" $(EVENT)
 
 .PHONY: test-sam
-test-sam: webhookctl $(LOCAL) ## test the functions under SAM CLI, in containers
+test-sam: sam ## test the functions under SAM CLI, in containers
 	@$(SAM) test
 
 .PHONY: release

@@ -1,12 +1,18 @@
-// Package infra_test checks the imports of the whole repository.
+// Package infra_test checks the imports of the whole repository, and that its functions are complete.
 package infra_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"webhooks/shared/api"
 )
 
 const (
@@ -30,6 +36,7 @@ var layers = map[string][]string{
 	"shared/sqlite/sqlitetest":     {},
 	"shared/dynamo":                {domain, "shared/access"},
 	"shared/sqlite":                {domain, "shared/access"},
+	"shared/sqs":                   {domain},
 	"shared/api":                   {domain, "shared/access", "shared/endpoint", "shared/delivery"}, // not openapi: no function needs its YAML library
 	"shared/api/openapi":           {},
 	"shared/lambdahost":            {domain, "shared/access", "shared/api"},
@@ -48,6 +55,7 @@ var owners = map[string][]string{
 	"github.com/awslabs/aws-lambda-go-api-proxy":    {"shared/lambdahost"},
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb": {"shared/dynamo", "functions", "infra"},
 	"github.com/aws/aws-sdk-go-v2/service/kms":      {"shared/seal", "functions", "infra"},
+	"github.com/aws/aws-sdk-go-v2/service/sqs":      {"shared/sqs", "functions", "infra"},
 	"modernc.org/sqlite":                            {"shared/sqlite"},
 	"github.com/prometheus/client_golang":           {"infra/webhookctl/metrics"},
 }
@@ -93,7 +101,7 @@ func allowed(pkg, imported string, inTest bool) bool {
 	case !ours:
 		return allowedThirdParty(pkg, imported, inTest)
 	case slices.Contains(testSupport, target):
-		return inTest
+		return inTest || pkg == "infra/sam" && target == "infra/gateway" // a tool for tests and development
 	case slices.Contains(layers[pkg], target), inTest && target == pkg:
 		return true
 	case inside(pkg, "infra/webhookctl") && inside(target, "infra/webhookctl"):
@@ -116,6 +124,35 @@ func allowedThirdParty(pkg, imported string, inTest bool) bool {
 	return true
 }
 
+// TestFunctions checks that every route has its function, and every function what it needs: a program of a few lines of wiring, an event
+// for trying it out, and a resource in the template that is invoked for its routes.
+func TestFunctions(t *testing.T) {
+	template, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := make(map[string]string) // of each function's resource, by name
+	for _, resource := range regexp.MustCompile(`(?ms)^  (\w+)Function:\n.*?(?:\n\n|\z)`).FindAllStringSubmatch(string(template), -1) {
+		name := strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(resource[1], "$1-$2"))
+		events[name] = resource[0]
+		for file, maxLines := range map[string]int{"main.go": 30, "event.json": 100} {
+			content, err := os.ReadFile(filepath.Join("../functions", name, file))
+			if lines := strings.Count(string(content), "\n"); err != nil || lines > maxLines {
+				t.Errorf("functions/%s/%s has %d lines, want at most %d: error %v", name, file, lines, maxLines, err)
+			}
+		}
+	}
+	folders, err := os.ReadDir("../functions")
+	if err != nil || len(folders) != len(events) {
+		t.Errorf("%d directories in functions/ and %d functions in template.yaml, error %v", len(folders), len(events), err)
+	}
+	for _, r := range api.Routes() {
+		if event := fmt.Sprintf("Method: %s, Path: %q}", r.Method, r.Path); !strings.Contains(events[r.Function], event) {
+			t.Errorf("%s has no event for %s %s in template.yaml", r.Function, r.Method, r.Path)
+		}
+	}
+}
+
 // TestFunctionsStartFast checks what every start of a Lambda function would pay for.
 func TestFunctionsStartFast(t *testing.T) {
 	linked := strings.Fields(goList(t, "-deps", "functions/..."))
@@ -131,6 +168,7 @@ func TestFunctionsStartFast(t *testing.T) {
 			"github.com/alecthomas/kong",
 			"github.com/aws/aws-sdk-go-v2/config",              // its credential chain takes 2 ms
 			"github.com/aws/aws-sdk-go-v2/service/kms/schemas", // its initialization takes 0.4 ms, see go.mod
+			"github.com/aws/aws-sdk-go-v2/service/sqs/schemas", // 0.3 ms
 		} {
 			if inside(path, heavy) {
 				t.Errorf("a function links %s", path)

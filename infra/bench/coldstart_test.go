@@ -1,14 +1,29 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"webhooks/infra/bootstrap"
 	"webhooks/infra/gateway"
+	"webhooks/shared/dynamo"
+	"webhooks/shared/dynamo/dynamotest"
+	"webhooks/shared/seal"
+	"webhooks/shared/sqs"
 	"webhooks/shared/webhook"
 )
 
@@ -17,10 +32,12 @@ import (
 // template's settings for Go (alike). It reports the medians of the wall time and of the processor time from the start of
 // the process to its first request for an invocation (next) and to its first response (response), and the ratios of the
 // processor times to those of the minimal function. create-webhook is measured with a token key in its settings and, if
-// KMS is available, as it is deployed: the difference is what reading and decrypting the data key costs.
+// KMS is available, as it is deployed: the difference is what reading and decrypting the data key costs. deliver-webhook makes
+// an attempt, with the TLS handshake.
 func BenchmarkColdStart(b *testing.B) {
 	s := newStack(b)
 	s.grow(b, 10)
+	s.addDeliveries(b)
 	functions, err := bootstrap.Functions(b.Context())
 	if err != nil {
 		b.Fatal(err)
@@ -38,12 +55,14 @@ func (s *stack) measureStarts(b *testing.B, name string, settings map[string]str
 	read := []byte(`{"queryStringParameters":{"pk":"C#` + companyID + `","sk":"W#` + s.first + `"}}`)
 	deployed, alike := maps.Clone(settings), maps.Clone(s.settings)
 	deployed["GOMAXPROCS"], alike["GOMAXPROCS"] = "1", "1" // as in template.yaml
+	if name == "deliver-webhook" {
+		maps.Copy(deployed, s.trust)
+	}
 	ours, theirs, theirsAlike := make(samples), make(samples), make(samples)
 	for range max(b.N, 15) {
-		event := s.event(name, webhook.Page{Size: 10, Number: 1}, s.target(b, name))
-		ours.start(b, function, deployed, encode(b, event))
-		theirs.start(b, minimal, s.settings, read)
-		theirsAlike.start(b, minimal, alike, read)
+		ours.start(b, function, deployed, func() []byte { return s.sample(b, name) })
+		theirs.start(b, minimal, s.settings, func() []byte { return read })
+		theirsAlike.start(b, minimal, alike, func() []byte { return read })
 	}
 	b.ReportMetric(0, "ns/op") // of all processes together, which means nothing
 	ours.report(b)
@@ -53,9 +72,10 @@ func (s *stack) measureStarts(b *testing.B, name string, settings map[string]str
 }
 
 // start starts a program twice: until it asks for an invocation, and until it has responded to an event.
-func (s samples) start(b *testing.B, program string, settings map[string]string, event []byte) {
+func (s samples) start(b *testing.B, program string, settings map[string]string, event func() []byte) {
 	b.Helper()
 	for _, until := range []string{"next", "response"} {
+		payload := event()
 		api, err := gateway.NewRuntimeAPI("bench")
 		if err != nil {
 			b.Fatal(err)
@@ -75,7 +95,7 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 			b.Fatal("the function does not start")
 		}
 		if until == "response" {
-			if err := check(api.Invoke(ctx, event)); err != nil {
+			if err := check(api.Invoke(ctx, payload)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -84,6 +104,70 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 		_ = command.Wait() // it was killed
 		s.add("cpu-ms-"+until, milliseconds(command.ProcessState.UserTime()+command.ProcessState.SystemTime()))
 	}
+}
+
+// addDeliveries adds to the stack what the functions for events and deliveries need, and a receiver.
+func (s *stack) addDeliveries(b *testing.B) {
+	b.Helper()
+	moto := dynamotest.Service(b, "WEBHOOKS_TEST_MOTO_ENDPOINT")
+	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	b.Cleanup(receiver.Close)
+	s.receiver = receiver.URL
+	s.deliveries = dynamo.NewDeliveries(dynamo.NewClient(s.config), s.table, s.table+"-deliveries")
+	client := sqs.NewClient(sqs.Config{Endpoint: moto, Region: s.config.Region, Credentials: s.config.Credentials})
+	queues, err := sqs.Create(b.Context(), client, s.table+"-")
+	if err := errors.Join(err, s.deliveries.CreateTables(b.Context())); err != nil {
+		b.Fatal(err)
+	}
+	maps.Copy(s.settings, gateway.QueueSettings(queues, "deliver-webhook"))
+	maps.Copy(s.settings, map[string]string{
+		"WEBHOOKS_DELIVERIES_TABLE": s.table + "-deliveries", "WEBHOOKS_SQS_ENDPOINT": moto, "WEBHOOKS_STACK": "bench",
+	})
+	// WEBHOOKS_CA_PEM would load the system's authorities when the function starts, which it does not when it is deployed.
+	s.trust = map[string]string{"WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8", "SSL_CERT_FILE": filepath.Join(b.TempDir(), "authority.pem")}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: receiver.Certificate().Raw})
+	if err := os.WriteFile(s.trust["SSL_CERT_FILE"], certificate, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// sample returns the sample event of a function with an API key and the IDs of a new webhook and a new event. The event has been
+// delivered there, except for deliver-webhook, which makes the first attempt.
+func (s *stack) sample(b *testing.B, function string) []byte {
+	b.Helper()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	r := webhook.Ref{Company: companyID, WebhookID: newID(), EventID: webhook.NewEventID(ulid.Make().String()), AcceptedAt: now}
+	ownType := "bench." + r.EventID // other webhooks do not get the event
+	key, keyErr := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
+	token, tokenErr := webhook.NewToken(rand.Reader)
+	sealed, sealErr := seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}.Seal(b.Context(), companyID, r.WebhookID, token)
+	_, createErr := s.store.CreateWebhook(b.Context(), webhook.Creation{Quota: 1 << 30, Webhook: webhook.Webhook{
+		ID: r.WebhookID, Company: companyID, Name: "Billing Events", URL: s.receiver, Events: []string{ownType}, SealedToken: sealed, Version: 1, CreatedAt: now,
+	}})
+	_, acceptErr := s.deliveries.AcceptEvents(b.Context(), []webhook.NewEvent{{Event: webhook.Event{
+		ID: r.EventID, Company: companyID, Type: ownType, Timestamp: now, AcceptedAt: now, Body: []byte(`{"data":{}}`),
+	}}})
+	var recordErr error
+	if function != "deliver-webhook" {
+		_, recordErr = s.deliveries.Record(b.Context(), webhook.Outcome{
+			Ref: r, EventType: ownType, Status: webhook.StatusDelivered, WebhookVersion: 1, Attempt: webhook.Attempt{Number: 1, At: now, StatusCode: 200},
+		})
+	}
+	event, readErr := os.ReadFile(filepath.Join("../../functions", function, "event.json"))
+	if err := errors.Join(keyErr, tokenErr, sealErr, createErr, acceptErr, recordErr, readErr); err != nil {
+		b.Fatal(err)
+	}
+	sampleType := "RecurringPayments.charge.paid"
+	if function == "create-webhook" { // it must exist
+		sampleType = "^$"
+	}
+	for sample, value := range map[string]string{
+		"whk_[a-z2-7]{58}": s.key, "wh_[0-9A-Z]{26}": r.WebhookID, "evt_[0-9A-Z]{26}": r.EventID, "dlv_[0-9A-Z]{26}": r.DeliveryID(),
+		`\\"acme\\"`: `\"` + companyID + `\"`, "invoice-47..-paid": r.EventID, sampleType: ownType,
+	} {
+		event = regexp.MustCompile(sample).ReplaceAllLiteral(event, []byte(value))
+	}
+	return event
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -21,9 +21,12 @@ import (
 // stack is a company in its own table, and the settings of functions on it.
 type stack struct {
 	*company
-	config   dynamo.Config
-	table    string
-	settings map[string]string
+	config     dynamo.Config
+	table      string
+	settings   map[string]string
+	deliveries *dynamo.Deliveries // nil until addDeliveries
+	receiver   string             // an https URL
+	trust      map[string]string  // settings of a function that posts to the receiver
 }
 
 func newStack(b *testing.B) *stack {

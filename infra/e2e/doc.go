@@ -8,14 +8,20 @@
 // make e2e URL=http://127.0.0.1:3000 KEY=whk_… QUOTA=1000.
 //
 //	WEBHOOKS_E2E_URL          the service, for example http://127.0.0.1:3000
-//	WEBHOOKS_E2E_KEY          an API key with webhooks:read and webhooks:write; required
+//	WEBHOOKS_E2E_KEY          an API key with all permissions; required
 //	WEBHOOKS_E2E_READ_KEY     a key of the same company with only webhooks:read
 //	WEBHOOKS_E2E_WRITE_KEY    a key of the same company with only webhooks:write
-//	WEBHOOKS_E2E_OTHER_KEY    a key with these permissions of another company, which has no webhooks
+//	WEBHOOKS_E2E_PUBLISH_KEY  a key of the same company with only events:write
+//	WEBHOOKS_E2E_EVENTS_KEY   a key of the same company with only events:read
+//	WEBHOOKS_E2E_OTHER_KEY    a key with all permissions of another company, which has no webhooks
+//	WEBHOOKS_E2E_PLATFORM_KEY a platform key. Then the two companies must be e2e-main and e2e-other.
 //	WEBHOOKS_E2E_REVOKED_KEY  a key that was revoked more than a minute ago
 //	WEBHOOKS_E2E_EXPIRED_KEY  an expired key
 //	WEBHOOKS_E2E_RECEIVER     an https URL without a query whose certificate the service accepts;
 //	                          the default is https://example.com/webhooks/billing
+//	WEBHOOKS_E2E_AUTHORITY    a PEM file with a certificate authority that the service trusts, and its key, such as
+//	                          .webhooks/dev/ca-key.pem. Then the tests receive events themselves: they listen on the
+//	                          port of RECEIVER, with a certificate for its host.
 //	WEBHOOKS_E2E_QUOTA        the service's quota, at most 2000; the tests fill the company up to it
 //	WEBHOOKS_E2E_HOST         what responds to requests that match no route: "serve" (webhookctl, the
 //	                          default), "gateway" (API Gateway) or "sam" (sam local start-api)
@@ -30,8 +36,7 @@
 //
 // If WEBHOOKS_E2E_URL is not set, the tests build webhookctl and run webhookctl serve, once on SQLite and once on the DynamoDB
 // Local at WEBHOOKS_TEST_DYNAMODB_ENDPOINT, with receivers on loopback. These runs also cover the operator's commands and
-// receivers that fail. Events are published and delivered only there, on SQLite, because no other host delivers yet. No request
-// leaves the machine.
+// receivers that fail. No request leaves the machine.
 //
 // Every response is validated against the OpenAPI description in the source tree and against the one that the service
 // publishes. So is every request that succeeds.

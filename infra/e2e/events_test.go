@@ -3,9 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,62 +11,19 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-const allEventPermissions = "webhooks:read,webhooks:write,events:read,events:write"
-
-// events is a suite for a service that delivers events.
-type events struct {
-	*suite
-	publisher, reader, platform string // API keys: with only events:write, with only events:read, of the platform
-	received                    chan received
-	respond                     chan int // the status of each response
-}
-
-// received is a request that the receiver got.
-type received struct {
-	header http.Header
-	body   []byte
-}
-
-func startEvents(t *testing.T) *events {
-	t.Helper()
-	e := &events{received: make(chan received, 10), respond: make(chan int, 10)}
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		e.received <- received{r.Header, body}
-		select {
-		case status := <-e.respond:
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, "thanks")
-		case <-r.Context().Done():
-		}
-	}))
-	o := newService(t, buildWebhookctl(t), "sqlite")
-	o.receivers = startReceivers(t)
-	o.addTypes(t, "", referenceEvent)
-	e.publisher = o.createKey(t, mainCompany, "events:write")
-	e.reader = o.createKey(t, mainCompany, "events:read")
-	e.platform = o.run(t, "keys", "create", "--platform", "--permissions", "events:read,events:write")
-	keys := keys{both: o.createKey(t, mainCompany, allEventPermissions), other: o.createKey(t, otherCompany, allEventPermissions)}
-	o.serve(t, "--ca-file", o.receivers.caFile, "--allow-network", "127.0.0.1/32")
-	t.Cleanup(receiver.Close)
-	e.suite = newSuite(t, target{url: o.url, host: serve, keys: keys, receiver: receiver.URL + "/in%2Fbox?a=1", own: o})
-	e.loadDescriptions(t)
-	return e
-}
+// events is a suite whose inbox is not nil.
+type events struct{ *suite }
 
 // publish returns a request to publish events.
 func (e *events) publish(body string) request {
-	r := e.request(http.MethodPost, "/events").as(e.publisher)
+	r := e.request(http.MethodPost, "/events").as(e.keys.publish)
 	r.body = body
 	return r
 }
 
-// event returns the body of a request to publish an event, with more fields.
-func event(more string) string {
-	return `{"event":{"type":"` + referenceEvent + `","data":{"amount": 12.50, "to":"\u00e9 <&>"}` + more + `}}`
+// body returns the body of a request to publish an event, with more fields.
+func (e *events) body(more string) string {
+	return `{"event":{"type":"` + e.event + `","data":{"amount": 12.50, "to":"\u00e9 <&>"}` + more + `}}`
 }
 
 // retry returns a request to retry the delivery with a path.
@@ -94,7 +49,7 @@ func (e *events) eventually(t *testing.T, path, text string) response {
 func (e *events) wantReceived(t *testing.T, w webhook, id, body string) {
 	t.Helper()
 	select {
-	case got := <-e.received:
+	case got := <-e.inbox.received:
 		verifier, err := standardwebhooks.NewWebhook(w.Token)
 		if err == nil {
 			err = verifier.Verify(got.body, got.header)
@@ -107,10 +62,15 @@ func (e *events) wantReceived(t *testing.T, w webhook, id, body string) {
 	}
 }
 
-// TestEvents publishes events and follows their deliveries, on the only host that delivers.
-func TestEvents(t *testing.T) {
-	e := startEvents(t)
-	w := e.create(t, e.valid())
+// testEvents publishes events and follows their deliveries.
+func testEvents(t *testing.T, s *suite) {
+	need(t, s.keys.publish, "WEBHOOKS_E2E_PUBLISH_KEY")
+	need(t, s.keys.events, "WEBHOOKS_E2E_EVENTS_KEY")
+	if s.inbox == nil {
+		need(t, "", "WEBHOOKS_E2E_AUTHORITY")
+	}
+	e := &events{s}
+	w := e.create(t, e.valid().with("url", e.inbox.url+"/in%2Fbox?a=1"))
 	t.Run("Delivery", func(t *testing.T) { testDelivery(t, e, w) })
 	t.Run("Permission", func(t *testing.T) { testEventPermission(t, e, w) })
 	t.Run("OtherCompany", func(t *testing.T) { testEventOfOtherCompany(t, e, w) })
@@ -126,7 +86,7 @@ func TestEvents(t *testing.T) {
 // testDelivery follows one event from publishing it to retrying its delivery.
 func testDelivery(t *testing.T, e *events, w webhook) {
 	const timestamp, keyed = "2026-01-02T03:04:05.600Z", `,"key":"charge-1","timestamp":"2026-01-02T04:04:05.6+01:00"`
-	published := e.do(t, e.publish(event(keyed)))
+	published := e.do(t, e.publish(e.body(keyed)))
 	var ids struct {
 		ID         string
 		Deliveries []struct{ ID string }
@@ -135,10 +95,11 @@ func testDelivery(t *testing.T, e *events, w webhook) {
 		t.Fatalf("%s, Location %q", published, published.header.Get("Location"))
 	}
 	const data = `{"amount":12.50,"to":"\u00e9 <&>"}`
-	e.wantReceived(t, w, ids.ID, `{"type":"`+referenceEvent+`","timestamp":"`+timestamp+`","data":`+data+`}`)
-	stored := e.do(t, e.get("/events/"+ids.ID).as(e.reader)) // the receiver has not responded
+	sent := `{"type":"` + e.event + `","timestamp":"` + timestamp + `","data":` + data + `}`
+	e.wantReceived(t, w, ids.ID, sent)
+	stored := e.do(t, e.get("/events/"+ids.ID).as(e.keys.events)) // the receiver has not responded
 	for _, part := range []string{
-		`"key":"charge-1","type":"` + referenceEvent + `","timestamp":"` + timestamp + `"`, `"data":` + data + `,"deliveries":[{"id":"dlv_`,
+		`"key":"charge-1","type":"` + e.event + `","timestamp":"` + timestamp + `"`, `"data":` + data + `,"deliveries":[{"id":"dlv_`,
 		`"webhook_id":"` + w.ID + `","status":"pending","attempt_count":0}],"next":null}`,
 	} {
 		if !strings.Contains(string(stored.body), part) {
@@ -148,27 +109,30 @@ func testDelivery(t *testing.T, e *events, w webhook) {
 	if err := json.Unmarshal(stored.body, &ids); err != nil || len(ids.Deliveries) != 1 {
 		t.Fatalf("%s\nwant one delivery", stored)
 	}
-	e.respond <- 200
+	e.inbox.respond <- 500
 	list := "/webhooks/" + w.ID + "/deliveries"
 	path := list + "/" + ids.Deliveries[0].ID
+	e.eventually(t, path, `"status_code":500,"error":"status"`)
+	e.wantReceived(t, w, ids.ID, sent) // again, after the first step of the schedule
+	e.inbox.respond <- 200
 	delivered := e.eventually(t, path, `"status":"delivered"`)
-	if attempt := fmt.Sprintf(`"url":%q,"status_code":200,"error":null,"bytes":6,"response":"thanks"}]}`, e.receiver); !strings.HasSuffix(string(delivered.body), attempt) {
+	if attempt := fmt.Sprintf(`"url":%q,"status_code":200,"error":null,"bytes":6,"response":"thanks"}]}`, w.URL); !strings.HasSuffix(string(delivered.body), attempt) {
 		t.Errorf("%s\nwant %s", delivered, attempt)
 	}
 
-	for _, again := range []request{e.publish(event(keyed)), e.publish(event(keyed)).with("Idempotency-Key", "charge-1")} {
+	for _, again := range []request{e.publish(e.body(keyed)), e.publish(e.body(keyed)).with("Idempotency-Key", "charge-1")} {
 		r := e.do(t, again)
 		r.want(t, 202, string(published.body))
 		if r.header.Get("Idempotent-Replayed") != "true" || published.header.Get("Idempotent-Replayed") != "" {
 			t.Errorf("%s\nwant Idempotent-Replayed only now", r)
 		}
 	}
-	e.do(t, e.publish(event(`,"key":"charge-1"`))).wantError(t, 409, "This key was already used for a different event.")
+	e.do(t, e.publish(e.body(`,"key":"charge-1"`))).wantError(t, 409, "This key was already used for a different event.")
 
 	e.do(t, e.retry(path)).want(t, 202, string(delivered.body))
-	e.respond <- 410
-	e.eventually(t, path, `"attempt_count":2`)
-	if r := e.do(t, e.get(list+"?status=delivered&type="+referenceEvent)); !strings.Contains(string(r.body), `"status_code":410`) {
+	e.inbox.respond <- 410
+	e.eventually(t, path, `"attempt_count":3`)
+	if r := e.do(t, e.get(list+"?status=delivered&type="+e.event)); !strings.Contains(string(r.body), `"status_code":410`) {
 		t.Errorf("%s\nwant the latest attempt of a delivery that stays delivered", r)
 	}
 	e.do(t, e.get(list+"?status=failed&from=2026-01-02T03:04:05Z&size=1")).want(t, 200, `{"elements":[],"next":null}`)
@@ -179,21 +143,22 @@ func testDelivery(t *testing.T, e *events, w webhook) {
 func testEventPermission(t *testing.T, e *events, w webhook) {
 	hook := "/webhooks/" + w.ID
 	e.rejects(t,
-		row{"publish", e.publish(event("")).as(e.reader), 403, lacks("events:write")},
-		row{"get", e.get("/events/x").as(e.publisher), 403, lacks("events:read")},
-		row{"list deliveries", e.get(hook + "/deliveries").as(e.reader), 403, lacks("webhooks:read")},
-		row{"get a delivery", e.get(hook + "/deliveries/x").as(e.reader), 403, lacks("webhooks:read")},
-		row{"retry", e.retry(hook + "/deliveries/x").as(e.reader), 403, lacks("webhooks:write")},
-		row{"status", e.get(hook + "/status").as(e.reader), 403, lacks("webhooks:read")},
-		row{"platform key", e.get(hook).as(e.platform), 403, lacks("webhooks:read")},
-		row{"no key", e.publish(event("")).as(""), 401, invalidToken},
+		row{"publish", e.publish(e.body("")).as(e.keys.events), 403, lacks("events:write")},
+		row{"get", e.get("/events/x").as(e.keys.publish), 403, lacks("events:read")},
+		row{"list deliveries", e.get(hook + "/deliveries").as(e.keys.events), 403, lacks("webhooks:read")},
+		row{"get a delivery", e.get(hook + "/deliveries/x").as(e.keys.events), 403, lacks("webhooks:read")},
+		row{"retry", e.retry(hook + "/deliveries/x").as(e.keys.events), 403, lacks("webhooks:write")},
+		row{"status", e.get(hook + "/status").as(e.keys.events), 403, lacks("webhooks:read")},
+		row{"platform key", e.get(hook).as(e.keys.platform), 403, lacks("webhooks:read")},
+		row{"no key", e.publish(e.body("")).as(""), 401, invalidToken},
 	)
 }
 
 // Another company's events and deliveries look as if they did not exist.
 func testEventOfOtherCompany(t *testing.T, e *events, w webhook) {
+	other := need(t, e.keys.other, "WEBHOOKS_E2E_OTHER_KEY")
 	var id struct{ ID string }
-	r := e.do(t, e.publish(event("")))
+	r := e.do(t, e.publish(e.body("")))
 	if err := json.Unmarshal(r.body, &id); err != nil {
 		t.Fatal(err)
 	}
@@ -203,27 +168,28 @@ func testEventOfOtherCompany(t *testing.T, e *events, w webhook) {
 		{"/webhooks/" + w.ID + "/deliveries/x", "/webhooks/" + unknownID + "/deliveries/x", "Delivery not found."},
 		{"/webhooks/" + w.ID + "/status", "/webhooks/" + unknownID + "/status", notFound},
 	} {
-		theirs := e.do(t, e.get(row.path).as(e.keys.other))
+		theirs := e.do(t, e.get(row.path).as(other))
 		theirs.wantError(t, 404, row.message)
-		theirs.wantSame(t, e.do(t, e.get(row.unknown).as(e.keys.other)))
+		theirs.wantSame(t, e.do(t, e.get(row.unknown).as(other)))
 	}
 }
 
 func testPlatform(t *testing.T, e *events) {
+	need(t, e.keys.platform, "WEBHOOKS_E2E_PLATFORM_KEY")
 	e.rejects(t,
-		row{"no company", e.publish(event("")).as(e.platform), 400, `A valid "company" must be specified.`},
-		row{"company without a platform key", e.publish(event(`,"company":"` + mainCompany + `"`)), 400, `"company" can only be specified with a platform key.`},
-		row{"get without a company", e.get("/events/x").as(e.platform), 400, `A valid "company" must be specified.`},
+		row{"no company", e.publish(e.body("")).as(e.keys.platform), 400, `A valid "company" must be specified.`},
+		row{"company without a platform key", e.publish(e.body(`,"company":"` + mainCompany + `"`)), 400, `"company" can only be specified with a platform key.`},
+		row{"get without a company", e.get("/events/x").as(e.keys.platform), 400, `A valid "company" must be specified.`},
 	)
 	var ours, theirs struct{ ID string }
 	for company, id := range map[string]*struct{ ID string }{mainCompany: &ours, otherCompany: &theirs} {
-		r := e.do(t, e.publish(event(`,"key":"same","company":"`+company+`"`)).as(e.platform))
+		r := e.do(t, e.publish(e.body(`,"key":"same","company":"`+company+`"`)).as(e.keys.platform))
 		if err := json.Unmarshal(r.body, id); err != nil || r.status != 202 {
 			t.Fatalf("%s, %v", r, err)
 		}
 	}
-	e.do(t, e.get("/events/"+ours.ID+"?company="+otherCompany).as(e.platform)).wantError(t, 404, "Event not found.")
-	got := e.do(t, e.get("/events/"+theirs.ID+"?company="+otherCompany).as(e.platform))
+	e.do(t, e.get("/events/"+ours.ID+"?company="+otherCompany).as(e.keys.platform)).wantError(t, 404, "Event not found.")
+	got := e.do(t, e.get("/events/"+theirs.ID+"?company="+otherCompany).as(e.keys.platform))
 	got.wantSame(t, e.do(t, e.get("/events/"+theirs.ID).as(e.keys.other)))
 	if ours == theirs || got.status != 200 {
 		t.Errorf("%s\nwant a separate event for each company", got)
@@ -231,7 +197,7 @@ func testPlatform(t *testing.T, e *events) {
 }
 
 func testBatch(t *testing.T, e *events) {
-	entry := strings.TrimSuffix(strings.TrimPrefix(event(`,"key":"%d"`), `{"event":`), "}")
+	entry := strings.TrimSuffix(strings.TrimPrefix(e.body(`,"key":"%d"`), `{"event":`), "}")
 	var entries []string
 	for i := range 101 {
 		entries = append(entries, strings.Replace(entry, "%d", fmt.Sprint(i), 1))
@@ -257,7 +223,7 @@ func testBatch(t *testing.T, e *events) {
 	e.rejects(t,
 		row{"index", batch(entries[0], `{"data":{}}`), 400, `events[1]: A valid "type" must be specified.`},
 		row{"too many", batch(entries...), 400, `"events" must not exceed 100 entries.`},
-		row{"a single event too large", e.publish(event(`,"x":"` + large + `"`)), 413, "The request body must not exceed 262144 bytes."},
+		row{"a single event too large", e.publish(e.body(`,"x":"` + large + `"`)), 413, "The request body must not exceed 262144 bytes."},
 		row{"a batch too large", e.publish(strings.Repeat(large, 5)), 413, "The request body must not exceed 1048576 bytes."},
 	)
 }

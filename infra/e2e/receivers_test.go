@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -104,6 +105,96 @@ func startReceiver(t *testing.T, host string, config *tls.Config) *receiver {
 	return r
 }
 
+// inbox is a receiver whose certificate the service accepts and whose responses a test chooses.
+type inbox struct {
+	url      string
+	received chan received
+	respond  chan int // the status of each response
+}
+
+// received is a request that an inbox got.
+type received struct {
+	header http.Header
+	body   []byte
+}
+
+// startInbox starts an inbox: on loopback if the tests started the service, otherwise at the target's receiver. It returns nil if they
+// cannot receive there.
+func startInbox(t *testing.T, target target) *inbox {
+	t.Helper()
+	i := &inbox{received: make(chan received, 10), respond: make(chan int, 10)}
+	server := httptest.NewUnstartedServer(i)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // a TLS check is only a handshake
+	if target.own == nil {
+		if target.authority == "" {
+			return nil
+		}
+		u, err := url.Parse(target.receiver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Listener.Close()
+		if server.Listener, err = net.Listen("tcp", ":"+u.Port()); err != nil {
+			t.Fatal(err)
+		}
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{issue(t, target.authority, u.Hostname())}}
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	if i.url = target.receiver; target.own != nil {
+		i.url = server.URL + "/webhooks/billing"
+	}
+	return i
+}
+
+func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	i.received <- received{r.Header, body}
+	select {
+	case status := <-i.respond:
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "thanks")
+	case <-r.Context().Done():
+	}
+}
+
+// issue issues a certificate for a host by the authority in a file.
+func issue(t *testing.T, file, host string) tls.Certificate {
+	t.Helper()
+	authority, err := tls.LoadX509KeyPair(file, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := newTemplate(time.Now().Add(time.Hour))
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{host}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority.Leaf, &key.PublicKey, authority.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func newTemplate(notAfter time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     notAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+}
+
 // certificate returns a self-signed certificate for 127.0.0.1. A client trusts it if it is among the client's authorities.
 func certificate(t *testing.T, notAfter time.Time) tls.Certificate {
 	t.Helper()
@@ -111,15 +202,10 @@ func certificate(t *testing.T, notAfter time.Time) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     notAfter,
-		KeyUsage:     x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
+	template := newTemplate(notAfter)
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	template.KeyUsage |= x509.KeyUsageCertSign
+	template.IsCA, template.BasicConstraintsValid = true, true
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

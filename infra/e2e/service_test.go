@@ -21,7 +21,7 @@ import (
 const (
 	mainCompany    = "e2e-main"
 	otherCompany   = "e2e-other"
-	allPermissions = "webhooks:read,webhooks:write"
+	allPermissions = "webhooks:read,webhooks:write,events:read,events:write"
 	ownQuota       = 105 // a full company's list has more than one page of 100
 )
 
@@ -64,9 +64,12 @@ func startTarget(t *testing.T, binary, store string) target {
 		read:    o.createKey(t, mainCompany, "webhooks:read"),
 		write:   o.createKey(t, mainCompany, "webhooks:write"),
 		other:   o.createKey(t, otherCompany, allPermissions),
+		publish: o.createKey(t, mainCompany, "events:write"),
+		events:  o.createKey(t, mainCompany, "events:read"),
 		revoked: o.createKey(t, "e2e-revoked", allPermissions),
 		expired: o.createKey(t, mainCompany, allPermissions, "--expires", "1ms"),
 	}
+	keys.platform = o.run(t, "keys", "create", "--platform", "--permissions", "events:read,events:write")
 	o.run(t, "keys", "revoke", regexp.MustCompile(`key_[\w-]+`).FindString(o.run(t, "keys", "list", "--company", "e2e-revoked")))
 	o.serve(t, "--quota", strconv.Itoa(ownQuota), "--ca-file", o.receivers.caFile,
 		"--allow-network", "127.0.0.1/32", "--allow-network", "127.0.0.2/32")
@@ -84,8 +87,10 @@ func newService(t *testing.T, binary, store string) *service {
 	}
 	o.environment = append(o.environment, "WEBHOOKS_STORE="+store, "WEBHOOKS_DATA="+filepath.Join(o.directory, ".webhooks"))
 	if store == "dynamodb" {
-		endpoint := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
-		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+endpoint, "WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
+		database := need(t, os.Getenv("WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "WEBHOOKS_TEST_DYNAMODB_ENDPOINT (make test sets it)")
+		queues := need(t, os.Getenv("WEBHOOKS_TEST_MOTO_ENDPOINT"), "WEBHOOKS_TEST_MOTO_ENDPOINT (make test sets it)")
+		o.environment = append(o.environment, "WEBHOOKS_DYNAMODB_ENDPOINT="+database, "WEBHOOKS_SQS_ENDPOINT="+queues,
+			"WEBHOOKS_TABLE_PREFIX=e2e-"+rand.Text()[:10]+"-")
 	}
 	if err := os.MkdirAll(filepath.Join(o.directory, ".webhooks", "dev"), 0o700); err != nil { // so that serve --dev accepts the data
 		t.Fatal(err)

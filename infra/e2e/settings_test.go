@@ -21,14 +21,16 @@ const (
 
 // keys are API keys. A key that was not passed is empty.
 type keys struct {
-	both, read, write string // of one company, by permission
-	other             string // of another company, with both permissions
+	both, read, write string // of one company: with all permissions, with only webhooks:read, with only webhooks:write
+	other             string // of another company, with all permissions
+	publish, events   string // with only events:write, with only events:read
+	platform          string // of the platform
 	revoked, expired  string
 	neverIssued       string // well-formed
 }
 
 func (k keys) all() []string {
-	all := []string{k.both, k.read, k.write, k.other, k.revoked, k.expired, k.neverIssued}
+	all := []string{k.both, k.read, k.write, k.other, k.publish, k.events, k.platform, k.revoked, k.expired, k.neverIssued}
 	return slices.DeleteFunc(all, func(key string) bool { return key == "" })
 }
 
@@ -40,6 +42,9 @@ type target struct {
 	receiver string   // an https URL whose certificate the service accepts
 	quota    int      // 0 if not known
 	own      *service // nil if the tests did not start it
+	// authority is the name of a file with a certificate authority that the service trusts and its key. It is empty if the tests
+	// cannot receive at the receiver's URL.
+	authority string
 }
 
 const (
@@ -56,8 +61,10 @@ func targetFromEnvironment() (target, error) {
 		keys: keys{
 			both: get("KEY"), read: get("READ_KEY"), write: get("WRITE_KEY"),
 			other: get("OTHER_KEY"), revoked: get("REVOKED_KEY"), expired: get("EXPIRED_KEY"),
+			publish: get("PUBLISH_KEY"), events: get("EVENTS_KEY"), platform: get("PLATFORM_KEY"),
 		},
-		receiver: cmp.Or(get("RECEIVER"), referenceReceiver),
+		receiver:  cmp.Or(get("RECEIVER"), referenceReceiver),
+		authority: get("AUTHORITY"),
 	}
 	if t.url == "" {
 		return target{}, nil
@@ -66,11 +73,13 @@ func targetFromEnvironment() (target, error) {
 	t.quota, err = strconv.Atoi(cmp.Or(get("QUOTA"), "0"))
 	switch {
 	case t.keys.both == "":
-		return t, fmt.Errorf("WEBHOOKS_E2E_KEY is not set: want an API key with both permissions")
+		return t, fmt.Errorf("WEBHOOKS_E2E_KEY is not set: want an API key with all permissions")
 	case !slices.Contains([]host{serve, gateway, sam}, t.host):
 		return t, fmt.Errorf("WEBHOOKS_E2E_HOST is %q: want serve, gateway or sam", t.host)
 	case !strings.HasPrefix(t.receiver, "https://") || strings.ContainsAny(t.receiver, "?#"):
 		return t, fmt.Errorf("WEBHOOKS_E2E_RECEIVER is %q: want an https URL without a query", t.receiver)
+	case t.authority != "" && !strings.Contains(strings.TrimPrefix(t.receiver, "https://"), ":"):
+		return t, fmt.Errorf("WEBHOOKS_E2E_RECEIVER is %q: with WEBHOOKS_E2E_AUTHORITY, want a URL with a port to listen on", t.receiver)
 	case err != nil || t.quota < 0 || t.quota > 2000:
 		return t, fmt.Errorf("WEBHOOKS_E2E_QUOTA is %q: want the service's quota, at most 2000", get("QUOTA"))
 	}

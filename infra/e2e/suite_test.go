@@ -37,6 +37,7 @@ type suite struct {
 	target
 	client       *http.Client
 	descriptions []description
+	inbox        *inbox // nil if the tests cannot receive
 	event        string // an event type that the company can subscribe to
 
 	mu         sync.Mutex
@@ -67,6 +68,7 @@ func runSuite(t *testing.T, target target) {
 	if s.keys.neverIssued, err = access.NewSecret(rand.Reader); err != nil {
 		t.Fatal(err)
 	}
+	s.inbox = startInbox(t, target)
 	if !t.Run("Ready", func(t *testing.T) { testReady(t, s) }) {
 		return
 	}
@@ -105,6 +107,7 @@ func runSuite(t *testing.T, target target) {
 			{"Get", testGet},
 			{"Delete", testDelete},
 			{"UnknownIDs", testUnknownIDs},
+			{"Events", testEvents},
 		} {
 			t.Run(subject.name, func(t *testing.T) { subject.run(t, s) })
 		}
@@ -136,8 +139,8 @@ func testReady(t *testing.T, s *suite) {
 	if r.status != http.StatusCreated {
 		t.Fatalf("%s: %s", r, map[int]string{
 			http.StatusBadRequest:          "pass a RECEIVER that the service can reach (make run prints one)",
-			http.StatusUnauthorized:        "KEY is unknown, expired or revoked: pass a key with webhooks:read and webhooks:write",
-			http.StatusForbidden:           "KEY lacks a permission: pass a key with webhooks:read and webhooks:write",
+			http.StatusUnauthorized:        "KEY is unknown, expired or revoked: pass a key with all permissions",
+			http.StatusForbidden:           "KEY lacks a permission: pass a key with all permissions",
 			http.StatusNotFound:            "URL is not this service: pass the part before /webhooks",
 			http.StatusConflict:            "the company has reached its quota: delete webhooks, or pass another company's key",
 			http.StatusUnprocessableEntity: "pass a valid RECEIVER",

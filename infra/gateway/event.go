@@ -72,7 +72,10 @@ func matchPath(pattern, path string) (parameters map[string]string, ok bool) {
 			if err != nil {
 				return nil, false
 			}
-			parameters = map[string]string{strings.TrimSuffix(name, "}"): value} // no route has two
+			if parameters == nil {
+				parameters = make(map[string]string)
+			}
+			parameters[strings.TrimSuffix(name, "}")] = value
 		}
 	}
 	return parameters, true

@@ -36,13 +36,14 @@ type Function struct {
 	Config
 	slots chan struct{} // one per running invocation
 
-	mu   sync.Mutex
-	idle []*process
+	mu      sync.Mutex
+	idle    []*process
+	running map[*process]bool
 }
 
 // NewFunction returns a Function. Its first process starts with its first invocation.
 func NewFunction(config Config) *Function {
-	return &Function{Config: config, slots: make(chan struct{}, config.Concurrency)}
+	return &Function{Config: config, slots: make(chan struct{}, config.Concurrency), running: make(map[*process]bool)}
 }
 
 // Invoke runs the function once: in an idle process, in a new one, or when one becomes idle.
@@ -60,12 +61,26 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	f.mu.Lock()
+	f.running[p] = true
+	f.mu.Unlock()
 	// A client that disconnects does not end the invocation.
 	out, err := p.invoke(context.WithoutCancel(ctx), payload, f.Timeout)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.running, p)
 	f.idle = append(f.idle, p)
 	return out, err
+}
+
+// Kill kills the processes that run an invocation now, as a crash would, and returns their number. Invoke returns [ErrExited].
+func (f *Function) Kill() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for p := range f.running {
+		_ = p.command.Process.Kill() // it may have exited
+	}
+	return len(f.running)
 }
 
 // takeIdle returns a process that waits for work, or nil.
@@ -169,8 +184,8 @@ func Environment(function, runtimeAPI string, settings map[string]string) []stri
 		"AWS_LAMBDA_LOG_FORMAT":           "JSON",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + function,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      "2026/01/02/[$LATEST]00000000000000000000000000000000",
-		"AWS_REGION":                      "eu-west-1",
-		"AWS_DEFAULT_REGION":              "eu-west-1",
+		"AWS_REGION":                      region,
+		"AWS_DEFAULT_REGION":              region,
 		"AWS_ACCESS_KEY_ID":               "ASIADUMMY",
 		"AWS_SECRET_ACCESS_KEY":           "dummy",
 		"AWS_SESSION_TOKEN":               "dummy",

@@ -1,9 +1,14 @@
 package gateway_test
 
 import (
+	"cmp"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,12 +21,15 @@ import (
 	"testing"
 	"time"
 
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"webhooks/infra/gateway"
 	"webhooks/shared/access"
 	"webhooks/shared/api"
+	"webhooks/shared/webhook"
 )
 
-// request is a request for a function. In the path, {id} stands for a new webhook.
+// request is a request for a function. In the path, {id}, {event} and {delivery} stand for new ones that belong together.
 type request struct{ function, method, path string }
 
 var createWebhook = request{"create-webhook", "POST", "/webhooks"}
@@ -29,22 +37,29 @@ var createWebhook = request{"create-webhook", "POST", "/webhooks"}
 // warmCalls has a request for each function and the calls to AWS that it costs once the function is warm and the caller's
 // API key cached.
 var warmCalls = map[request]string{
-	createWebhook:                                    "BatchGetItem TransactWriteItems",
-	{"list-webhooks", "GET", "/webhooks"}:            "GetItem Query",
-	{"list-webhook-types", "GET", "/webhooks/types"}: "Query Query",
-	{"get-webhook", "GET", "/webhooks/{id}"}:         "GetItem",
-	{"delete-webhook", "DELETE", "/webhooks/{id}"}:   "GetItem TransactWriteItems",
+	createWebhook:                                                            "BatchGetItem TransactWriteItems",
+	{"list-webhooks", "GET", "/webhooks"}:                                    "GetItem Query",
+	{"list-webhook-types", "GET", "/webhooks/types"}:                         "Query Query",
+	{"get-webhook", "GET", "/webhooks/{id}"}:                                 "GetItem",
+	{"delete-webhook", "DELETE", "/webhooks/{id}"}:                           "GetItem TransactWriteItems",
+	{"publish-event", "POST", "/events"}:                                     "Query PutItem SendMessageBatch",
+	{"get-event", "GET", "/events/{event}"}:                                  "GetItem GetItem BatchGetItem",
+	{"list-deliveries", "GET", "/webhooks/{id}/deliveries"}:                  "Query BatchGetItem",
+	{"get-delivery", "GET", "/webhooks/{id}/deliveries/{delivery}"}:          "BatchGetItem",
+	{"retry-delivery", "POST", "/webhooks/{id}/deliveries/{delivery}/retry"}: "BatchGetItem UpdateItem SendMessageBatch",
+	{"get-webhook-status", "GET", "/webhooks/{id}/status"}:                   "Query BatchGetItem BatchGetItem",
 }
 
 // coldStart is what a function calls before the calls of its first request: to check at startup that it can read the
 // table, to find the caller's key, and to record the day on which the key was last used.
 const coldStart = "GetItem GetItem UpdateItem "
 
-// TestFunctions runs the functions as they are deployed, on DynamoDB Local and moto's KMS.
+// TestFunctions runs the functions as they are deployed, on DynamoDB Local and moto's SQS and KMS.
 func TestFunctions(t *testing.T) {
 	s := newStack(t)
 	t.Run("contract", func(t *testing.T) { testContract(t, s) })
 	t.Run("events", func(t *testing.T) { testEvents(t, s) })
+	t.Run("ingest", func(t *testing.T) { testIngest(t, s.empty(t)) })
 	t.Run("calls", func(t *testing.T) { testCalls(t, s) })
 	t.Run("misconfigured", func(t *testing.T) { testMisconfigured(t, s) })
 	t.Run("unusable KMS", func(t *testing.T) { testUnusableKMS(t, s) })
@@ -54,18 +69,27 @@ func TestFunctions(t *testing.T) {
 // no errors and no secrets.
 func testContract(t *testing.T, s *stack) {
 	server := s.serve(t, nil)
+	server.pump(t)
+	const main, other = "e2e-main", "e2e-other"
 	past, all := time.Now().Add(-time.Hour).UTC(), access.Permissions()
-	keys := map[string]string{
-		"WEBHOOKS_E2E_KEY":         s.key(t, access.Key{Company: "main", Permissions: all}),
-		"WEBHOOKS_E2E_READ_KEY":    s.key(t, access.Key{Company: "main", Permissions: []access.Permission{access.WebhooksRead}}),
-		"WEBHOOKS_E2E_WRITE_KEY":   s.key(t, access.Key{Company: "main", Permissions: []access.Permission{access.WebhooksWrite}}),
-		"WEBHOOKS_E2E_OTHER_KEY":   s.key(t, access.Key{Company: "other", Permissions: all}),
-		"WEBHOOKS_E2E_REVOKED_KEY": s.key(t, access.Key{Company: "main", Permissions: all, RevokedAt: past}),
-		"WEBHOOKS_E2E_EXPIRED_KEY": s.key(t, access.Key{Company: "main", Permissions: all, ExpiresAt: past}),
+	only := func(permissions ...access.Permission) access.Key {
+		return access.Key{Company: main, Permissions: permissions}
 	}
-	suite := exec.CommandContext(t.Context(), "go", "test", "-count=1", "webhooks/infra/e2e")
+	keys := map[string]string{
+		"WEBHOOKS_E2E_KEY":          s.key(t, only(all...)),
+		"WEBHOOKS_E2E_READ_KEY":     s.key(t, only(access.WebhooksRead)),
+		"WEBHOOKS_E2E_WRITE_KEY":    s.key(t, only(access.WebhooksWrite)),
+		"WEBHOOKS_E2E_PUBLISH_KEY":  s.key(t, only(access.EventsWrite)),
+		"WEBHOOKS_E2E_EVENTS_KEY":   s.key(t, only(access.EventsRead)),
+		"WEBHOOKS_E2E_PLATFORM_KEY": s.key(t, access.Key{Permissions: []access.Permission{access.EventsRead, access.EventsWrite}}),
+		"WEBHOOKS_E2E_OTHER_KEY":    s.key(t, access.Key{Company: other, Permissions: all}),
+		"WEBHOOKS_E2E_REVOKED_KEY":  s.key(t, access.Key{Company: main, Permissions: all, RevokedAt: past}),
+		"WEBHOOKS_E2E_EXPIRED_KEY":  s.key(t, access.Key{Company: main, Permissions: all, ExpiresAt: past}),
+	}
+	receiver := fmt.Sprintf("https://127.0.0.1:%d/webhooks/billing", freePort(t))
+	suite := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-run=^TestContract$", "webhooks/infra/e2e")
 	suite.Env = append(os.Environ(), "CI=true", "WEBHOOKS_E2E_URL="+server.URL, "WEBHOOKS_E2E_HOST=gateway",
-		"WEBHOOKS_E2E_RECEIVER="+s.receiver, "WEBHOOKS_E2E_QUOTA="+strconv.Itoa(quota))
+		"WEBHOOKS_E2E_RECEIVER="+receiver, "WEBHOOKS_E2E_AUTHORITY="+s.authority(t), "WEBHOOKS_E2E_QUOTA="+strconv.Itoa(quota))
 	for variable, key := range keys {
 		suite.Env = append(suite.Env, variable+"="+key)
 	}
@@ -76,7 +100,7 @@ func testContract(t *testing.T, s *stack) {
 	for _, f := range server.functions {
 		log += logOf(t, f)
 	}
-	for _, secret := range append(slices.Collect(maps.Values(keys)), "whsec_", s.receiver) {
+	for _, secret := range append(slices.Collect(maps.Values(keys)), "whsec_", receiver) {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log contains %s", secret)
 		}
@@ -87,14 +111,41 @@ func testContract(t *testing.T, s *stack) {
 		t.Errorf("%d of %d requests in the log have both IDs, want all of at least 100", complete, count)
 	}
 	for line := range strings.Lines(log) {
-		if strings.Contains(line, `"level":"ERROR"`) || !strings.HasPrefix(line, `{"timestamp":`) {
+		if isMetric := strings.HasPrefix(line, `{"Stack":"test","_aws":`); !isMetric && !strings.HasPrefix(line, `{"timestamp":`) || strings.Contains(line, `"level":"ERROR"`) {
 			t.Errorf("log line %s", line)
 		}
 	}
 }
 
-// testEvents invokes every function with the sample event in its directory, after replacing the sample key and webhook
-// ID.
+// freePort returns a port below those that Linux and macOS choose for outgoing connections.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for port := 30000; port < 32768; port++ {
+		if listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// authority returns a file with the certificate authority that the functions trust, and its key.
+func (s *stack) authority(t *testing.T) string {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(s.receiver.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "authority.pem")
+	content := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), s.settings["WEBHOOKS_CA_PEM"]...)
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// testEvents invokes every function with the sample event in its directory, after replacing the sample key and IDs.
 func testEvents(t *testing.T, s *stack) {
 	key := s.key(t, access.Key{Company: company, Permissions: access.Permissions()})
 	for name := range s.bootstraps {
@@ -106,16 +157,62 @@ func testEvents(t *testing.T, s *stack) {
 			isRoute := func(r api.Route) bool {
 				return r.Function == name && strings.Count(string(event), fmt.Sprintf(`"routeKey": "%s %s"`, r.Method, r.Path)) == 2
 			}
-			if !slices.ContainsFunc(api.FunctionRoutes(), isRoute) {
+			want := map[string]string{
+				"ingest-event": `{"batchItemFailures":[]}`, "fan-out-event": `{"batchItemFailures":[]}`, "deliver-webhook": `{"batchItemFailures":[]}`,
+				"requeue-due-deliveries": `{}`,
+			}[name]
+			if want == "" && !slices.ContainsFunc(api.Routes(), isRoute) {
 				t.Errorf("the event does not have a route of the function twice: %s", event)
 			}
-			event = regexp.MustCompile(`whk_[a-z2-7]{58}`).ReplaceAll(event, []byte(key))
-			event = regexp.MustCompile(`wh_[0-9A-Z]{26}`).ReplaceAll(event, []byte(s.webhook(t)))
+			webhook, stored, delivery := s.delivered(t)
+			for sample, value := range map[string]string{
+				"whk_[a-z2-7]{58}": key, "wh_[0-9A-Z]{26}": webhook, "evt_[0-9A-Z]{26}": stored, "dlv_[0-9A-Z]{26}": delivery,
+			} {
+				event = regexp.MustCompile(sample).ReplaceAll(event, []byte(value))
+			}
 			f := s.function(t, name, map[string]string{"WEBHOOKS_TLS_CHECK": "off"})
-			if out, err := f.Invoke(t.Context(), event); err != nil || !strings.Contains(string(out), `"statusCode":20`) {
+			if out, err := f.Invoke(t.Context(), event); err != nil || !strings.HasPrefix(string(out), cmp.Or(want, `{"statusCode":20`)) {
 				t.Errorf("got %s, error %v", out, err)
 			}
 		})
+	}
+}
+
+// testIngest hands ingest-event an event for a webhook, and one that cannot be accepted.
+func testIngest(t *testing.T, s *stack) {
+	s.webhook(t)
+	const accepted = `{"id":"1","detail-type":"RecurringPayments.charge.paid","detail":{"company":"` + company + `","key":"4711","data":{}}}`
+	event, err := json.Marshal(map[string]any{"Records": []any{
+		map[string]any{"messageId": "1", "eventSource": "aws:sqs", "body": "nonsense"},
+		map[string]any{"messageId": "2", "eventSource": "aws:sqs", "body": accepted},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := s.function(t, "ingest-event", nil)
+	if out, err := f.Invoke(t.Context(), event); err != nil || string(out) != `{"batchItemFailures":[]}` {
+		t.Errorf("got %s, error %v", out, err)
+	}
+	if stored, err := s.deliveries.Event(t.Context(), company, webhook.KeyedEventID(company, "4711")); err != nil || stored.Key != "4711" {
+		t.Errorf("got %+v, error %v", stored, err)
+	}
+	for url, want := range map[string]string{s.queues.Deliveries: `"kind":"delivery"`, s.queues.DeadIngest: "nonsense The request body must be a single JSON object."} {
+		out, err := s.sqs.ReceiveMessage(t.Context(), &awssqs.ReceiveMessageInput{QueueUrl: &url, MessageAttributeNames: []string{"reason"}, MaxNumberOfMessages: 10})
+		if err != nil || len(out.Messages) != 1 {
+			t.Fatalf("%s: got %+v, error %v, want one message", url, out, err)
+		}
+		text := *out.Messages[0].Body
+		if reason, ok := out.Messages[0].MessageAttributes["reason"]; ok {
+			text += " " + *reason.StringValue
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: got %s, want %s", url, text, want)
+		}
+	}
+	for _, want := range []string{`"webhooks_events_accepted_total":[1]`, `"webhooks_messages_rejected_total":[1]`} {
+		if log := logOf(t, f); !strings.Contains(log, want) {
+			t.Errorf("the log does not have %s:\n%s", want, log)
+		}
 	}
 }
 
@@ -136,14 +233,54 @@ func testCalls(t *testing.T, s *stack) {
 		wantSmall(t, server.functions[r.function])
 	}
 	for r, warm := range warmCalls {
+		s := s
+		if r.function == "publish-event" {
+			s = s.empty(t) // every webhook gets the event
+		}
 		t.Run(r.function, func(t *testing.T) { check(t, s, r, coldStart+warm, warm) })
 	}
+	t.Run("deliver-webhook", func(t *testing.T) { testDeliveryCalls(t, s.empty(t)) })
 	t.Run("create-webhook with KMS", func(t *testing.T) {
 		s, warm := s.withKMS(t), warmCalls[createWebhook]
 		// The first process creates the data key. Every later one decrypts it.
 		check(t, s, createWebhook, coldStart+"Query GenerateDataKey PutItem "+warm, warm)
 		check(t, s, createWebhook, coldStart+"Query Decrypt "+warm, warm)
 	})
+}
+
+// testDeliveryCalls counts the calls for a delivery to a receiver that acknowledges it: the same for the first and for a later message.
+func testDeliveryCalls(t *testing.T, s *stack) {
+	server := s.serve(t, nil)
+	id := func(r request, pattern string) string {
+		status, body := server.send(t, r)
+		found := regexp.MustCompile(pattern).FindString(body)
+		if found == "" {
+			t.Fatalf("%d %s", status, body)
+		}
+		return found
+	}
+	webhookID := id(createWebhook, "wh_[0-9A-Z]{26}")
+	settings, takeCalls := s.proxied(t, "")
+	f := s.function(t, "deliver-webhook", settings)
+	for range 2 {
+		stored, err := s.deliveries.Event(t.Context(), company, id(request{"publish-event", "POST", "/events"}, "evt_[0-9A-Z]{26}"))
+		m := webhook.Message{Kind: webhook.MessageDelivery, Ref: webhook.Ref{Company: company, WebhookID: webhookID, EventID: stored.ID, AcceptedAt: stored.AcceptedAt}}
+		event, encodeErr := json.Marshal(map[string]any{"Records": []any{map[string]any{"messageId": "1", "eventSource": "aws:sqs", "body": m.Text()}}})
+		if err := errors.Join(err, encodeErr); err != nil {
+			t.Fatal(err)
+		}
+		out, err := f.Invoke(t.Context(), event)
+		if calls := takeCalls(); err != nil || string(out) != `{"batchItemFailures":[]}` || !slices.Equal(calls, []string{"BatchGetItem", "UpdateItem"}) {
+			t.Errorf("got %s, error %v, calls %s", out, err, calls)
+		}
+		if d, err := s.deliveries.Delivery(t.Context(), company, webhookID, m.DeliveryID(), time.Now()); err != nil || d.Status != webhook.StatusDelivered {
+			t.Errorf("got %+v, error %v", d, err)
+		}
+	}
+	wantSmall(t, f)
+	if log := logOf(t, f); strings.Count(log, `"webhooks_attempts_total":[1]`) != 2 {
+		t.Errorf("the log does not count 2 attempts:\n%s", log)
+	}
 }
 
 // wantSmall checks that a function has never had more than 20 MiB resident.

@@ -1,7 +1,8 @@
-// Package gateway emulates the parts of AWS between an HTTP client and a Lambda function, so that tests can send the
-// functions, as built for deployment, the same requests that they send to "webhookctl serve". [Gateway] is an API
-// Gateway HTTP API (payload format 2.0), [Function] a Lambda function, and [RuntimeAPI] the Lambda Runtime API that its
-// processes talk to over loopback.
+// Package gateway emulates the parts of AWS around the Lambda functions, so that tests can send the functions, as built for
+// deployment, the same requests that they send to "webhookctl serve". [Gateway] is an API Gateway HTTP API (payload format
+// 2.0), [Pump] the event source mappings and the schedule, [Function] a Lambda function, and [RuntimeAPI] the Lambda
+// Runtime API that its processes talk to over loopback. "make sam-local" uses the Pump, too, with a [Remote] for each
+// function in a container.
 //
 // Comments say where the behavior of AWS is assumed and not known.
 package gateway
@@ -19,10 +20,13 @@ import (
 	"webhooks/shared/api"
 )
 
+// region is the AWS region that functions run in.
+const region = "eu-west-1"
+
 // maxBody is the size limit of a request body at an HTTP API: 10 MB.
 const maxBody = 10 << 20
 
-// Invoker runs a function once. [Function] implements it.
+// Invoker runs a function once. [Function] and [Remote] implement it.
 type Invoker interface {
 	Invoke(ctx context.Context, payload []byte) ([]byte, error)
 }
@@ -34,10 +38,9 @@ type Gateway struct {
 	now       func() time.Time
 }
 
-// New returns a Gateway that routes requests as the API's route table says, except for routes without a function. The functions are named after their
-// directories.
+// New returns a Gateway that routes requests as the API's route table says. The functions are named after their directories.
 func New(functions map[string]Invoker, now func() time.Time) *Gateway {
-	return &Gateway{functions: functions, routes: api.FunctionRoutes(), now: now}
+	return &Gateway{functions: functions, routes: api.Routes(), now: now}
 }
 
 // ServeHTTP invokes the function of the matching route and writes its response. Errors of the gateway itself have the

@@ -38,13 +38,14 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/webhooks/", "", "", ""},
 		{"GET", "/webhooks/types/", "", "", ""},
 		{"HEAD", "/webhooks", "", "", ""},
+		{"GET", "/webhooks/a/deliveries/b", "GET /webhooks/{webhookId}/deliveries/{deliveryId}", "/webhooks/a/deliveries/b", "a"},
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.escaped, func(t *testing.T) {
 			path, ok := decodePath(test.escaped)
 			var got match
 			if ok {
-				got, ok = findRoute(api.FunctionRoutes(), test.method, path)
+				got, ok = findRoute(api.Routes(), test.method, path)
 			}
 			if ok != (test.key != "") || got.routeKey != test.key || got.rawPath != test.rawPath || got.parameters["webhookId"] != test.id {
 				t.Errorf("got %+v, %v", got, ok)
@@ -239,6 +240,14 @@ func TestFunction(t *testing.T) {
 		if _, after := call(t, f, "b"); after == before {
 			t.Errorf("%s: the process was not replaced", payload)
 		}
+	}
+	go func() {
+		for f.Kill() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := f.Invoke(t.Context(), []byte("hang")); !errors.Is(err, ErrExited) {
+		t.Errorf("killed: error %v", err)
 	}
 	processes, distinct := make(chan string), make(map[string]bool)
 	for range 6 {

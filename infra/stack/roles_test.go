@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,12 +33,15 @@ type access struct {
 }
 
 // grant is the smallest part of a statement that could be taken away: an action, with one of the values
-// that a condition accepts for a key.
+// that a condition accepts for a key. Without conditions, it is the action.
 type grant struct{ sid, action, key, pattern string }
 
 func (s statement) grants() []grant {
 	var all []grant
 	for _, action := range s.Action {
+		if s.Condition == nil {
+			all = append(all, grant{s.Sid, action, "", ""})
+		}
 		for operator, keys := range s.Condition {
 			if operator == "Null" || operator == "ForAllValues:StringNotLike" {
 				continue // these accept no values
@@ -94,12 +98,17 @@ func like(pattern, value string) bool {
 	return regexp.MustCompile(`^(?s:` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `)$`).MatchString(value)
 }
 
-// families are the kinds of partitions of the table, as patterns of IAM.
-var families = []string{"K#*", "C#*", "C#*#E#*", "C#*#I#*", "C#*#TYPES", "TYPES", "DATAKEYS"}
+// families are the kinds of partitions of each table and index, as patterns of IAM.
+var families = map[string][]string{
+	"SubscriptionsTable.Arn":            {"K#*", "C#*", "C#*#E#*", "C#*#I#*", "C#*#TYPES", "TYPES", "DATAKEYS"},
+	"DeliveriesTable.Arn":               {"C#*#EV#*", "C#*#W#*"},
+	"DeliveriesTable.Arn/index/waiting": {"T#*", "L#*"},
+}
 
-// roleOf returns what a function's role allows in addition to writing its log. Each statement must name
-// actions and one resource of the template, and limit the partitions or the purpose of the KMS key. If it
-// limits the attributes, it must require some, because ForAllValues holds without any.
+// roleOf returns what a function's role allows in addition to writing its log and to what Lambda does with
+// it, which is to receive messages of its queues. Each statement must name actions and one resource of the
+// template, and limit the partitions or the purpose of the KMS key. If it limits the attributes, it must
+// require some, because ForAllValues holds without any.
 func roleOf(t testing.TB, s *template, function string) []statement {
 	t.Helper()
 	id := logicalID(function)
@@ -110,49 +119,61 @@ func roleOf(t testing.TB, s *template, function string) []statement {
 	same(t, "who may assume the role of "+function, role.AssumeRolePolicyDocument, `{"Version": "2012-10-17", "Statement": [
 		{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)
 	var all []statement
-	logs := 0
+	logs, queues := 0, 0
 	for _, policy := range role.Policies {
 		for _, st := range policy.PolicyDocument.Statement {
-			limited := false
-			switch actions := strings.Join(st.Action, " "); st.Resource {
-			case id + "Logs.Arn":
+			limited, ofLambda := false, false
+			actions, queue := strings.Join(st.Action, " "), strings.TrimSuffix(st.Resource, ".Arn")
+			_, isSource := sources[function][queue]
+			switch {
+			case st.Resource == id+"Logs.Arn":
 				logs++
+				ofLambda = true
 				limited = actions == "logs:CreateLogStream logs:PutLogEvents" && st.Condition == nil
-			case "SubscriptionsTable.Arn":
+			case isSource && actions != "sqs:SendMessage":
+				queues++
+				ofLambda = true
+				limited = actions == "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes" && st.Condition == nil
+			case s.Resources[queue].Type == "AWS::SQS::Queue":
+				limited = actions == "sqs:SendMessage" && st.Condition == nil
+			case families[st.Resource] != nil:
 				partitions := st.Condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-				limited = partitions != nil && !slices.ContainsFunc(partitions, func(p string) bool { return !slices.Contains(families, p) })
+				limited = partitions != nil && !slices.ContainsFunc(partitions, func(p string) bool { return !slices.Contains(families[st.Resource], p) })
 				if st.Condition["ForAllValues:StringLike"]["dynamodb:Attributes"] != nil {
 					limited = limited && slices.Equal(st.Condition["Null"]["dynamodb:Attributes"], []string{"false"})
 				}
-			case "TokenKey.Arn":
+			case st.Resource == "TokenKey.Arn":
 				limited = slices.Equal(st.Condition["StringEquals"]["kms:EncryptionContext:purpose"], []string{"webhook-tokens"})
 			}
 			wild := slices.ContainsFunc(st.Action, func(action string) bool { return strings.Contains(action, "*") })
 			if policy.PolicyDocument.Version != "2012-10-17" || st.Effect != "Allow" || wild || !limited {
 				t.Errorf("%s: unexpected statement %+v", function, st)
 			}
-			if !strings.HasSuffix(st.Resource, "Logs.Arn") {
+			if !ofLambda {
 				all = append(all, st)
 			}
 		}
 	}
-	if logs != 1 {
-		t.Errorf("%s: %d statements allow writing its log, want 1", function, logs)
+	if logs != 1 || queues != len(sources[function]) {
+		t.Errorf("%s: %d statements allow writing its log, want 1, and %d receiving messages of its queues, want %d", function, logs, queues, len(sources[function]))
 	}
 	return all
 }
 
-// Each function has its own role, and nothing else in the stack grants permissions.
+// Each function has its own role, and nothing else in the stack grants permissions, except what other tests check: the API may
+// invoke functions, the schedule has a role, and the bus may send messages.
 func testRoles(t *testing.T, s *template) {
-	if ids := s.idsOf("AWS::IAM::Role"); len(ids) != len(functions()) {
-		t.Errorf("the roles are %q, want one for each of %q", ids, functions())
+	if ids := s.idsOf("AWS::IAM::Role"); len(ids) != len(functions())+1 {
+		t.Errorf("the roles are %q, want one for the schedule and for each of %q", ids, functions())
 	}
 	for _, name := range functions() {
 		roleOf(t, s, name)
 	}
 	known := []string{
 		"AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::DynamoDB::Table",
-		"AWS::IAM::Role", "AWS::KMS::Alias", "AWS::KMS::Key", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Logs::LogGroup",
+		"AWS::Events::EventBus", "AWS::Events::Rule", "AWS::IAM::Role", "AWS::KMS::Alias", "AWS::KMS::Key", "AWS::Lambda::EventInvokeConfig",
+		"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Logs::LogGroup", "AWS::SQS::Queue",
+		"AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
 	}
 	for id, r := range s.Resources {
 		if !slices.Contains(known, r.Type) {
@@ -160,6 +181,9 @@ func testRoles(t *testing.T, s *template) {
 		}
 	}
 }
+
+// attack is a request that a function's role must not allow.
+type attack struct{ name, function, operation, body string }
 
 // A function that runs an attacker's code cannot do more to the data than docs/iam-policy.md says.
 func testCompromised(t *testing.T, s *template) {
@@ -173,8 +197,7 @@ func testCompromised(t *testing.T, s *template) {
 		returnToken = webhookKey + `, "UpdateExpression": "ADD webhooks :0", "ReturnValues": "ALL_NEW"`
 		guess       = `"sealed_token < :guess"`
 	)
-	type row struct{ name, function, operation, body string }
-	rows := []row{
+	rows := []attack{
 		{"redirect a webhook", "create-webhook", "UpdateItem", setURL},
 		{"redirect a webhook", "delete-webhook", "UpdateItem", setURL},
 		{"redirect a webhook in a transaction", "delete-webhook", "TransactWriteItems", `"TransactItems": [{"Update": {"TableName": "table", ` + setURL + `}}]`},
@@ -212,16 +235,24 @@ func testCompromised(t *testing.T, s *template) {
 		`"SET #a = last_used_on", "ExpressionAttributeNames": {"#a": "expires_at"}`,
 	} {
 		for _, function := range functions() {
-			rows = append(rows, row{"change an API key", function, "UpdateItem", apiKey + `, "UpdateExpression": ` + change})
+			rows = append(rows, attack{"change an API key", function, "UpdateItem", apiKey + `, "UpdateExpression": ` + change})
 		}
 	}
-	for _, row := range rows {
+	arns := map[string]string{"table": "SubscriptionsTable.Arn", "deliveries": "DeliveriesTable.Arn", "key": "TokenKey.Arn"}
+	for _, queue := range s.idsOf("AWS::SQS::Queue") {
+		arns[queue] = queue + ".Arn"
+	}
+	for _, row := range append(rows, attacksOnDeliveries()...) {
 		var r request
 		if err := json.Unmarshal([]byte(`{"TableName": "table", `+row.body+`}`), &r); err != nil {
 			t.Fatalf("%s: %v", row.name, err)
 		}
 		e := enforcer{statements: roleOf(t, s, row.function), used: make(map[grant][]string)}
-		if e.allow(r.accesses(row.operation, map[string]string{"table": "SubscriptionsTable.Arn", "key": "TokenKey.Arn"})) {
+		accesses := r.accesses(row.operation, arns)
+		if slices.ContainsFunc(accesses, func(a access) bool { return a.resource == "" }) {
+			t.Errorf("%s: %s is not a request on a resource of the stack", row.name, row.body)
+		}
+		if e.allow(accesses) {
 			t.Errorf("%s can %s with %s %s", row.function, row.name, row.operation, row.body)
 		}
 	}
@@ -233,7 +264,7 @@ func (g grant) tooMuch(used map[grant][]string) string {
 	if !ok {
 		return "it is never used"
 	}
-	for _, narrower := range families {
+	for _, narrower := range slices.Concat(slices.Collect(maps.Values(families))...) {
 		isNarrower := narrower != g.pattern && like(g.pattern, narrower)
 		if isNarrower && !slices.ContainsFunc(values, func(v string) bool { return !like(narrower, v) }) {
 			return "it is only used for " + narrower
@@ -247,6 +278,8 @@ func (g grant) tooMuch(used map[grant][]string) string {
 func TestFunctionsUnderTheirRoles(t *testing.T) {
 	w := newWorld(t)
 	w.useEverything(t)
+	w.publishEverywhere(t)
+	w.deliverEverything(t)
 	for name, e := range w.enforcers {
 		for _, st := range e.statements {
 			for _, g := range st.grants() {

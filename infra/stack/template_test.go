@@ -71,13 +71,14 @@ func required(t testing.TB, variable string) string {
 	return value
 }
 
-// functions returns the names of the functions in the order of the API's routes, which call them.
+// functions returns the names of the functions: first those of the API's routes in their order, then those behind queues and the
+// one behind the schedule.
 func functions() []string {
 	var names []string
-	for _, r := range api.FunctionRoutes() {
+	for _, r := range api.Routes() {
 		names = append(names, r.Function)
 	}
-	return slices.Compact(names)
+	return append(slices.Compact(names), "ingest-event", "fan-out-event", "deliver-webhook", "requeue-due-deliveries")
 }
 
 // logicalID returns what the IDs of a function's resources begin with: GetWebhook for get-webhook.

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -20,27 +21,23 @@ func TestTranslated(t *testing.T) {
 	s := resolved(t)
 	for name, test := range map[string]func(*testing.T, *template){
 		"functions": testFunctions, "roles": testRoles, "compromised functions": testCompromised, "routes": testRoutes, "API": testAPI, "storage": testStorage,
-		"alarms": testAlarms, "dashboard": testDashboard,
+		"queues": testQueues, "sources": testSources, "bus": testBus, "alarms": testAlarms, "dashboard": testDashboard,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
 }
 
 func testFunctions(t *testing.T, s *template) {
-	const timeout, gatewayTimeout = 15 * time.Second, 30 * time.Second
-	if timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout {
-		t.Errorf("a timeout of %v leaves no time to respond", timeout)
-	}
+	const gatewayTimeout = 30 * time.Second
 	if ids := s.idsOf("AWS::Lambda::Function"); len(ids) != len(functions()) {
 		t.Errorf("the functions are %q, want one for each of %q", ids, functions())
 	}
 	for _, name := range functions() {
-		id := logicalID(name)
-		variables := `"GOMAXPROCS": "1", "WEBHOOKS_SUBSCRIPTIONS_TABLE": "SubscriptionsTable", "WEBHOOKS_DYNAMODB_ENDPOINT": ""`
-		if name == "create-webhook" {
-			variables += `, "WEBHOOKS_QUOTA": 1000, "WEBHOOKS_KMS_KEY": "TokenKey.Arn", "WEBHOOKS_KMS_ENDPOINT": "", "WEBHOOKS_TOKEN_KEY": "",
-				"WEBHOOKS_TLS_CHECK": "", "WEBHOOKS_ALLOW_NETWORKS": "", "WEBHOOKS_CA_FILE": "", "WEBHOOKS_CA_PEM": ""`
+		isRoute := slices.ContainsFunc(api.Routes(), func(r api.Route) bool { return r.Function == name })
+		if timeout := timeoutOf(name); isRoute && (timeout < api.DefaultTimeout+2*time.Second || timeout >= gatewayTimeout) {
+			t.Errorf("a timeout of %v leaves no time to respond", timeout)
 		}
+		id := logicalID(name)
 		got := maps.Clone(s.Resources[id+"Function"].Properties)
 		for _, unchecked := range []string{"Code", "Description", "Tags"} {
 			delete(got, unchecked)
@@ -49,9 +46,46 @@ func testFunctions(t *testing.T, s *template) {
 			"FunctionName": "test-%s", "Role": "%[2]sRole.Arn", "Runtime": "provided.al2023", "Handler": "bootstrap",
 			"Architectures": ["arm64"], "MemorySize": 512, "Timeout": %[3]v, "Environment": {"Variables": {%[4]s}},
 			"LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "%[2]sLogs"}
-		}`, name, id, timeout.Seconds(), variables))
+		}`, name, id, timeoutOf(name).Seconds(), variables(name)))
 		testLogGroup(t, s, id+"Logs", "/aws/lambda/test-"+name)
 	}
+}
+
+// timeoutOf returns how long a function can run. The visibility timeout of the queues is at least three times as long.
+func timeoutOf(function string) time.Duration {
+	return cmp.Or(map[string]time.Duration{
+		"ingest-event": 30 * time.Second, "fan-out-event": 60 * time.Second, "deliver-webhook": 30 * time.Second,
+		"requeue-due-deliveries": 55 * time.Second,
+	}[function], 15*time.Second)
+}
+
+// variables returns the environment variables of a function.
+func variables(function string) string {
+	const (
+		sealing   = `"WEBHOOKS_KMS_KEY": "TokenKey.Arn", "WEBHOOKS_KMS_ENDPOINT": "", "WEBHOOKS_TOKEN_KEY": ""`
+		hosts     = `"WEBHOOKS_ALLOW_NETWORKS": "", "WEBHOOKS_CA_FILE": "", "WEBHOOKS_CA_PEM": ""`
+		table     = `"WEBHOOKS_DELIVERIES_TABLE": "DeliveriesTable"`
+		retention = `"WEBHOOKS_RETENTION_DAYS": 30`
+		send      = `"WEBHOOKS_SQS_ENDPOINT": "", "WEBHOOKS_DELIVERIES_QUEUE": "DeliveriesQueue"`
+		slow      = `"WEBHOOKS_SLOW_QUEUE": "SlowQueue"`
+		fanOut    = `"WEBHOOKS_FAN_OUT_QUEUE": "FanOutQueue"`
+		dead      = `"WEBHOOKS_DEAD_QUEUE": `
+	)
+	own := map[string][]string{
+		"create-webhook":         {`"WEBHOOKS_QUOTA": 1000, "WEBHOOKS_TLS_CHECK": ""`, sealing, hosts},
+		"publish-event":          {table, retention, send, fanOut},
+		"get-event":              {table},
+		"list-deliveries":        {table},
+		"get-delivery":           {table},
+		"retry-delivery":         {table, send},
+		"get-webhook-status":     {table},
+		"ingest-event":           {table, retention, send, fanOut, dead + `"DeadIngestQueue"`},
+		"fan-out-event":          {table, send, fanOut, dead + `"DeadFanOutQueue"`},
+		"deliver-webhook":        {table, retention, send, slow, dead + `"DeadDeliveriesQueue"`, sealing, hosts},
+		"requeue-due-deliveries": {table, send, slow},
+	}
+	return strings.Join(append(own[function],
+		`"GOMAXPROCS": "1", "WEBHOOKS_STACK": "test", "WEBHOOKS_SUBSCRIPTIONS_TABLE": "SubscriptionsTable", "WEBHOOKS_DYNAMODB_ENDPOINT": ""`), ", ")
 }
 
 func testLogGroup(t *testing.T, s *template, id, name string) {
@@ -64,7 +98,7 @@ func testLogGroup(t *testing.T, s *template, id, name string) {
 // has a directory for each function and no others.
 func testRoutes(t *testing.T, s *template) {
 	want := make(map[string]string) // functions by routes
-	for _, r := range api.FunctionRoutes() {
+	for _, r := range api.Routes() {
 		want[r.Method+" "+r.Path] = r.Function
 	}
 	byID := make(map[string]string)
@@ -94,9 +128,13 @@ func testRoutes(t *testing.T, s *template) {
 		if p.Action != "lambda:InvokeFunction" || p.Principal != "apigateway.amazonaws.com" || source == nil {
 			t.Fatalf("%s: %+v", id, p)
 		}
-		permitted[source[1]+" "+strings.Replace(source[2], "*", "{webhookId}", 1)] = byID[p.FunctionName]
+		permitted[source[1]+" "+source[2]] = byID[p.FunctionName]
 	}
-	if !maps.Equal(got, want) || !maps.Equal(permitted, want) {
+	sources := make(map[string]string)
+	for route, function := range want {
+		sources[regexp.MustCompile(`{\w+}`).ReplaceAllString(route, "*")] = function
+	}
+	if !maps.Equal(got, want) || !maps.Equal(permitted, sources) {
 		t.Errorf("the routes are\n%v\nof which the gateway may invoke\n%v\nwant\n%v", got, permitted, want)
 	}
 	if built, err := bootstrap.Functions(t.Context()); err != nil || !slices.Equal(built, slices.Sorted(slices.Values(functions()))) {
@@ -109,7 +147,8 @@ func testAPI(t *testing.T, s *template) {
 	same(t, "stage", []any{stage["StageName"], stage["AutoDeploy"]}, `["$default", true]`)
 	same(t, "limits", []any{stage["DefaultRouteSettings"], stage["RouteSettings"]}, `[
 		{"ThrottlingRateLimit": 200, "ThrottlingBurstLimit": 400, "DetailedMetricsEnabled": false},
-		{"POST /webhooks": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40, "DetailedMetricsEnabled": false}}]`)
+		{"POST /webhooks": {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40, "DetailedMetricsEnabled": false},
+		 "POST /events": {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000, "DetailedMetricsEnabled": false}}]`)
 	body := s.Resources["Api"].Properties["Body"].(map[string]any)
 	if body["x-amazon-apigateway-cors"] != nil || s.idsOf("AWS::ApiGatewayV2::DomainName") != nil {
 		t.Error("CORS or a custom domain is configured without the parameters for it")
@@ -126,19 +165,24 @@ func testAPI(t *testing.T, s *template) {
 		"integration_error": "$context.integrationErrorMessage"}]`)
 }
 
-// The table and the key outlive the stack, and only IAM policies grant access to them. The outputs name them.
+// The tables and the key outlive the stack, and only IAM policies grant access to them. The outputs name them.
 func testStorage(t *testing.T, s *template) {
-	same(t, "table", s.Resources["SubscriptionsTable"], `{
-		"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain",
-		"Properties": {
-			"TableName": "test-subscriptions", "BillingMode": "PAY_PER_REQUEST",
-			"AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
-			"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-			"TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": true},
-			"SSESpecification": {"SSEEnabled": true, "SSEType": "KMS"},
-			"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true},
-			"DeletionProtectionEnabled": true
-		}}`)
+	const keys = `{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}`
+	for id, own := range map[string]string{
+		"SubscriptionsTable": `"TableName": "test-subscriptions", "AttributeDefinitions": [` + keys + `]`,
+		"DeliveriesTable": `"TableName": "test-deliveries",
+			"AttributeDefinitions": [` + keys + `, {"AttributeName": "wait", "AttributeType": "S"}, {"AttributeName": "wait_at", "AttributeType": "S"}],
+			"GlobalSecondaryIndexes": [{"IndexName": "waiting", "Projection": {"ProjectionType": "KEYS_ONLY"},
+				"KeySchema": [{"AttributeName": "wait", "KeyType": "HASH"}, {"AttributeName": "wait_at", "KeyType": "RANGE"}]}]`,
+	} {
+		same(t, id, s.Resources[id], `{
+			"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain",
+			"Properties": {
+				"BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+				"TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": true}, "SSESpecification": {"SSEEnabled": true, "SSEType": "KMS"},
+				"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}, "DeletionProtectionEnabled": true, `+own+`
+			}}`)
+	}
 	same(t, "key", s.Resources["TokenKey"], `{
 		"Type": "AWS::KMS::Key", "DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain",
 		"Properties": {
@@ -151,7 +195,8 @@ func testStorage(t *testing.T, s *template) {
 	same(t, "outputs", s.Outputs, `{
 		"ApiUrl": {"Value": "https://Api.execute-api.eu-west-1.amazonaws.com"},
 		"TablePrefix": {"Value": "test-"},
-		"SubscriptionsTableName": {"Value": "SubscriptionsTable"},
+		"SubscriptionsTableName": {"Value": "SubscriptionsTable"}, "DeliveriesTableName": {"Value": "DeliveriesTable"},
+		"BusName": {"Value": "Bus"}, "BusArn": {"Value": "Bus.Arn"},
 		"TokenKeyArn": {"Value": "TokenKey.Arn"},
 		"DashboardUrl": {"Value": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/test"}
 	}`)

@@ -1,11 +1,11 @@
 package stack
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,51 +23,67 @@ import (
 	"webhooks/shared/webhook"
 )
 
-// world is all functions behind a gateway. Each runs with the template's environment, and has its own
-// enforcer in front of DynamoDB Local and of moto's KMS.
+// world is all functions, those of endpoints behind a gateway. Each runs with the template's environment, and has
+// its own enforcer in front of DynamoDB Local, moto's KMS, and the queues.
 type world struct {
-	url       string
-	store     *dynamo.Store
-	functions map[string]*gateway.Function
-	enforcers map[string]*enforcer
+	url        string
+	store      *dynamo.Store
+	deliveries *dynamo.Deliveries
+	queues     *queues
+	receiver   *receiver
+	functions  map[string]*gateway.Function
+	enforcers  map[string]*enforcer
 }
 
 // anyCredentials are for DynamoDB Local and moto, which accept all.
 var anyCredentials = credentials.NewStaticCredentialsProvider("test", "test", "")
 
+const region = "eu-west-1"
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	s := resolved(t)
+	w := &world{
+		queues: &queues{messages: make(map[string][]string)}, functions: make(map[string]*gateway.Function), enforcers: make(map[string]*enforcer),
+	}
+	queues := httptest.NewServer(w.queues)
+	t.Cleanup(queues.Close)
 	services := map[string]string{
-		"DynamoDB_20120810": required(t, "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"),
-		"TrentService":      required(t, "WEBHOOKS_TEST_MOTO_ENDPOINT"), // KMS
+		"DynamoDB_20120810": required(t, "WEBHOOKS_TEST_DYNAMODB_ENDPOINT"), "TrentService": required(t, "WEBHOOKS_TEST_MOTO_ENDPOINT"), // KMS
+		"AmazonSQS": queues.URL,
 	}
-	kmsClient := kms.New(kms.Options{Region: "eu-west-1", BaseEndpoint: new(services["TrentService"]), Credentials: anyCredentials})
-	created, err := kmsClient.CreateKey(t.Context(), &kms.CreateKeyInput{})
-	if err != nil {
-		t.Fatal(err)
+	names := w.prepare(t, services)
+	w.receiver = startReceiver(t)
+	arns := make(map[string]string)
+	for reference, physical := range names {
+		arns[physical] = strings.TrimSuffix(reference, ".Arn") + ".Arn"
 	}
-	tokenKey, table := *created.KeyMetadata.Arn, dynamo.SubscriptionsTable("test-"+ulid.Make().String()+"-")
-	w := &world{functions: make(map[string]*gateway.Function), enforcers: make(map[string]*enforcer)}
-	w.store = prepare(t, services["DynamoDB_20120810"], table)
+	for _, id := range s.idsOf("AWS::SQS::Queue") { // the template's Ref of a queue, which is its URL, is its ID here
+		arns[id] = id + ".Arn"
+	}
 	invokers := make(map[string]gateway.Invoker)
 	for _, name := range functions() {
-		e := newEnforcer(t, name, roleOf(t, s, name), services, map[string]string{table: "SubscriptionsTable.Arn", tokenKey: "TokenKey.Arn"})
-		settings := make(map[string]string)
-		environment := decode[struct{ Variables map[string]any }](t, s.Resources[logicalID(name)+"Function"].Properties["Environment"])
-		for variable, value := range environment.Variables {
-			settings[variable] = fmt.Sprint(value)
+		e := newEnforcer(t, name, roleOf(t, s, name), services, arns)
+		local := map[string]string{
+			"WEBHOOKS_DYNAMODB_ENDPOINT": e.URL, "WEBHOOKS_KMS_ENDPOINT": e.URL, "WEBHOOKS_SQS_ENDPOINT": e.URL, "WEBHOOKS_TLS_CHECK": "off",
+			"WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8", "WEBHOOKS_CA_PEM": w.receiver.certificate,
 		}
-		maps.Copy(settings, map[string]string{
-			"WEBHOOKS_SUBSCRIPTIONS_TABLE": table, "WEBHOOKS_DYNAMODB_ENDPOINT": e.URL,
-			"WEBHOOKS_KMS_KEY": tokenKey, "WEBHOOKS_KMS_ENDPOINT": e.URL, "WEBHOOKS_TLS_CHECK": "off",
-		})
+		properties := decode[struct {
+			Timeout     int
+			Environment struct{ Variables map[string]any }
+		}](t, map[string]any{"Timeout": s.Resources[logicalID(name)+"Function"].Properties["Timeout"],
+			"Environment": s.Resources[logicalID(name)+"Function"].Properties["Environment"]})
+		settings := make(map[string]string)
+		for variable, value := range properties.Environment.Variables {
+			settings[variable] = cmp.Or(local[variable], names[fmt.Sprint(value)], fmt.Sprint(value))
+		}
 		program, err := bootstrap.Build(t.Context(), name, bootstrap.Native(), t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		f := gateway.NewFunction(gateway.Config{
-			Name: name, Bootstrap: program, Settings: settings, Timeout: 15 * time.Second, Concurrency: 1, Output: io.Discard,
+			Name: name, Bootstrap: program, Settings: settings, Timeout: time.Duration(properties.Timeout) * time.Second, Concurrency: 1,
+			Output: io.Discard,
 		})
 		t.Cleanup(f.Stop)
 		w.enforcers[name], w.functions[name], invokers[name] = e, f, f
@@ -78,20 +94,31 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// prepare creates the table with the event types a and aacme.
-func prepare(t *testing.T, endpoint, table string) *dynamo.Store {
+// prepare creates the tables, with the event types a, aacme, b and unused, and the KMS key, and returns their names by what refers to
+// them in the template.
+func (w *world) prepare(t *testing.T, services map[string]string) (names map[string]string) {
 	t.Helper()
-	store := dynamo.New(dynamo.NewClient(dynamo.Config{Endpoint: endpoint, Region: "eu-west-1", Credentials: anyCredentials}), table)
+	prefix := "test-" + strings.ToLower(ulid.Make().String()) + "-"
+	names = map[string]string{"SubscriptionsTable": dynamo.SubscriptionsTable(prefix), "DeliveriesTable": dynamo.DeliveriesTable(prefix)}
+	client := dynamo.NewClient(dynamo.Config{Endpoint: services["DynamoDB_20120810"], Region: region, Credentials: anyCredentials})
+	w.store = dynamo.New(client, names["SubscriptionsTable"])
+	w.deliveries = dynamo.NewDeliveries(client, names["SubscriptionsTable"], names["DeliveriesTable"])
+	kmsClient := kms.New(kms.Options{Region: region, BaseEndpoint: new(services["TrentService"]), Credentials: anyCredentials})
+	created, keyErr := kmsClient.CreateKey(t.Context(), &kms.CreateKeyInput{})
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	err := errors.Join(
-		store.CreateTables(t.Context()),
-		store.AddEventType(t.Context(), webhook.EventType{Name: "a", AddedAt: now}),
-		store.AddEventType(t.Context(), webhook.EventType{Name: "aacme", Company: "acme", AddedAt: now}),
+	err := errors.Join(keyErr,
+		w.store.CreateTables(t.Context()), w.deliveries.CreateTables(t.Context()),
+		w.store.AddEventType(t.Context(), webhook.EventType{Name: "a", AddedAt: now}),
+		w.store.AddEventType(t.Context(), webhook.EventType{Name: "aacme", Company: "acme", AddedAt: now}),
+		w.store.AddEventType(t.Context(), webhook.EventType{Name: "b", AddedAt: now}),
+		w.store.AddEventType(t.Context(), webhook.EventType{Name: "unused", AddedAt: now}),
+		w.subscribeMany(t, client, names["SubscriptionsTable"]),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store
+	names["TokenKey.Arn"] = *created.KeyMetadata.Arn
+	return names
 }
 
 // newKey stores an API key of acme and returns its secret.

@@ -39,7 +39,7 @@ type cli struct {
 	Demo   demoCmd  `cmd:"" help:"Show on this machine, in a few seconds, how events are delivered."`
 	Serve  serveCmd `cmd:"" help:"Serve the API over HTTP and deliver events."`
 	Tables struct {
-		Create tablesCreateCmd `cmd:"" help:"Create the database tables if they do not exist."`
+		Create tablesCreateCmd `cmd:"" help:"Create the database tables, and on DynamoDB the queues, if they do not exist."`
 	} `cmd:"" help:"Set up the database."`
 	Keys struct {
 		Create keysCreateCmd `cmd:"" help:"Create an API key and print it."`
@@ -129,7 +129,7 @@ func printHelp(options kong.HelpOptions, command *kong.Context) error {
 // unusedFlags returns the shared flags that a command does not use.
 func unusedFlags(command *kong.Node) []string {
 	flags := []string{"version"}
-	onlyDynamoDB := []string{"table-prefix", "dynamodb-endpoint", "region"}
+	onlyDynamoDB := []string{"table-prefix", "dynamodb-endpoint", "sqs-endpoint", "region"}
 	switch first, _, _ := strings.Cut(command.Path(), " "); first {
 	case "backup", "restore":
 		flags = append(flags, onlyDynamoDB...)
@@ -137,6 +137,9 @@ func unusedFlags(command *kong.Node) []string {
 		flags = append(append(flags, "log-format", "store"), onlyDynamoDB...)
 	case "health", "completion", "version", "demo":
 		flags = append(append(flags, "log-format", "store", "data"), onlyDynamoDB...)
+	case "serve", "tables":
+	default:
+		flags = append(flags, "sqs-endpoint")
 	}
 	return flags
 }

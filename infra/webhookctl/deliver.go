@@ -8,13 +8,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
-	"sync"
 	"time"
 
 	"webhooks/infra/webhookctl/metrics"
 	"webhooks/infra/webhookctl/server"
 	"webhooks/shared/delivery"
-	"webhooks/shared/dispatch"
 	"webhooks/shared/endpoint"
 	"webhooks/shared/seal"
 	"webhooks/shared/webhook"
@@ -24,14 +22,15 @@ const (
 	// minRetention is longer than [webhook.MaxAge], so events outlive the attempts to deliver them.
 	minRetention = lifetime(4 * 24 * time.Hour)
 	maxRetries   = 100
-	// lockPatience is how long another process may deliver before the log says so.
-	lockPatience = time.Second
+	// maxConcurrency makes up to 20,000 attempts at the same time.
+	maxConcurrency = 1000
 )
 
 // deliverFlags are the settings of delivery.
 type deliverFlags struct {
 	RetrySchedule []time.Duration `name:"retry-schedule" env:"WEBHOOKS_RETRY_SCHEDULE" placeholder:"WAIT" help:"How long to wait before each retry of a failed attempt, plus or minus 10 %. By default, as Standard Webhooks recommends: 5s,5m,30m,2h,5h,10h,14h,20h,24h. A delivery fails after the last retry, and at the latest 84 hours after its event was accepted."`
 	Retention     lifetime        `env:"WEBHOOKS_RETENTION" default:"30d" help:"How long events and their deliveries are kept, at least 4d."`
+	Concurrency   int             `env:"WEBHOOKS_CONCURRENCY" default:"128" help:"DynamoDB: Maximum number of batches of up to 10 deliveries that this process handles at the same time, for the queue of deliveries and for the queue of slow ones."`
 }
 
 func (f *deliverFlags) validate() error {
@@ -42,6 +41,9 @@ func (f *deliverFlags) validate() error {
 		if wait <= 0 || wait > webhook.MaxAge {
 			return fmt.Errorf("--retry-schedule contains %v: each wait must be positive and not exceed %v", wait, webhook.MaxAge)
 		}
+	}
+	if f.Concurrency < 1 || f.Concurrency > maxConcurrency {
+		return fmt.Errorf("--concurrency is %d: it must be from 1 to %d", f.Concurrency, maxConcurrency)
 	}
 	if f.Retention < minRetention {
 		return fmt.Errorf("--retention is %v: it must be at least 4d, because deliveries are attempted for up to 84 hours", time.Duration(f.Retention))
@@ -57,87 +59,49 @@ func (f *deliverFlags) schedule() delivery.Schedule {
 	return append(delivery.Schedule{0}, f.RetrySchedule...)
 }
 
-// deliveryStore is a store from which serve delivers.
-type deliveryStore interface {
+// deliverer is a store whose events are delivered.
+type deliverer interface {
 	webhook.DeliveryStore
-	webhook.Backlog
-	// Changes calls changed when there may be new work, until ctx ends.
-	Changes(ctx context.Context, changed func())
-	// LockDelivery waits until no other process delivers.
-	LockDelivery(ctx context.Context) (unlock func() error, err error)
-	// BacklogSize returns the number of unfinished deliveries, and the earliest time at which one of them is due.
-	BacklogSize(ctx context.Context) (pending int64, oldestDue time.Time, err error)
+	// run delivers until ctx ends, and then returns as soon as the running attempts have ended.
+	run(ctx context.Context) error
 }
 
-// deliverer delivers the events of a store.
-type deliverer struct {
-	store  deliveryStore
-	client *endpoint.Client
-	engine *dispatch.Engine
-	log    *slog.Logger
+// engine has the parts of a deliverer that do not depend on the store.
+type engine struct {
+	*console
+	*deliverFlags
+	client    *endpoint.Client
+	attempter *delivery.Attempter
+	metrics   *metrics.Metrics
 }
 
-// newDeliverer returns a deliverer that only connects to addresses that the checker accepts, and always verifies certificates.
-func (f *deliverFlags) newDeliverer(c *console, store deliveryStore, sealer seal.Sealer, checker *endpoint.Checker, m *metrics.Metrics) (*deliverer, error) {
+// newEngine returns an engine that only connects to addresses that the checker accepts, and always verifies certificates.
+func (f *deliverFlags) newEngine(c *console, sealer seal.Sealer, checker *endpoint.Checker, m *metrics.Metrics) *engine {
+	client := endpoint.NewClient(&checker.Dialer, checker.RootCAs, c.now)
+	attempter := &delivery.Attempter{Client: client, Sealer: sealer, Schedule: f.schedule(), Now: c.now, Random: rand.Float64}
+	return &engine{console: c, deliverFlags: f, client: client, attempter: attempter, metrics: m}
+}
+
+// reserve prepares for a number of attempts at the same time. It returns how many are possible with the files that the process can
+// open.
+func (e *engine) reserve(attempts int) (slots int, err error) {
 	files, err := server.OpenFiles()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	slots := attemptSlots(files)
-	if slots < dispatch.DefaultSlots {
-		c.log.Warn("this process can open few files, so fewer attempts run at the same time: raise the limit (ulimit -n)", "attempts", slots)
+	slots = attemptSlots(files, attempts)
+	if slots < attempts {
+		e.log.Warn("this process can open few files, so fewer attempts run at the same time: raise the limit (ulimit -n)", "attempts", slots)
 	}
-	client := endpoint.NewClient(&checker.Dialer, checker.RootCAs, c.now)
-	client.MaxIdle = slots
-	engine := dispatch.New(dispatch.Config{
-		Store: store,
-		Attempter: &delivery.Attempter{
-			Client:   client,
-			Sealer:   sealer,
-			Schedule: f.schedule(),
-			Now:      c.now,
-			Random:   rand.Float64,
-		},
-		Now:       c.now,
-		Log:       c.log,
-		Retention: time.Duration(f.Retention),
-		Slots:     slots,
-		Attempted: m.Attempted,
-	})
-	m.Lanes(engine.Lanes)
-	m.Backlog(store.BacklogSize, c.now, c.log)
-	return &deliverer{store: store, client: client, engine: engine, log: c.log}, nil
+	e.client.MaxIdle = slots
+	return slots, nil
 }
 
-// attemptSlots returns how many attempts run at the same time if the process can open a number of files. Half of these are for
-// clients, and some for the database. Each attempt may use a connection, another one that is idle, and one to a name server.
-func attemptSlots(files int) int {
+// attemptSlots returns how many of a number of attempts run at the same time if the process can open a number of files. Half of these
+// are for clients, and some for the database. Each attempt may use a connection, another one that is idle, and one to a name server.
+func attemptSlots(files, attempts int) int {
 	const forDatabase, perAttempt = 64, 3
-	return max(1, min(dispatch.DefaultSlots, (files/2-forDatabase)/perAttempt))
-}
-
-// run delivers until ctx ends, and then returns as soon as the running attempts have ended. It waits while another process delivers
-// from the same file.
-func (d *deliverer) run(ctx context.Context) error {
-	waiting := time.AfterFunc(lockPatience, func() {
-		d.log.Info("another process delivers the events of this database: this one takes over when that one stops")
-	})
-	unlock, err := d.store.LockDelivery(ctx)
-	waiting.Stop()
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil
-	case err != nil:
-		return fmt.Errorf("cannot deliver: %w", storeError(err))
-	}
-	d.log.Info("delivering")
-	var changes sync.WaitGroup
-	changes.Go(func() { d.store.Changes(ctx, d.engine.Wake) })
-	d.engine.Run(ctx)
-	changes.Wait()
-	d.client.Close()
-	d.log.Info("stopped delivering")
-	return unlock()
+	return max(1, min(attempts, (files/2-forDatabase)/perAttempt))
 }
 
 // divertStandardLog sends what packages print with the standard logger to the log, at the debug level. It omits the text, which

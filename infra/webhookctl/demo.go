@@ -70,7 +70,7 @@ func (d *demo) start(ctx context.Context, dir string) (stop func() error, err er
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	serve := &serveCmd{
 		Addr: "127.0.0.1:0", Dev: true, Quota: webhook.DefaultQuota, TLSCheck: "enforce",
-		Delivery: deliverFlags{RetrySchedule: []time.Duration{demoRetry}, Retention: minRetention},
+		Delivery: deliverFlags{RetrySchedule: []time.Duration{demoRetry}, Retention: minRetention, Concurrency: 1},
 		receiver: &sandbox.Receiver{Respond: d.respond, Report: func(r sandbox.Received) { d.arrivals <- r }},
 		onReady: func(api string, box *sandbox.Sandbox) {
 			d.api, d.box = client.New(api, box.Key), box

@@ -13,7 +13,7 @@ func TestKeysAndTypes(t *testing.T) {
 		args string // separated by spaces
 		want string // a pattern for stdout, "|" and stderr
 	}{
-		{"tables create", `.* is ready\.\n\|NEW`},
+		{"tables create", `(.* (is|are) ready\.\n)+\|NEW`},
 		{"keys list --company acme", keys + `\|Company acme has no keys in .*\n`},
 		{"keys create --company acme --permissions webhooks:read,webhooks:write --expires 720h --label Büro:1",
 			`whk_\S+\n\|Created key KEY for company acme in .*: webhooks:read,webhooks:write; expires: 2\S+Z\.\nThis is the only time the key itself is shown:\n`},

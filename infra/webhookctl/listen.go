@@ -18,7 +18,7 @@ import (
 
 // listenCmd is "webhookctl listen".
 type listenCmd struct {
-	Addr   string        `default:"127.0.0.1:4000" help:"Listen address for HTTPS, on this machine only. Port 0 picks a free port."`
+	Addr   string        `default:"127.0.0.1:4000" help:"Listen address for HTTPS, on loopback or, so that Docker containers can reach it, 0.0.0.0. Port 0 picks a free port."`
 	Token  string        `env:"WEBHOOKS_TOKEN" placeholder:"TOKEN" help:"Token of the webhook (whsec_...), to verify signatures. Other users of this machine can see it as an argument, so prefer the variable."`
 	Status int           `default:"204" help:"Status to respond with."`
 	Delay  time.Duration `default:"0s" help:"How long to wait before each response, for example 2s."`
@@ -60,10 +60,13 @@ func (cmd *listenCmd) Run(ctx context.Context, c *console, storage *storageFlags
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, `Receiving events at %s, on any path. Press Ctrl-C to stop.
-A service started with "serve --dev" and the same --data accepts this URL. Start any other service with
-  webhookctl serve --allow-network 127.0.0.0/8 --ca-file %s
-`, server.URL, filepath.Join(storage.devDir(), sandbox.AuthorityFile))
+	url, sender, networks := server.URL, `A service started with "serve --dev" and the same --data accepts this URL. Start any other service with`, "127.0.0.0/8"
+	if !isLoopbackAddr(cmd.Addr) {
+		url = fmt.Sprintf("https://%s:%d", sandbox.ContainerHost, listener.Addr().(*net.TCPAddr).Port)
+		sender, networks = "Start a service in a container with", "172.16.0.0/12"
+	}
+	fmt.Fprintf(c.err, "Receiving events at %s, on any path. Press Ctrl-C to stop.\n%s\n  webhookctl serve --allow-network %s --ca-file %s\n",
+		url, sender, networks, filepath.Join(storage.devDir(), sandbox.AuthorityFile))
 	<-ctx.Done()
 	return server.Close()
 }
@@ -72,8 +75,8 @@ func (cmd *listenCmd) validate() error {
 	if err := validateAddr(cmd.Addr); err != nil {
 		return err
 	}
-	if !isLoopbackAddr(cmd.Addr) {
-		return fmt.Errorf("--addr %s is not a loopback address, and the certificate is only valid for those: use 127.0.0.1", cmd.Addr)
+	if host, _, _ := net.SplitHostPort(cmd.Addr); !isLoopbackAddr(cmd.Addr) && host != "0.0.0.0" {
+		return fmt.Errorf("--addr %s is not a loopback address: use 127.0.0.1, or 0.0.0.0 to receive from Docker containers, too", cmd.Addr)
 	}
 	if _, err := standardwebhooks.NewWebhook(cmd.Token); err != nil || cmd.Token != "" && !strings.HasPrefix(cmd.Token, "whsec_") {
 		return errors.New("--token is not a webhook's token: it begins with whsec_, followed by base64")

@@ -156,6 +156,9 @@ func mustFail(t *testing.T, cmd *exec.Cmd, want string) {
 	}
 }
 
+// motoEndpoint is the variable with the URL of moto server, which emulates SQS and KMS.
+const motoEndpoint = "WEBHOOKS_TEST_MOTO_ENDPOINT"
+
 // place is a store for one test: the directory to run webhookctl in, and its flags.
 type place struct {
 	dir   string
@@ -171,13 +174,13 @@ func eachStore(t *testing.T, test func(t *testing.T, p place)) {
 	t.Run("dynamodb", func(t *testing.T) { test(t, onDynamoDB(t)) })
 }
 
-// onDynamoDB returns a place on DynamoDB Local with its own table names.
+// onDynamoDB returns a place on DynamoDB Local and moto's SQS with its own names of tables and queues.
 func onDynamoDB(t *testing.T) place {
 	t.Helper()
-	return place{
-		dir:   t.TempDir(),
-		flags: []string{"--store", "dynamodb", "--dynamodb-endpoint", dynamotest.Endpoint(t), "--table-prefix", "ctl-" + rand.Text() + "-"},
-	}
+	return place{dir: t.TempDir(), flags: []string{
+		"--store", "dynamodb", "--dynamodb-endpoint", dynamotest.Endpoint(t), "--sqs-endpoint", dynamotest.Service(t, motoEndpoint),
+		"--table-prefix", "ctl-" + rand.Text() + "-",
+	}}
 }
 
 // service is a running "webhookctl serve".

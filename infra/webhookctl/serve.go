@@ -23,7 +23,6 @@ import (
 	"webhooks/shared/api"
 	"webhooks/shared/endpoint"
 	"webhooks/shared/seal"
-	"webhooks/shared/webhook"
 )
 
 const tlsCheckOff = "off"
@@ -62,9 +61,9 @@ func (*serveCmd) Help() string {
     webhookctl serve --dev
     webhookctl serve --addr :8080 --data /var/lib/webhooks
     webhookctl serve --store dynamodb --region eu-west-1 --table-prefix prod- --kms-key alias/prod-webhooks
-    webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --dev
+    webhookctl serve --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --sqs-endpoint http://127.0.0.1:5000 --dev
 
-Published events are delivered by the same process. If several processes serve the same SQLite file, one of them delivers, and another one takes over when it stops. Events in DynamoDB are not delivered yet.
+Published events are delivered by the same process. If several processes serve the same SQLite file, one of them delivers, and another one takes over when it stops. With DynamoDB, all processes deliver, through SQS queues that "webhookctl tables create" creates.
 
 Ctrl-C or SIGTERM stops the service after the requests and attempts in flight; a second one stops it immediately. GET /healthz reports its health, GET /metrics returns metrics for Prometheus, and GET /openapi.json describes the API; none of them needs an API key.`
 }
@@ -116,9 +115,7 @@ func (cmd *serveCmd) serve(ctx context.Context, c *console, storage *storageFlag
 	}
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return server.Serve(ctx, r.handler, listener, c.log) })
-	if r.deliverer != nil {
-		running.Go(func() error { return r.deliverer.run(ctx) })
-	}
+	running.Go(func() error { return r.deliverer.run(ctx) })
 	return running.Wait()
 }
 
@@ -131,7 +128,7 @@ func (cmd *serveCmd) announce(c *console, api string, r runner) error {
 		cmd.onReady(api, r.box)
 		return nil
 	}
-	if err := r.box.WriteBanner(c.out, api, r.deliverer != nil); err != nil {
+	if err := r.box.WriteBanner(c.out, api); err != nil {
 		return fmt.Errorf("writing to stdout: %w", err)
 	}
 	return nil
@@ -149,7 +146,7 @@ func interrupted(ctx context.Context, log *slog.Logger, err error) error {
 // runner has the parts that serve runs.
 type runner struct {
 	handler   http.Handler
-	deliverer *deliverer       // nil if events in the store cannot be delivered
+	deliverer deliverer
 	box       *sandbox.Sandbox // nil without --dev
 }
 
@@ -159,7 +156,7 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if cmd.Dev {
-		err = s.createTables(starting)
+		_, err = s.createTables(starting)
 	} else {
 		err = s.Ping(starting)
 	}
@@ -181,16 +178,10 @@ func (cmd *serveCmd) prepare(ctx context.Context, c *console, storage *storageFl
 		creator.TLS = endpoint.NoCheck{}
 	}
 	m := metrics.New()
-	var deliveries webhook.DeliveryStore
-	if s.deliveries != nil {
-		if r.deliverer, err = cmd.Delivery.newDeliverer(c, s.deliveries, sealer, checker, m); err != nil {
-			return r, err
-		}
-		deliveries = m.Counted(s.deliveries)
-	} else {
-		c.log.Info("events cannot be published to DynamoDB yet: this process only serves the API for webhooks")
+	if r.deliverer, err = s.newDeliverer(starting, cmd.Delivery.newEngine(c, sealer, checker, m)); err != nil {
+		return r, err
 	}
-	handler, err := server.Handler(cmd.service(c, s), creator, s, deliveries, m.Handler())
+	handler, err := server.Handler(cmd.service(c, s), creator, s, r.deliverer, m.Handler())
 	r.handler = server.AllowOrigins(handler, cmd.AllowOrigins)
 	return r, err
 }
@@ -245,6 +236,9 @@ func (cmd *serveCmd) validate(storage *storageFlags) error {
 	err := cmp.Or(storage.validate(), cmd.TokenKeys.validate(storage), cmd.Delivery.validate(), validateAddr(cmd.Addr), cmd.validateDevelopment(storage))
 	if err != nil {
 		return err
+	}
+	if storage.Store == storeDynamoDB && !storage.hasQueues() {
+		return errors.New("--dynamodb-endpoint is local, so --sqs-endpoint must be set as well, for example to that of moto: events are delivered through SQS queues")
 	}
 	if cmd.Quota < 1 {
 		return fmt.Errorf("--quota is %d: it must be at least 1", cmd.Quota)

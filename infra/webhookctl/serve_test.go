@@ -62,7 +62,7 @@ func TestSignalWhileDatabaseHangs(t *testing.T) {
 		code int
 		want string
 	}{
-		{"serve --addr 127.0.0.1:0", 0, `"level":"INFO","msg":"stopped by a signal before the service was ready"`},
+		{"serve --addr 127.0.0.1:0 --sqs-endpoint http://127.0.0.1:1", 0, `"level":"INFO","msg":"stopped by a signal before the service was ready"`},
 		{"types list", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
 		{"export --company acme --export-key-file acme.key --output acme.jsonl", 1, "webhookctl: interrupted by a signal before it was done: run it again\n"},
 	} {

@@ -38,8 +38,11 @@ func TestLocalDevelopmentOnly(t *testing.T) {
 		{"dynamodb", localEndpoint, loopback, true, "", ""},
 	} {
 		storage := &storageFlags{Store: tt.store, Data: ".webhooks", DynamoDBEndpoint: tt.endpoint}
+		if tt.store == storeDynamoDB {
+			storage.SQSEndpoint = localEndpoint
+		}
 		for check, want := range map[string]string{"off": tt.off, "enforce": tt.enforce} {
-			err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev, Delivery: deliverFlags{Retention: minRetention}}).validate(storage)
+			err := (&serveCmd{Addr: tt.addr, Quota: 1, TLSCheck: check, Dev: tt.dev, Delivery: deliverFlags{Retention: minRetention, Concurrency: 1}}).validate(storage)
 			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("--tls-check %s with %+v: got %v", check, tt, err)
 			}
@@ -158,7 +161,7 @@ func TestMetadataService(t *testing.T) {
 // However few files the process can open, attempts leave some for clients and the database.
 func TestAttemptSlots(t *testing.T) {
 	for files, want := range map[int]int{64: 1, 256: 21, 1024: 149, 8192: 1024, 1_000_000: 1024} {
-		if got := attemptSlots(files); got != want {
+		if got := attemptSlots(files, 1024); got != want {
 			t.Errorf("with %d files: got %d, want %d", files, got, want)
 		}
 	}

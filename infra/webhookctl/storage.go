@@ -9,10 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"webhooks/shared/access"
 	"webhooks/shared/dynamo"
+	"webhooks/shared/endpoint"
 	"webhooks/shared/seal"
 	"webhooks/shared/sqlite"
+	"webhooks/shared/sqs"
 	"webhooks/shared/webhook"
 )
 
@@ -28,8 +32,9 @@ const startTimeout = 10 * time.Second
 type storageFlags struct {
 	Store            string `env:"WEBHOOKS_STORE" default:"sqlite" enum:"sqlite,dynamodb" help:"Database: sqlite (one file in --data) or dynamodb."`
 	Data             string `env:"WEBHOOKS_DATA" default:".webhooks" help:"Directory for the SQLite file, the token key and --dev data. Created if it does not exist."`
-	TablePrefix      string `env:"WEBHOOKS_TABLE_PREFIX" placeholder:"P" help:"DynamoDB: prefix of the table names, to run several services in one account."`
+	TablePrefix      string `env:"WEBHOOKS_TABLE_PREFIX" placeholder:"P" help:"DynamoDB: prefix of the names of tables and SQS queues, to run several services in one account."`
 	DynamoDBEndpoint string `name:"dynamodb-endpoint" env:"WEBHOOKS_DYNAMODB_ENDPOINT" placeholder:"URL" help:"DynamoDB: endpoint to use instead of the region's, for example http://127.0.0.1:8000 for DynamoDB Local."`
+	SQSEndpoint      string `name:"sqs-endpoint" env:"WEBHOOKS_SQS_ENDPOINT" placeholder:"URL" help:"DynamoDB: SQS endpoint to use instead of the region's. Required with a local --dynamodb-endpoint."`
 	Region           string `env:"WEBHOOKS_REGION" placeholder:"REGION" help:"DynamoDB: AWS region. By default, as configured for AWS (AWS_REGION, the profile), or us-east-1 with a local --dynamodb-endpoint."`
 }
 
@@ -45,17 +50,17 @@ type opened struct {
 	store
 	// place is its name for people.
 	place string
-	// createTables creates the tables that do not exist. It is safe to repeat.
-	createTables func(ctx context.Context) error
+	// createTables creates the tables and queues that do not exist, and returns what there is now, for people. It is safe to repeat.
+	createTables func(ctx context.Context) (report string, err error)
 	// kmsKeys returns the token keys that this store keeps, encrypted under a KMS key, in the region's
 	// KMS or at another endpoint. It is nil if the store keeps none.
 	kmsKeys func(kmsKey, endpoint string) seal.Keys
 	// newest returns the webhook of any company that was stored last, or [webhook.ErrNotFound] if there is none, or if finding
 	// it would mean reading the whole store.
 	newest func(ctx context.Context) (webhook.Webhook, error)
-	// deliveries is the same store if serve can deliver from it, or nil.
-	deliveries deliveryStore
-	close      func() error
+	// newDeliverer returns what delivers the events in this store.
+	newDeliverer func(ctx context.Context, e *engine) (deliverer, error)
+	close        func() error
 }
 
 // validate rejects flags that contradict each other, before anything is created.
@@ -65,10 +70,24 @@ func (f *storageFlags) validate() error {
 		return errors.New("--data is empty: pass the directory to keep data in")
 	case f.Store != storeDynamoDB:
 		return f.validateSQLite()
-	case f.DynamoDBEndpoint == "":
-		return nil
 	}
-	return validateEndpoint("--dynamodb-endpoint", f.DynamoDBEndpoint)
+	for _, setting := range []struct{ flag, value string }{
+		{"--dynamodb-endpoint", f.DynamoDBEndpoint},
+		{"--sqs-endpoint", f.SQSEndpoint},
+	} {
+		if setting.value == "" {
+			continue
+		}
+		if err := validateEndpoint(setting.flag, setting.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasQueues reports whether the settings name an SQS: with a local DynamoDB, the region's is not meant.
+func (f *storageFlags) hasQueues() bool {
+	return f.SQSEndpoint != "" || !endpoint.LocalOverride(f.DynamoDBEndpoint)
 }
 
 // validateSQLite rejects DynamoDB settings: a command that has one is meant for DynamoDB, and would
@@ -76,6 +95,7 @@ func (f *storageFlags) validate() error {
 func (f *storageFlags) validateSQLite() error {
 	for _, setting := range []struct{ flag, value string }{
 		{"--dynamodb-endpoint", f.DynamoDBEndpoint},
+		{"--sqs-endpoint", f.SQSEndpoint},
 		{"--table-prefix", f.TablePrefix},
 		{"--region", f.Region},
 	} {
@@ -113,18 +133,40 @@ func (f *storageFlags) openDynamoDB(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	table := dynamo.SubscriptionsTable(f.TablePrefix)
-	s := dynamo.New(dynamo.NewClient(config), table)
+	client, table := dynamo.NewClient(config), dynamo.SubscriptionsTable(f.TablePrefix)
+	s, deliveries := dynamo.New(client, table), dynamo.NewDeliveries(client, table, dynamo.DeliveriesTable(f.TablePrefix))
+	queues := sqs.NewClient(sqs.Config{Endpoint: f.SQSEndpoint, Region: config.Region, Credentials: config.Credentials})
 	return &opened{
-		store:        s,
-		place:        "the DynamoDB table " + table,
-		createTables: s.CreateTables,
+		store: s,
+		place: "the DynamoDB table " + table,
+		createTables: func(ctx context.Context) (string, error) {
+			return f.createInAWS(ctx, deliveries, queues)
+		},
+		newDeliverer: func(ctx context.Context, e *engine) (deliverer, error) {
+			return newQueueDeliverer(ctx, deliveries, queues, f.TablePrefix, e)
+		},
 		kmsKeys: func(kmsKey, endpoint string) seal.Keys {
 			return seal.NewKMSKeys(newKMSClient(config, endpoint), s, kmsKey)
 		},
 		newest: func(context.Context) (webhook.Webhook, error) { return webhook.Webhook{}, webhook.ErrNotFound },
 		close:  func() error { return nil },
 	}, nil
+}
+
+// createInAWS creates the tables and, unless they would be far from a local DynamoDB, the queues.
+func (f *storageFlags) createInAWS(ctx context.Context, deliveries *dynamo.Deliveries, queues *awssqs.Client) (report string, err error) {
+	if err := deliveries.CreateTables(ctx); err != nil {
+		return "", storeError(err)
+	}
+	report = fmt.Sprintf("The DynamoDB tables %s and %s are ready.\n", dynamo.SubscriptionsTable(f.TablePrefix), dynamo.DeliveriesTable(f.TablePrefix))
+	if !f.hasQueues() {
+		return report + "There are no queues, which serve needs: --dynamodb-endpoint is local, and --sqs-endpoint is not set.\n", nil
+	}
+	if _, err := sqs.Create(ctx, queues, f.TablePrefix); err != nil {
+		return "", queueError(err)
+	}
+	const queuesReady = "The SQS queues %[1]sdeliveries, %[1]sslow, %[1]sfan-out and %[1]singest and their dead-letter queues are ready.\n"
+	return report + fmt.Sprintf(queuesReady, f.TablePrefix), nil
 }
 
 func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode) (*opened, error) {
@@ -147,9 +189,9 @@ func (f *storageFlags) openSQLite(ctx context.Context, c *console, mode openMode
 	return &opened{
 		store:        s,
 		place:        path,
-		createTables: func(context.Context) error { return nil }, // opening did
+		createTables: func(context.Context) (string, error) { return path + " is ready.\n", nil }, // opening created it
 		newest:       s.NewestWebhook,
-		deliveries:   s,
+		newDeliverer: func(_ context.Context, e *engine) (deliverer, error) { return newLocalDeliverer(s, e) },
 		close:        s.Close,
 	}, nil
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -17,11 +17,11 @@ type tablesCreateCmd struct{}
 
 // Help is the end of "webhookctl tables create --help".
 func (*tablesCreateCmd) Help() string {
-	return `It is safe to repeat. An existing table keeps its data, its capacity and its deletion protection. Expiration of old idempotency records and, if the endpoint supports it, point-in-time recovery are turned on for new and existing tables: run this after restoring a table. With SQLite this command is optional, because serve and the other commands create the file.
+	return `With DynamoDB, it creates two tables, and the SQS queues through which events are delivered. It is safe to repeat. An existing table keeps its data, its capacity and its deletion protection, and an existing queue stays as it is. Expiration of old items and, if the endpoint supports it, point-in-time recovery are turned on for new and existing tables: run this after restoring a table. With SQLite this command is optional, because serve and the other commands create the file.
 
 Examples:
 
-    webhookctl tables create --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000
+    webhookctl tables create --store dynamodb --dynamodb-endpoint http://127.0.0.1:8000 --sqs-endpoint http://127.0.0.1:5000
     webhookctl tables create --store dynamodb --region eu-west-1 --table-prefix prod-`
 }
 
@@ -41,9 +41,10 @@ func createTables(ctx context.Context, c *console, s *opened) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, creationTimeout)
 	defer cancel()
-	if err := s.createTables(ctx); err != nil {
-		return storeError(err)
+	report, err := s.createTables(ctx)
+	if err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(c.out, "%s is ready.\n", s.place)
+	_, err = io.WriteString(c.out, report)
 	return err
 }

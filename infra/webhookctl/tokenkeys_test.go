@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"webhooks/shared/dynamo"
+	"webhooks/shared/dynamo/dynamotest"
 	"webhooks/shared/seal"
 )
 
@@ -102,13 +103,7 @@ func TestZeroTokenKey(t *testing.T) {
 // it in CI.
 func newKMSKey(t *testing.T) (flags []string) {
 	t.Helper()
-	const variable = "WEBHOOKS_TEST_MOTO_ENDPOINT"
-	endpoint := os.Getenv(variable)
-	if endpoint == "" && os.Getenv("CI") != "" {
-		t.Fatalf("%s is not set: in CI this test must run", variable)
-	} else if endpoint == "" {
-		t.Skipf("%s is not set: run make test, which starts moto server", variable)
-	}
+	endpoint := dynamotest.Service(t, motoEndpoint)
 	config := dynamo.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
 	key, err := newKMSClient(config, endpoint).CreateKey(t.Context(), &kms.CreateKeyInput{})
 	must(t, err)

@@ -84,9 +84,13 @@ func parseEntry(entry json.RawMessage, caller access.Key) (newEvent, error) {
 	case !isObject(entry):
 		return newEvent{}, webhook.Errorf(webhook.KindInvalid, "The entry must be an object.")
 	case len(entry) > maxEventBody:
-		return newEvent{}, webhook.Errorf(webhook.KindTooLarge, "An event must not exceed %d bytes.", maxEventBody)
+		return newEvent{}, eventTooLarge()
 	}
 	return parseNewEvent(entry, "", caller)
+}
+
+func eventTooLarge() error {
+	return webhook.Errorf(webhook.KindTooLarge, "An event must not exceed %d bytes.", maxEventBody)
 }
 
 // inBatch adds the index of an event to an error's message.
@@ -102,7 +106,11 @@ func parseNewEvent(value json.RawMessage, header string, caller access.Key) (new
 	if err != nil {
 		return newEvent{}, err
 	}
-	var e newEvent
+	return decodeNewEvent(fields, header, caller)
+}
+
+// decodeNewEvent reads an event from its fields.
+func decodeNewEvent(fields object, header string, caller access.Key) (e newEvent, err error) {
 	var ok bool
 	if e.eventType, ok = decodeRequired(fields["type"]); !ok {
 		return e, mustBeSpecified("type")

@@ -39,10 +39,7 @@ type Route struct {
 }
 
 // Routes returns the table of routes. A function can have several.
-func Routes() []Route { return append(FunctionRoutes(), deliveryRoutes()...) }
-
-// FunctionRoutes returns the routes that have a Lambda function.
-func FunctionRoutes() []Route {
+func Routes() []Route {
 	const (
 		read, write = access.WebhooksRead, access.WebhooksWrite
 		small       = maxSmallBody
@@ -56,20 +53,12 @@ func FunctionRoutes() []Route {
 		{"delete-webhook", http.MethodDelete, "/webhooks/{webhookId}", write, small},
 		{"delete-webhook", http.MethodDelete, "/webhook", write, small},
 		{"delete-webhook", http.MethodDelete, "/webhooks", write, small},
-	}
-}
-
-// deliveryRoutes returns the routes of events and deliveries. They have no Lambda functions yet: only hosts with a
-// [webhook.DeliveryStore] serve them, and elsewhere they do not exist.
-func deliveryRoutes() []Route {
-	const small = maxSmallBody
-	return []Route{
 		{"publish-event", http.MethodPost, "/events", access.EventsWrite, maxBatchBody},
 		{"get-event", http.MethodGet, "/events/{eventId}", access.EventsRead, small},
-		{"list-deliveries", http.MethodGet, "/webhooks/{webhookId}/deliveries", access.WebhooksRead, small},
-		{"get-delivery", http.MethodGet, "/webhooks/{webhookId}/deliveries/{deliveryId}", access.WebhooksRead, small},
-		{"retry-delivery", http.MethodPost, "/webhooks/{webhookId}/deliveries/{deliveryId}/retry", access.WebhooksWrite, small},
-		{"get-webhook-status", http.MethodGet, "/webhooks/{webhookId}/status", access.WebhooksRead, small},
+		{"list-deliveries", http.MethodGet, "/webhooks/{webhookId}/deliveries", read, small},
+		{"get-delivery", http.MethodGet, "/webhooks/{webhookId}/deliveries/{deliveryId}", read, small},
+		{"retry-delivery", http.MethodPost, "/webhooks/{webhookId}/deliveries/{deliveryId}/retry", write, small},
+		{"get-webhook-status", http.MethodGet, "/webhooks/{webhookId}/status", read, small},
 	}
 }
 
@@ -100,9 +89,7 @@ func mount(endpoints []Endpoint) []mounted {
 				m.serve = e.serve
 			}
 		}
-		if m.serve != nil || !slices.Contains(deliveryRoutes(), r) {
-			routes = append(routes, m)
-		}
+		routes = append(routes, m)
 	}
 	slices.SortStableFunc(routes, func(a, b mounted) int { return strings.Count(a.Path, "{") - strings.Count(b.Path, "{") })
 	return routes

@@ -216,7 +216,7 @@ func TestLogHandler(t *testing.T) {
 	}
 }
 
-// A Lambda function serves the routes of one endpoint, and nothing else. Paths of events do not exist without their endpoints.
+// A Lambda function serves the routes of one endpoint, and nothing else. For the routes of other functions, it returns 404.
 func TestHandlerOfOneEndpoint(t *testing.T) {
 	f := newFixture(t)
 	h := f.service.Handler(api.DeleteWebhook(f.store))
@@ -225,7 +225,7 @@ func TestHandlerOfOneEndpoint(t *testing.T) {
 	if got := r.header.Get("Allow"); got != "DELETE" {
 		t.Errorf("got Allow %q", got)
 	}
-	for _, c := range []call{{target: "/webhook/types"}, {target: "/events"}, publish(""), {target: "/webhooks/x/status"}} {
+	for _, c := range []call{{target: "/webhook/types"}, publish(""), {target: "/webhooks/x/status"}} {
 		send(h, c.request(t.Context())).want(t, 404, errorBody("Path not found."))
 	}
 }

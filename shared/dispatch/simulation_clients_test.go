@@ -76,32 +76,38 @@ func (s *simulation) act(a action) {
 		fails := !s.calm && s.chance(s.clientFaults)
 		before := fails && s.chance(2)
 		pause := s.between(time.Second, time.Minute)
-		if !before {
-			s.alone(func() { a.do(s) })
+		done := false
+		switch {
+		case before:
+		case s.queues != nil:
+			done = a.do(s)
+		default:
+			s.alone(func() { done = a.do(s) })
 		}
-		if !fails {
+		if done && !fails {
 			return
 		}
-		s.note("  its response is lost")
+		s.note("  %s: the client does not know that it was done", a.name)
 		time.Sleep(pause)
 	}
 }
 
-func (s *simulation) create(r *receiver) {
+func (s *simulation) create(r *receiver) bool {
 	w := webhook.Webhook{
 		ID: r.id, Company: r.company, Name: r.id, URL: r.url(), Events: r.types, SealedToken: []byte(r.token()), Version: 1, CreatedAt: s.millis(),
 	}
 	if s.subscribers[w.URL] != nil {
-		return // this is a repetition
+		return true // this is a repetition
 	}
 	if _, err := s.store.CreateWebhook(context.Background(), webhook.Creation{Webhook: w, Quota: 1000}); err != nil {
 		s.wrong("creating a webhook: %v", err)
 	}
 	s.subscribers[w.URL] = r
 	s.recorder.Add(deliverytest.Created{Company: r.company, Webhook: r.id, Types: r.types})
+	return true
 }
 
-func (s *simulation) delete(r *receiver) {
+func (s *simulation) delete(r *receiver) bool {
 	switch err := s.store.DeleteWebhook(context.Background(), r.company, r.id); {
 	case err == nil:
 		s.interfered = true
@@ -109,20 +115,31 @@ func (s *simulation) delete(r *receiver) {
 	case !errors.Is(err, webhook.ErrNotFound):
 		s.wrong("deleting a webhook: %v", err)
 	}
+	return true
 }
 
-func (s *simulation) publish(events []webhook.NewEvent) {
+// publish reports whether the events were accepted.
+func (s *simulation) publish(events []webhook.NewEvent) bool {
 	for i := range events {
 		e := &events[i]
 		e.Timestamp, e.AcceptedAt, e.Sent = s.millis(), s.millis(), sha256.Sum256([]byte(e.ID))
 		e.Body = []byte(`{"id":"` + e.ID + `"}`)
 	}
 	replayed, err := s.store.AcceptEvents(context.Background(), events)
-	if err != nil {
+	switch {
+	case err != nil && s.queues != nil:
+		return false
+	case err != nil:
 		s.wrong("publishing: %v", err)
-		return
+	case s.queues == nil:
+		s.stored(events, replayed)
+		s.changed()
 	}
-	defer s.changed()
+	return true
+}
+
+// stored records the events that were not stored before.
+func (s *simulation) stored(events []webhook.NewEvent, replayed []bool) {
 	for i, e := range events {
 		if replayed[i] {
 			continue
@@ -137,22 +154,40 @@ func (s *simulation) publish(events []webhook.NewEvent) {
 	}
 }
 
-// retry requests a retry of a random delivery.
-func (s *simulation) retry() {
-	if len(s.known) == 0 {
-		return
+// newRetry returns a client that requests a retry of a random delivery.
+func newRetry() func(s *simulation) bool {
+	var ref webhook.Ref
+	return func(s *simulation) bool {
+		if ref.EventID == "" {
+			if len(s.known) == 0 {
+				return true
+			}
+			ref = s.known[s.random.IntN(len(s.known))]
+		}
+		return s.retry(ref)
 	}
-	ref := s.known[s.random.IntN(len(s.known))]
+}
+
+func (s *simulation) retry(ref webhook.Ref) bool {
 	d, err := s.store.RetryDelivery(context.Background(), ref.Company, ref.WebhookID, ref.DeliveryID(), s.now())
 	switch {
-	case err == nil:
-		defer s.changed()
-		s.interfered = true
-		s.note("  of %s", name(ref))
-		s.recorder.Add(deliverytest.Granted{Webhook: ref.WebhookID, Event: ref.EventID, Number: d.Made + 1})
-	case !errors.Is(err, webhook.ErrNotFound) && webhook.KindOf(err) != webhook.KindConflict:
+	case err == nil && s.queues == nil:
+		s.granted(d)
+		s.changed()
+	case err == nil, errors.Is(err, webhook.ErrNotFound), webhook.KindOf(err) == webhook.KindConflict:
+	case s.queues != nil:
+		return false
+	default:
 		s.wrong("requesting a retry: %v", err)
 	}
+	return true
+}
+
+// granted records a granted attempt.
+func (s *simulation) granted(d webhook.Delivery) {
+	s.interfered = true
+	s.note("  of %s", name(d.Ref))
+	s.recorder.Add(deliverytest.Granted{Webhook: d.WebhookID, Event: d.EventID, Number: d.Made + 1})
 }
 
 // name is short for a delivery and its next attempt.

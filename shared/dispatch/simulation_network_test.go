@@ -92,7 +92,7 @@ func (c *secureClient) Post(ctx context.Context, u endpoint.URL, header http.Hea
 	return response, err
 }
 
-func nameIn(ctx context.Context) string { return name(ctx.Value(workKey{}).(webhook.Ref)) }
+func nameIn(ctx context.Context) string { return ctx.Value(workKey{}).(string) }
 
 // LookupNetIP returns an IPv4 address of a receiver: for w7.example, one that ends with 7.
 func (c *secureClient) LookupNetIP(ctx context.Context, family, host string) ([]netip.Addr, error) {
@@ -151,7 +151,7 @@ func (c *secureClient) dial(ctx context.Context, _, address string) (net.Conn, e
 	near, far := net.Pipe()
 	client := newBuffered(near)
 	c.network.open.Go(func() {
-		c.network.serve(tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}}), r, number)
+		c.network.serve(tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}}), r, number, c.now)
 	})
 	go func() {
 		select {
@@ -205,8 +205,8 @@ func (b *buffered) Close() error {
 	return b.Conn.Close()
 }
 
-// serve is the receiver's end of a connection.
-func (n *network) serve(session *tls.Conn, r *receiver, connection int) {
+// serve is the receiver's end of a connection. The clock is the one of the process at the other end.
+func (n *network) serve(session *tls.Conn, r *receiver, connection int, now func() time.Time) {
 	defer session.Close()
 	in := bufio.NewReader(session)
 	for served := 0; ; served++ {
@@ -248,7 +248,7 @@ func (n *network) serve(session *tls.Conn, r *receiver, connection int) {
 			return
 		}
 		response := http.Response{
-			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(post, after), Request: request,
+			StatusCode: after.status, ProtoMajor: 1, ProtoMinor: 1, Header: n.respond(now(), post, after), Request: request,
 		}
 		if after.status != http.StatusNoContent {
 			response.Body, response.ContentLength = io.NopCloser(strings.NewReader("thank you")), 9

@@ -29,7 +29,7 @@ type plan struct {
 type action struct {
 	after time.Duration
 	name  string
-	do    func(s *simulation)
+	do    func(s *simulation) (done bool)
 }
 
 func eventTypes() []string { return []string{"charge.paid", "charge.failed", "customer.created"} }
@@ -60,14 +60,14 @@ func newPlan(random *rand.Rand) plan {
 	span := p.calmAfter + 5*time.Minute // of what clients do
 	receivers := newReceivers(random)
 	for i, r := range receivers {
-		created := action{0, fmt.Sprintf("create webhook %d", i+1), func(s *simulation) { s.create(r) }}
+		created := action{0, fmt.Sprintf("create webhook %d", i+1), func(s *simulation) bool { return s.create(r) }}
 		if random.IntN(4) == 0 {
 			created.after = upTo(p.calmAfter)
 		}
 		p.actions = append(p.actions, created)
 		if random.IntN(6) == 0 {
 			p.actions = append(p.actions, action{
-				created.after + upTo(span-created.after), fmt.Sprintf("delete webhook %d", i+1), func(s *simulation) { s.delete(r) },
+				created.after + upTo(span-created.after), fmt.Sprintf("delete webhook %d", i+1), func(s *simulation) bool { return s.delete(r) },
 			})
 		}
 	}
@@ -81,7 +81,7 @@ func newPlan(random *rand.Rand) plan {
 	}
 	for i := range oneOf(0, 2, 8, 40) {
 		at := bursts[random.IntN(len(bursts))] + upTo(time.Minute)
-		p.actions = append(p.actions, action{at, fmt.Sprintf("request retry %d", i+1), (*simulation).retry})
+		p.actions = append(p.actions, action{at, fmt.Sprintf("request retry %d", i+1), newRetry()})
 	}
 	return p
 }
@@ -95,7 +95,7 @@ func newPublishing(random *rand.Rand, first int, receivers []*receiver, after ti
 		}}
 		events = append(events, e)
 	}
-	return action{after, fmt.Sprintf("publish event %d", first+1), func(s *simulation) { s.publish(events) }}
+	return action{after, fmt.Sprintf("publish event %d", first+1), func(s *simulation) bool { return s.publish(events) }}
 }
 
 // someOf returns each of some choices with a probability of one half, but at least one.

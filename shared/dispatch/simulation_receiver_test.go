@@ -19,8 +19,7 @@ type modelPoster struct{ *process }
 
 // Post implements the attempter's interface.
 func (p *modelPoster) Post(ctx context.Context, u endpoint.URL, header http.Header, body []byte) (endpoint.Response, error) {
-	ref := ctx.Value(workKey{}).(webhook.Ref)
-	if !p.step(p.process, "post %s", name(ref)) {
+	if !p.step(p.process, "post %s", nameIn(ctx)) {
 		return endpoint.Response{}, errCrashed
 	}
 	r := p.subscribers[u.String()]
@@ -42,10 +41,10 @@ func (p *modelPoster) Post(ctx context.Context, u endpoint.URL, header http.Head
 	if after.class != "" {
 		return endpoint.Response{}, &endpoint.PostError{Class: after.class}
 	}
-	if !p.step(p.process, "respond to %s", name(ref)) {
+	if !p.step(p.process, "respond to %s", nameIn(ctx)) {
 		return endpoint.Response{}, errCrashed
 	}
-	return endpoint.Response{Status: after.status, Header: p.respond(post, after)}, nil
+	return endpoint.Response{Status: after.status, Header: p.respond(p.now(), post, after)}, nil
 }
 
 // arrived records a request and returns its number.
@@ -57,8 +56,8 @@ func (s *simulation) arrived(r *receiver, header http.Header, body []byte, kept 
 	return s.posts
 }
 
-// respond records a response and returns its header.
-func (s *simulation) respond(post int, r reply) http.Header {
+// respond records a response at a time of the service's clock, and returns its header.
+func (s *simulation) respond(now time.Time, post int, r reply) http.Header {
 	response := deliverytest.Responded{Post: post, Status: r.status}
 	header := make(http.Header)
 	if r.directive != "" {
@@ -68,7 +67,7 @@ func (s *simulation) respond(post int, r reply) http.Header {
 	response.Final = response.Disable || r.directive == "abort-message"
 	if r.pause > 0 && !s.chance(4) {
 		pause := s.between(time.Second, r.pause).Round(time.Second)
-		response.PausedUntil = s.now().Add(pause)
+		response.PausedUntil = now.Add(pause)
 		if s.chance(2) {
 			response.PausedUntil = response.PausedUntil.Truncate(time.Second)
 			header.Set("Retry-After", response.PausedUntil.Format(http.TimeFormat))

@@ -10,8 +10,13 @@ import (
 	"testing"
 )
 
-// TestSimulation simulates 500 seeds, or SEEDS, or the one in SEED.
-func TestSimulation(t *testing.T) {
+// TestSimulation simulates the engine of one host with 500 seeds, or SEEDS, or the one in SEED.
+func TestSimulation(t *testing.T) { runSeeds(t, simulate) }
+
+// TestQueueSimulation does the same with the engine of a host with queues.
+func TestQueueSimulation(t *testing.T) { runSeeds(t, simulateQueues) }
+
+func runSeeds(t *testing.T, simulate func(t *testing.T, seed uint64, plant func(p *process)) (trace string, wrong []string)) {
 	seeds := uint64(500)
 	if text := os.Getenv("SEEDS"); text != "" {
 		seeds = number(t, text)

@@ -35,7 +35,9 @@ type simulation struct {
 	random   *rand.Rand // only for the goroutine that was let through
 	began    time.Time
 	recorder *deliverytest.Recorder
-	store    store
+	store    store            // for clients
+	backlog  dispatch.Store   // the same on one host, for its engine
+	queues   *queues          // nil on one host
 	close    func() error     // of the store
 	plant    func(p *process) // plants a bug; nil for none
 	trace    strings.Builder
@@ -53,7 +55,8 @@ type simulation struct {
 	parked    []*step
 	wake      chan struct{}
 	offset    time.Duration // of the service's clock
-	process   *process
+	process   *process      // the engine on one host
+	living    []*process    // that have neither ended nor crashed, if there are queues
 	calm      bool
 	busy      bool // an effect takes place
 	ended     bool
@@ -63,10 +66,9 @@ type simulation struct {
 // maxSteps ends a simulation in which something is repeated forever.
 const maxSteps = 50_000
 
-// store is what engine and clients need from a store.
+// store is what clients need from a store.
 type store interface {
 	webhook.DeliveryStore
-	webhook.Backlog
 	CreateWebhook(ctx context.Context, c webhook.Creation) (*webhook.EarlierCreation, error)
 	DeleteWebhook(ctx context.Context, company, id string) error
 	AddEventType(ctx context.Context, t webhook.EventType) error
@@ -133,7 +135,7 @@ func (s *simulation) loop() {
 		case waiting == 0:
 			<-s.wake
 		case !s.calm && s.chance(s.crashes):
-			s.restart()
+			s.disrupt()
 		case !s.calm && s.chance(s.jumps):
 			s.jump()
 		default:
@@ -157,8 +159,10 @@ func (s *simulation) letThrough() {
 // abandon ends a simulation that does not come to an end.
 func (s *simulation) abandon() {
 	s.wrong("there are more than %d steps", maxSteps)
-	if p := s.process; !p.crashed {
-		s.crash(p)
+	for _, p := range append(slices.Clone(s.living), s.process) {
+		if p != nil && !p.crashed {
+			s.kill(p)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,6 +205,10 @@ func (s *simulation) millis() time.Time { return s.now().Truncate(time.Milliseco
 // jump sets the service's clock forward, or back a little: what the engine waits for after failures lasts longer then. (The real
 // clock has a monotonic reading, which such waits use.)
 func (s *simulation) jump() {
+	if s.queues != nil {
+		s.queues.skew()
+		return
+	}
 	by := s.between(-time.Minute, 20*time.Minute)
 	s.note("-- clock jumps by %v", by)
 	s.recorder.Add(deliverytest.Jumped{By: by})
@@ -209,9 +217,24 @@ func (s *simulation) jump() {
 	s.offset += by
 }
 
-// process is an engine between two crashes, with what it is made of.
+// disrupt ends a process.
+func (s *simulation) disrupt() {
+	if s.queues != nil {
+		s.queues.killOne()
+	} else {
+		s.restart()
+	}
+}
+
+// process is an engine between two crashes, with what it is made of. On a host with queues, it is an invocation of a function.
 type process struct {
 	*simulation
+	queueStore queueStore
+	queue      webhook.Queue
+	label      string                // begins the names of its steps
+	skewed     time.Duration         // how much its clock differs
+	runs       map[int64]webhook.Ref // of attempts
+
 	store     dispatch.Store
 	attempter interface {
 		Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error)
@@ -225,9 +248,12 @@ type process struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 	dead    chan struct{}
-	ending  bool // it was stopped or has crashed
+	ending  bool // it was stopped, has ended or has crashed
 	crashed bool // protected by the simulation's mutex
 }
+
+// now is the clock of the process.
+func (p *process) now() time.Time { return p.simulation.now().Add(p.skewed) }
 
 func (s *simulation) start() {
 	p := &process{simulation: s, stopped: make(chan struct{}), dead: make(chan struct{})}
@@ -282,8 +308,14 @@ func (s *simulation) restart() {
 	}()
 }
 
-// crash ends a process: nothing that it does from now on has an effect.
+// crash ends an engine.
 func (s *simulation) crash(p *process) {
+	s.kill(p)
+	s.recorder.Add(deliverytest.Crashed{})
+}
+
+// kill ends a process: nothing that it does from now on has an effect.
+func (s *simulation) kill(p *process) {
 	s.mu.Lock()
 	p.crashed = true
 	parked := s.parked
@@ -298,11 +330,13 @@ func (s *simulation) crash(p *process) {
 	s.mu.Unlock()
 	close(p.dead)
 	p.stop()
-	s.recorder.Add(deliverytest.Crashed{})
 }
 
 // changed is what the store does after a change.
 func (s *simulation) changed() {
+	if s.queues != nil {
+		return
+	}
 	s.mu.Lock()
 	p := s.process
 	s.mu.Unlock()
@@ -330,21 +364,31 @@ func simulate(t *testing.T, seed uint64, plant func(p *process)) (trace string, 
 }
 
 func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulation {
-	random := rand.New(rand.NewPCG(seed, 0))
-	s := &simulation{
-		plan: newPlan(random), random: random, plant: plant, began: time.Now(), recorder: deliverytest.NewRecorder(time.Now),
-		subscribers: make(map[string]*receiver), wake: make(chan struct{}, 1),
-	}
+	s := newWorld(seed, plant)
 	memory := webhooktest.NewMemory()
 	memory.FanOutLimit = s.fanOutLimit
-	s.store = memory
+	s.store, s.backlog = memory, memory
 	if s.onDisk {
 		disk, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "webhooks.db"), s.now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.store, s.close = disk, disk.Close
+		s.store, s.backlog, s.close = disk, disk, disk.Close
 	}
+	s.prepare(t)
+	return s
+}
+
+// newWorld returns a simulation that has no store yet.
+func newWorld(seed uint64, plant func(p *process)) *simulation {
+	random := rand.New(rand.NewPCG(seed, 0))
+	return &simulation{
+		plan: newPlan(random), random: random, plant: plant, began: time.Now(), recorder: deliverytest.NewRecorder(time.Now),
+		subscribers: make(map[string]*receiver), wake: make(chan struct{}, 1),
+	}
+}
+
+func (s *simulation) prepare(t *testing.T) {
 	for _, name := range eventTypes() {
 		if err := s.store.AddEventType(t.Context(), webhook.EventType{Name: name, AddedAt: s.millis()}); err != nil {
 			t.Fatal(err)
@@ -353,7 +397,6 @@ func newSimulation(t *testing.T, seed uint64, plant func(p *process)) *simulatio
 	if s.realReceivers {
 		s.network = newNetwork(t, s)
 	}
-	return s
 }
 
 // attempts makes the attempts of a process with the real Attempter.
@@ -361,11 +404,13 @@ type attempts struct{ *process }
 
 // Attempt implements the engine's interface.
 func (a *attempts) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome, error) {
-	if !a.step(a.process, "begin %s", name(w.Ref)) {
+	name := a.label + name(w.Ref)
+	if !a.step(a.process, "begin %s", name) {
 		return webhook.Outcome{}, errCrashed
 	}
-	a.recorder.Add(deliverytest.Begun{Webhook: w.WebhookID, Event: w.EventID})
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, workKey{}, w.Ref))
+	run := a.begin(w.Ref)
+	a.recorder.Add(deliverytest.Begun{Webhook: w.WebhookID, Event: w.EventID, Run: run})
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, workKey{}, name))
 	defer cancel()
 	go func() {
 		select {
@@ -376,18 +421,28 @@ func (a *attempts) Attempt(ctx context.Context, w webhook.Work) (webhook.Outcome
 	}()
 	attempter := delivery.Attempter{
 		Client: a.poster, Sealer: sealer{fails: !a.calm && a.chance(a.sealerFaults)}, Schedule: a.schedule, Now: a.now,
-		Random: func() float64 { return float64(sha256.Sum256([]byte(name(w.Ref)))[0]) / 256 },
+		Random: func() float64 { return float64(sha256.Sum256([]byte(name))[0]) / 256 },
 	}
 	o, err := attempter.Attempt(ctx, w)
-	if err != nil && a.step(a.process, "fault of %s", name(w.Ref)) {
-		a.recorder.Add(deliverytest.Dropped{Webhook: w.WebhookID, Event: w.EventID})
+	if err != nil && a.step(a.process, "fault of %s", name) {
+		delete(a.runs, run)
+		a.recorder.Add(deliverytest.Dropped{Webhook: w.WebhookID, Event: w.EventID, Run: run})
 	}
 	return o, err
 }
 
+// begin returns the number of the run of an attempt, or 0 if there are no queues.
+func (p *process) begin(r webhook.Ref) int64 {
+	if p.queues == nil {
+		return 0
+	}
+	p.runs[r.Number] = r
+	return r.Number
+}
+
 var errCrashed = errors.New("the process has crashed")
 
-// workKey is the key of the delivery in the context of its attempt.
+// workKey is the key of the name of an attempt in its context.
 type workKey struct{}
 
 // sealer opens tokens that are not sealed.

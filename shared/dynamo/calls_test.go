@@ -64,7 +64,7 @@ func create(t testing.TB, s *Store, w webhook.Webhook, record *webhook.Idempoten
 	}
 }
 
-type call func(ctx context.Context, s *Store) error
+type call func(ctx context.Context, s deliveryStore) error
 
 // step is a call of one of the store's methods.
 type step struct {
@@ -74,8 +74,10 @@ type step struct {
 	kind webhook.Kind // of the expected error; 0 for none
 }
 
-// steps returns calls of every method. Each depends on what those before it have stored.
-func steps() []step {
+// steps returns calls of every method of both stores. Each depends on what those before it have stored.
+func steps() []step { return append(webhookSteps(), deliverySteps()...) }
+
+func webhookSteps() []step {
 	w, keyed, large, imported := testWebhook("acme"), testWebhook("acme"), testWebhook("acme"), testWebhook("acme")
 	large.Events = manyEvents()
 	record, key := testRecord(), testKey("acme")
@@ -83,7 +85,7 @@ func steps() []step {
 	typeName := "RecurringPayments.charge.paid"
 
 	createWith := func(w webhook.Webhook, quota int, record *webhook.IdempotencyRecord, earlierID string) call {
-		return func(ctx context.Context, s *Store) error {
+		return func(ctx context.Context, s deliveryStore) error {
 			earlier, err := s.CreateWebhook(ctx, webhook.Creation{Webhook: w, Quota: quota, Idempotency: record})
 			if err == nil && (earlier != nil) != (earlierID != "") || earlier != nil && earlier.WebhookID != earlierID {
 				return fmt.Errorf("the earlier creation is %+v, want that of %q", earlier, earlierID)
@@ -92,40 +94,40 @@ func steps() []step {
 		}
 	}
 	prepare := func(key *webhook.IdempotencyKey, events ...string) call {
-		return func(ctx context.Context, s *Store) error {
+		return func(ctx context.Context, s deliveryStore) error {
 			return errOf(s.PrepareCreation(ctx, webhook.CreationQuery{Company: "acme", Events: events, Key: key, Now: w.CreatedAt}))
 		}
 	}
 	list := func(size, number int) call {
-		return func(ctx context.Context, s *Store) error {
+		return func(ctx context.Context, s deliveryStore) error {
 			return errOf(s.ListWebhooks(ctx, "acme", webhook.Page{Size: size, Number: number}))
 		}
 	}
 	get := func(company, id string) call {
-		return func(ctx context.Context, s *Store) error { return errOf(s.Webhook(ctx, company, id)) }
+		return func(ctx context.Context, s deliveryStore) error { return errOf(s.Webhook(ctx, company, id)) }
 	}
 	remove := func(company, id string) call {
-		return func(ctx context.Context, s *Store) error { return s.DeleteWebhook(ctx, company, id) }
+		return func(ctx context.Context, s deliveryStore) error { return s.DeleteWebhook(ctx, company, id) }
 	}
 	eventTypes := func(company string) call {
-		return func(ctx context.Context, s *Store) error { return errOf(s.EventTypes(ctx, company)) }
+		return func(ctx context.Context, s deliveryStore) error { return errOf(s.EventTypes(ctx, company)) }
 	}
 	add := func(description string) call {
-		return func(ctx context.Context, s *Store) error {
+		return func(ctx context.Context, s deliveryStore) error {
 			return s.AddEventType(ctx, webhook.EventType{Name: typeName, Description: description, AddedAt: w.CreatedAt})
 		}
 	}
 	revoke := func(id string) call {
-		return func(ctx context.Context, s *Store) error { return s.RevokeKey(ctx, id, w.CreatedAt) }
+		return func(ctx context.Context, s deliveryStore) error { return s.RevokeKey(ctx, id, w.CreatedAt) }
 	}
 	use := func(hash access.Hash) call {
-		return func(ctx context.Context, s *Store) error { return s.RecordKeyUse(ctx, hash, w.CreatedAt) }
+		return func(ctx context.Context, s deliveryStore) error { return s.RecordKeyUse(ctx, hash, w.CreatedAt) }
 	}
-	importWebhook := func(ctx context.Context, s *Store) error { return s.ImportWebhook(ctx, imported) }
-	importType := func(ctx context.Context, s *Store) error { return s.ImportEventType(ctx, hidden) }
+	importWebhook := func(ctx context.Context, s deliveryStore) error { return s.ImportWebhook(ctx, imported) }
+	importType := func(ctx context.Context, s deliveryStore) error { return s.ImportEventType(ctx, hidden) }
 
 	return []step{
-		{"Ping", func(ctx context.Context, s *Store) error { return s.Ping(ctx) }, "GetItem 1", 0},
+		{"Ping", func(ctx context.Context, s deliveryStore) error { return s.Ping(ctx) }, "GetItem 1", 0},
 		{"CreateWebhook", createWith(w, 9, nil, ""), "TransactWriteItems 3", 0},
 		{"CreateWebhook with a key", createWith(keyed, 9, record, ""), "TransactWriteItems 4", 0},
 		{"CreateWebhook with 40 events and a key", createWith(large, 9, testRecord(), ""), "TransactWriteItems 43", 0},
@@ -156,22 +158,22 @@ func steps() []step {
 		{"AddEventType with another description", add("again"), "PutItem 1, UpdateItem 1", 0},
 		{"EventTypes of a company", eventTypes("acme"), "Query all, Query all", 0},
 		{"EventTypes of the platform", eventTypes(""), "Query all", 0},
-		{"RemoveEventType", func(ctx context.Context, s *Store) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
-		{"CreateKey", func(ctx context.Context, s *Store) error { return s.CreateKey(ctx, key) }, "TransactWriteItems 2", 0},
-		{"KeyByHash", func(ctx context.Context, s *Store) error { return errOf(s.KeyByHash(ctx, key.Hash)) }, "GetItem 1", 0},
+		{"RemoveEventType", func(ctx context.Context, s deliveryStore) error { return s.RemoveEventType(ctx, "", typeName) }, "TransactWriteItems 1", 0},
+		{"CreateKey", func(ctx context.Context, s deliveryStore) error { return s.CreateKey(ctx, key) }, "TransactWriteItems 2", 0},
+		{"KeyByHash", func(ctx context.Context, s deliveryStore) error { return errOf(s.KeyByHash(ctx, key.Hash)) }, "GetItem 1", 0},
 		{"RecordKeyUse", use(key.Hash), "UpdateItem 1", 0},
 		{"RecordKeyUse again", use(key.Hash), "UpdateItem 1", 0},
-		{"Keys", func(ctx context.Context, s *Store) error { return errOf(s.Keys(ctx, "acme")) }, "BatchGetItem 1, Query all", 0},
+		{"Keys", func(ctx context.Context, s deliveryStore) error { return errOf(s.Keys(ctx, "acme")) }, "BatchGetItem 1, Query all", 0},
 		{"RevokeKey", revoke(key.ID), "GetItem 1, TransactWriteItems 2", 0},
 		{"RevokeKey again", revoke(key.ID), "GetItem 1", 0},
 		{"RevokeKey with an impossible ID", revoke("key_x"), "", webhook.KindNotFound},
 		{"ImportWebhook", importWebhook, "TransactWriteItems 3", 0},
 		{"ImportWebhook again", importWebhook, "TransactWriteItems 3", webhook.KindConflict},
-		{"WebhooksAfter", func(ctx context.Context, s *Store) error { return errOf(s.WebhooksAfter(ctx, "acme", "", 1)) }, "Query 1", 0},
+		{"WebhooksAfter", func(ctx context.Context, s deliveryStore) error { return errOf(s.WebhooksAfter(ctx, "acme", "", 1)) }, "Query 1", 0},
 		{"ImportEventType", importType, "TransactWriteItems 1", 0},
 		{"ImportEventType again", importType, "TransactWriteItems 1", webhook.KindConflict},
-		{"AllEventTypes", func(ctx context.Context, s *Store) error { return errOf(s.AllEventTypes(ctx, "acme")) }, "Query all", 0},
-		{"Companies", func(ctx context.Context, s *Store) error { return errOf(s.Companies(ctx)) }, "Scan all", 0},
+		{"AllEventTypes", func(ctx context.Context, s deliveryStore) error { return errOf(s.AllEventTypes(ctx, "acme")) }, "Query all", 0},
+		{"Companies", func(ctx context.Context, s deliveryStore) error { return errOf(s.Companies(ctx)) }, "Scan all", 0},
 	}
 }
 
@@ -179,7 +181,7 @@ func steps() []step {
 const leftBySteps = 2
 
 // run makes the call and checks its error.
-func (s step) run(t *testing.T, store *Store) {
+func (s step) run(t *testing.T, store deliveryStore) {
 	t.Helper()
 	if err := s.call(within(t, 10*time.Second), store); s.kind == 0 && err != nil || s.kind != 0 && webhook.KindOf(err) != s.kind {
 		t.Fatalf("%s: got error %v, want kind %d", s.name, err, s.kind)
@@ -191,10 +193,10 @@ func (s step) apis() []string {
 	return slices.Compact(regexp.MustCompile(`[A-Z]\w+`).FindAllString(s.want, -1))
 }
 
-// TestCalls counts the calls to DynamoDB that every method of the store makes, and the items that they read or write.
+// TestCalls counts the calls to DynamoDB that every method of the stores makes, and the items that they read or write.
 func TestCalls(t *testing.T) {
-	s, proxy := newFaultyStore(t)
-	s = New(NewClient(testConfig(proxy.URL)), s.name) // with the usual time limit of an attempt
+	s, proxy := newFaultyStores(t)
+	s = storesOn(proxy.URL, s) // with the usual time limit of an attempt
 	for _, step := range steps() {
 		step.run(t, s)
 		var calls []string
@@ -206,7 +208,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%s: calls %q, want %q", step.name, got, step.want)
 		}
 	}
-	wantConsistent(t, s, "acme", leftBySteps)
+	wantConsistent(t, s.Store, "acme", leftBySteps)
 }
 
 // itemsOf returns the number of items in a call, or the limit of a query, and says so if a read is not strongly consistent.

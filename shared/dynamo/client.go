@@ -1,8 +1,9 @@
-// Package dynamo keeps webhooks, event types, idempotency records and API keys in one DynamoDB table; see
-// [SubscriptionsTable]. keys.go defines the keys, items.go the items, expressions.go the conditions and updates. Only
-// [Store.Companies] scans, which is for operators.
+// Package dynamo keeps webhooks, event types, idempotency records and API keys in one DynamoDB table, and events and their
+// deliveries in another; see [SubscriptionsTable] and [DeliveriesTable]. keys.go and deliverykeys.go define the keys, items.go and
+// deliveryitems.go the items, expressions.go the conditions and updates. Only [Store.Companies] scans, which is for operators.
 //
-// Every read is strongly consistent. Every write of more than one item is one transaction.
+// Every read is strongly consistent, except for those of the index. Every write of more than one item is one transaction, unless
+// its method says otherwise.
 package dynamo
 
 import (

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -34,4 +35,14 @@ func unmet(err error, index int) (item, bool) {
 	}
 	reason := canceled.CancellationReasons[index]
 	return reason.Item, aws.ToString(reason.Code) == conditionCode
+}
+
+// anyConditionFailed reports whether a write failed because of the condition on any of its items.
+func anyConditionFailed(err error) bool {
+	if canceled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
+		return slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool {
+			return aws.ToString(r.Code) == conditionCode
+		})
+	}
+	return conditionFailed(err)
 }

@@ -19,26 +19,27 @@ func TestTemporaryFaults(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		faults []dynamotest.Fault
+		steps  []step
 	}{
 		{"throttled", []dynamotest.Fault{dynamotest.Reject("ProvisionedThroughputExceededException"),
-			dynamotest.Reject("ThrottlingException"), dynamotest.Reject("RequestLimitExceeded")}},
+			dynamotest.Reject("ThrottlingException"), dynamotest.Reject("RequestLimitExceeded")}, steps()},
 		{"busy", []dynamotest.Fault{dynamotest.Reject("TransactionConflictException"),
-			dynamotest.Reject("TransactionInProgressException"), dynamotest.Reject("InternalServerError")}},
+			dynamotest.Reject("TransactionInProgressException"), dynamotest.Reject("InternalServerError")}, steps()},
 		{"failing", []dynamotest.Fault{dynamotest.Reset(),
-			dynamotest.Status(http.StatusInternalServerError), dynamotest.Status(http.StatusServiceUnavailable)}},
-		{"hanging", []dynamotest.Fault{dynamotest.Hang()}},
-		{"response lost", []dynamotest.Fault{dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse()}},
+			dynamotest.Status(http.StatusInternalServerError), dynamotest.Status(http.StatusServiceUnavailable)}, steps()},
+		{"hanging", []dynamotest.Fault{dynamotest.Hang()}, webhookSteps()}, // only half of them, because it takes long
+		{"response lost", []dynamotest.Fault{dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse()}, steps()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
-			for _, step := range steps() {
+			s, proxy := newFaultyStores(t)
+			for _, step := range row.steps {
 				for _, api := range step.apis() {
 					proxy.Next(api, row.faults...)
 				}
 				step.run(t, s)
 			}
-			wantConsistent(t, s, "acme", leftBySteps)
+			wantConsistent(t, s.Store, "acme", leftBySteps)
 		})
 	}
 }
@@ -85,19 +86,20 @@ func TestPermanentFaults(t *testing.T) {
 		name     string
 		fault    dynamotest.Fault
 		deadline time.Duration
+		steps    []step
 	}{
-		{"throttled", dynamotest.Reject("ProvisionedThroughputExceededException"), soon},
-		{"503", dynamotest.Status(http.StatusServiceUnavailable), soon},
-		{"reset", dynamotest.Reset(), soon},
-		{"hanging", dynamotest.Hang(), 3 * testAttemptTimeout}, // of which the first attempt takes one
-		{"conflict", dynamotest.Cancel("None", "TransactionConflict"), soon},
+		{"throttled", dynamotest.Reject("ProvisionedThroughputExceededException"), soon, steps()},
+		{"503", dynamotest.Status(http.StatusServiceUnavailable), soon, steps()},
+		{"reset", dynamotest.Reset(), soon, steps()},
+		{"hanging", dynamotest.Hang(), 3 * testAttemptTimeout, webhookSteps()}, // of which the first attempt takes one
+		{"conflict", dynamotest.Cancel("None", "TransactionConflict"), soon, steps()},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
-			direct := New(NewClient(testConfig(dynamotest.Endpoint(t))), s.name)
+			s, proxy := newFaultyStores(t)
+			direct := storesOn(dynamotest.Endpoint(t), s)
 			seen := map[string]bool{}
-			for _, step := range steps() {
+			for _, step := range row.steps {
 				method, _, _ := strings.Cut(step.name, " ")
 				for _, api := range step.apis() {
 					if !seen[method+api] {
@@ -108,7 +110,7 @@ func TestPermanentFaults(t *testing.T) {
 				}
 				step.run(t, direct)
 			}
-			wantConsistent(t, direct, "acme", leftBySteps)
+			wantConsistent(t, direct.Store, "acme", leftBySteps)
 		})
 	}
 }
@@ -125,7 +127,7 @@ func onlyTo(api string, fault dynamotest.Fault) func(dynamotest.Call) dynamotest
 
 // wantFailureInTime makes a call that fails until its deadline. If this machine was too busy for two attempts or to return in
 // time, it tries again with twice the time.
-func wantFailureInTime(t *testing.T, s *Store, proxy *dynamotest.Proxy, step step, api string, deadline time.Duration) {
+func wantFailureInTime(t *testing.T, s deliveryStore, proxy *dynamotest.Proxy, step step, api string, deadline time.Duration) {
 	t.Helper()
 	var took time.Duration
 	var calls int
@@ -154,14 +156,14 @@ func TestFatalErrors(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
-			s, proxy := newFaultyStore(t)
+			s, proxy := newFaultyStores(t)
 			for _, step := range steps() {
 				for _, api := range step.apis() {
 					proxy.Next(api, dynamotest.Reject(code))
 					err := step.call(within(t, 10*time.Second), s)
 					if err == nil || webhook.KindOf(err) != webhook.KindInternal ||
-						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.name) {
-						t.Errorf("%s: got error %v, want KindInternal, %q and the table's name", step.name, err, want)
+						!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.prefix()) {
+						t.Errorf("%s: got error %v, want KindInternal, %q and a table's name", step.name, err, want)
 					}
 				}
 				step.run(t, s)

@@ -14,6 +14,11 @@ import (
 // TestDamagedItems checks that a missing attribute, or one of the wrong type, is an error that names the attribute.
 func TestDamagedItems(t *testing.T) {
 	w, k, record := testWebhook("acme"), testKey("acme"), testRecord()
+	e, at := testEvent("acme"), w.CreatedAt
+	e.Key = "key"
+	lane := storedLane{revision: 1, waitsFor: at, idle: true, Lane: webhook.Lane{
+		Failures: 1, FirstFailure: at, FailingSince: at, ProbeAt: at, PausedUntil: at, DisabledReason: "gone", HeldBefore: at, SlowUntil: at,
+	}}
 	k.ExpiresAt, k.RevokedAt, k.LastUsedOn, k.Label = k.CreatedAt, k.CreatedAt, k.CreatedAt, "label"
 	for _, row := range []struct {
 		name string
@@ -29,6 +34,14 @@ func TestDamagedItems(t *testing.T) {
 			"", partitionKey},
 		{"idempotency record", idempotencyItem(w, *record), func(it item) error { return errOf(earlierOf(it, w.CreatedAt)) },
 			"", partitionKey + " " + sortKey + " " + ttlAttr},
+		{"event", (&Deliveries{}).eventItem(e, webhookList{}), func(it item) error { return errOf(eventOf("acme", e.ID, it)) },
+			keyAttr, strings.Join([]string{partitionKey, sortKey, sentAttr, ttlAttr, webhooksAttr}, " ")},
+		{"list of webhooks", item{webhooksAttr: texts([]string{w.ID})}, func(it item) error { return errOf(listOf(it)) }, "", ""},
+		{"delivery", testDelivery(), func(it item) error { return errOf(deliveryOf(it)) },
+			strings.Join([]string{dueAttr, grantedAttr, attemptsAttr, waitAttr}, " "), ""},
+		{"lane", laneItem("acme", w.ID, lane, 1), func(it item) error { return errOf(laneOf(it, 1)) },
+			strings.Join([]string{versionAttr, firstFailureAttr, failingSinceAttr, probeAtAttr, pausedUntilAttr, heldBeforeAttr, slowUntilAttr,
+				disabledReasonAttr, waitAt}, " "), partitionKey + " " + sortKey + " #" + waitAttr + "# " + idleAttr},
 		{"counter", item{webhooksAttr: number(1)}, func(it item) error { return errOf(counterOf(it)) }, "", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -48,6 +61,16 @@ func TestDamagedItems(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// testDelivery returns an item with every attribute of a delivery.
+func testDelivery() item {
+	at := moment(time.Now())
+	return item{
+		eventIDAttr: text("evt_1"), typeAttr: text("a.b"), acceptedAtAttr: at, statusAttr: text("pending"), stepAttr: number(1), madeAttr: number(1),
+		dueAttr: at, grantedAttr: number(2), responseAttr: text(""), waitAttr: text("T#1"),
+		attemptsAttr: &types.AttributeValueMemberL{Value: []types.AttributeValue{attemptValue(webhook.Attempt{})}},
 	}
 }
 

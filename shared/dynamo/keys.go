@@ -47,11 +47,13 @@ func keyOf(it item) key {
 // companyPartition returns the partition with a company's webhooks, its counter and the list of its API keys. The names
 // of all partitions of a company begin with it, and those of no other company do: a valid ID contains no "#", and any other
 // is escaped, after which it contains no "#" either and is still not a valid ID.
-func companyPartition(company string) string {
+func companyPartition(company string) string { return "C#" + escaped(company) }
+
+func escaped(company string) string {
 	if !webhook.ValidCompany(company) {
-		company = url.PathEscape(company)
+		return url.PathEscape(company)
 	}
-	return "C#" + company
+	return company
 }
 
 func webhookKey(company, id string) key {

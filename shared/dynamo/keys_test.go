@@ -3,6 +3,7 @@ package dynamo
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"webhooks/shared/access"
 	"webhooks/shared/webhook"
@@ -28,6 +29,12 @@ func TestKeys(t *testing.T) {
 		{"API key", apiKeyKey(hash), key{"K#ab" + zeros, "K"}},
 		{"listed API key", listedKeyKey("acme", "key_1"), key{"C#acme", "K#key_1"}},
 		{"data key", dataKeyKey(7), key{"DATAKEYS", "0000000007"}},
+		{"event", eventKey("acme", "evt_1"), key{"C#acme#EV#evt_1", "EV"}},
+		{"page", pageKey("acme", "evt_1", 7), key{"C#acme#EV#evt_1", "W#00007"}},
+		{"lane", laneKey("acme", "wh_1"), key{"C#acme#W#wh_1", "LANE"}},
+		{"delivery", deliveryKey("acme", "wh_1", "dlv_1"), key{"C#acme#W#wh_1", "dlv_1"}},
+		{"what waits for a lane", key{laneWait("acme", "wh_1"), ""}, key{"L#acme#wh_1", ""}},
+		{"what waits for a time", key{timeWait(laneKey("acme", "wh_1")), waitMillis(time.UnixMilli(1_700_000_000_000))}, key{"T#1", "1700000000000"}},
 		{"invalid company", counterKey("a#E#b %"), key{"C#a%23E%23b%20%25", "COUNT"}},
 		{"company that looks escaped", counterKey("a%23E"), key{"C#a%2523E", "COUNT"}},
 	} {
@@ -65,6 +72,14 @@ func TestKeysOfCompaniesDiffer(t *testing.T) {
 		add(company, "the counter", counterKey(company))
 		add(company, "the idempotency record", idempotencyKey(company, webhook.IdempotencyKey{}))
 		add(company, "the key", listedKeyKey(company, "x"))
+		add(company, "the event", eventKey(company, "x"))
+		add(company, "the page", pageKey(company, "x", 1))
+		add(company, "the lane", laneKey(company, "x"))
+		add(company, "the delivery", deliveryKey(company, "x", "dlv_"))
+		add(company, "what waits for the lane", key{laneWait(company, "x"), ""})
+		if got, id, ok := webhookOfLane(lanePartition(company, "x")); got != company || id != "x" || !ok {
+			t.Errorf("the lane of company %q belongs to webhook %q of company %q", company, id, got)
+		}
 		if company != "" { // that is the platform
 			add(company, "the type", typeKey(company, "x"))
 		}
@@ -75,5 +90,6 @@ func TestKeysOfCompaniesDiffer(t *testing.T) {
 	add("platform", "the type", typeKey("", "x"))
 	add("keys", "the key", apiKeyKey(access.Hash{}))
 	add("data keys", "the data key", dataKeyKey(0))
+	add("waiting", "a shard", key{shardWait(0), ""})
 	add("none", "the item that Ping reads", absentKey())
 }

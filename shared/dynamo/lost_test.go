@@ -52,18 +52,7 @@ func TestQuotaHidesKey(t *testing.T) {
 // retries. Nothing must be created twice or lost.
 func TestStorm(t *testing.T) {
 	s, proxy := newFaultyStore(t)
-	faults := []dynamotest.Fault{
-		dynamotest.Reject("ThrottlingException"),
-		dynamotest.Cancel("None", "TransactionConflict", "None", "None"),
-		dynamotest.Status(http.StatusServiceUnavailable),
-		dynamotest.Reset(), dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse(),
-	}
-	proxy.Every(func(dynamotest.Call) dynamotest.Fault {
-		if i := rand.IntN(3 * len(faults)); i < len(faults) {
-			return faults[i]
-		}
-		return dynamotest.Pass()
-	})
+	proxy.Every(everyThird())
 	const callers, each = 8, 4
 	var done sync.WaitGroup
 	for range callers {
@@ -92,6 +81,22 @@ func TestStorm(t *testing.T) {
 	done.Wait()
 	proxy.Every(nil)
 	wantConsistent(t, s, "acme", callers*each/2)
+}
+
+// everyThird injects some fault into every third call.
+func everyThird() func(dynamotest.Call) dynamotest.Fault {
+	faults := []dynamotest.Fault{
+		dynamotest.Reject("ThrottlingException"),
+		dynamotest.Cancel("None", "TransactionConflict", "None", "None"),
+		dynamotest.Status(http.StatusServiceUnavailable),
+		dynamotest.Reset(), dynamotest.LoseResponse(), dynamotest.TruncateResponse(), dynamotest.LoseResponse(),
+	}
+	return func(dynamotest.Call) dynamotest.Fault {
+		if i := rand.IntN(3 * len(faults)); i < len(faults) {
+			return faults[i]
+		}
+		return dynamotest.Pass()
+	}
 }
 
 // persistently makes a call until it succeeds, as a client does.

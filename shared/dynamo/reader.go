@@ -102,3 +102,12 @@ func (r *reader) fail(name string) {
 		r.err = internal(fmt.Errorf("an item of the table is damaged: its attribute %q is missing or has the wrong type", name))
 	}
 }
+
+// waitTime reads the time that an item waits for.
+func waitTime(r *reader) time.Time {
+	millis, err := strconv.ParseInt(r.text(waitAt), 10, 64)
+	if err != nil {
+		r.fail(waitAt)
+	}
+	return time.UnixMilli(millis).UTC()
+}

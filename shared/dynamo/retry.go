@@ -82,8 +82,8 @@ func (deadlineLimiter) AddTokens(uint) error { return nil }
 // retryable reports whether the same request is likely to succeed a moment later: after throttling, conflicts between
 // transactions, server errors, and broken or hanging connections.
 func retryable(err error) bool {
-	if canceled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
-		return contended(canceled.CancellationReasons)
+	if _, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
+		return isContended(err)
 	}
 	codes := map[string]struct{}{
 		"TransactionConflictException":          {},
@@ -95,10 +95,14 @@ func retryable(err error) bool {
 	return known == aws.TrueTernary || known == aws.UnknownTernary && errors.Is(err, io.ErrUnexpectedEOF) // a truncated response
 }
 
-// contended reports whether a transaction failed only because others were busy with the same items.
-func contended(reasons []types.CancellationReason) bool {
+// isContended reports whether a transaction failed only because others were busy with the same items.
+func isContended(err error) bool {
+	canceled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return false
+	}
 	busy := false
-	for _, reason := range reasons {
+	for _, reason := range canceled.CancellationReasons {
 		switch aws.ToString(reason.Code) {
 		case "", "None":
 		case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":

@@ -3,7 +3,6 @@ package dynamo
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ func testConfig(endpoint string) Config {
 func newStore(t testing.TB) *Store {
 	t.Helper()
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
 		t.Fatalf("CreateTables: %v", err)
 	}
@@ -49,14 +48,10 @@ func newFaultyStore(t testing.TB) (*Store, *dynamotest.Proxy) {
 	t.Helper()
 	s := newStore(t)
 	proxy := dynamotest.NewProxy(t, dynamotest.Endpoint(t))
-	transport := &http.Transport{MaxIdleConnsPerHost: maxIdleConns}
-	t.Cleanup(transport.CloseIdleConnections)
-	cfg := testConfig(proxy.URL)
-	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: testAttemptTimeout}
-	return New(NewClient(cfg), s.name), proxy
+	return New(NewClient(faultyConfig(t, proxy)), s.name), proxy
 }
 
-func dropTable(t testing.TB, s *Store) {
+func dropTable(t testing.TB, s *table) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &s.name, DeletionProtectionEnabled: pointer(false)})

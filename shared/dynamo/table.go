@@ -81,17 +81,23 @@ func (t *table) queryInput(partition, prefix string) *dynamodb.QueryInput {
 // maxBatchGet is the maximum number of items that DynamoDB reads in one batch.
 const maxBatchGet = 100
 
-// batchGet reads up to [maxBatchGet] items in any order. It asks again for the keys that DynamoDB leaves unprocessed because it
-// is busy.
+// batchGet reads up to [maxBatchGet] items in any order.
 func (t *table) batchGet(ctx context.Context, keys []item) ([]item, error) {
+	return t.batch(ctx, map[string]types.KeysAndAttributes{t.name: {Keys: keys, ConsistentRead: pointer(true)}})
+}
+
+// batch reads up to [maxBatchGet] items of some tables. It asks again for the keys that DynamoDB leaves unprocessed because it is
+// busy or the items have more than 16 MB.
+func (t *table) batch(ctx context.Context, request map[string]types.KeysAndAttributes) ([]item, error) {
 	var items []item
-	request := map[string]types.KeysAndAttributes{t.name: {Keys: keys, ConsistentRead: pointer(true)}}
 	for attempt := 1; ; attempt++ {
 		out, err := t.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: request})
 		if err != nil {
 			return nil, t.failure(err)
 		}
-		items = append(items, out.Responses[t.name]...)
+		for _, found := range out.Responses {
+			items = append(items, found...)
+		}
 		if len(out.UnprocessedKeys) == 0 {
 			return items, nil
 		}
@@ -113,7 +119,7 @@ func (t *table) transact(ctx context.Context, writes []types.TransactWriteItem) 
 func (t *table) put(it item, condition string) types.TransactWriteItem {
 	p := &types.Put{TableName: &t.name, Item: it}
 	if condition != "" {
-		p.ConditionExpression = &condition
+		p.ConditionExpression, p.ExpressionAttributeNames = &condition, names(condition)
 	}
 	return types.TransactWriteItem{Put: p}
 }
@@ -124,6 +130,7 @@ func (t *table) update(k key, change, condition string, values item) types.Trans
 		TableName:                 &t.name,
 		Key:                       k.item(),
 		UpdateExpression:          &change,
+		ExpressionAttributeNames:  names(change, condition),
 		ExpressionAttributeValues: values,
 	}
 	if condition != "" {

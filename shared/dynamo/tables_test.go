@@ -17,7 +17,7 @@ import (
 // TestCreateTables creates a table from several goroutines, and once more after it is in use.
 func TestCreateTables(t *testing.T) {
 	s := New(NewClient(testConfig(dynamotest.Endpoint(t))), SubscriptionsTable("test-"+ulid.Make().String()+"-"))
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	createTables := func() {
 		if err := s.CreateTables(within(t, 20*time.Second)); err != nil {
 			t.Errorf("CreateTables: %v", err)
@@ -48,6 +48,32 @@ func TestCreateTables(t *testing.T) {
 	}
 	if got := expiry.TimeToLiveDescription; got.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *got.AttributeName != ttlAttr {
 		t.Errorf("expiry %s, want it enabled on %s", got.TimeToLiveStatus, ttlAttr)
+	}
+}
+
+// TestCreateDeliveryTables checks the index of the table Deliveries, and that a table without it is rejected.
+func TestCreateDeliveryTables(t *testing.T) {
+	s := newStores(t)
+	if err := s.deliveries.CreateTables(within(t, 20*time.Second)); err != nil {
+		t.Errorf("CreateTables: %v", err)
+	}
+	table, err := s.deliveries.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &s.deliveries.name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if protected := table.Table.DeletionProtectionEnabled; protected == nil || !*protected {
+		t.Error("the table has no deletion protection")
+	}
+	if i := table.Table.GlobalSecondaryIndexes; len(i) != 1 || *i[0].IndexName != "waiting" || i[0].Projection.ProjectionType != types.ProjectionTypeKeysOnly {
+		t.Errorf("the indexes are %+v, want waiting with only the keys", i)
+	}
+	if enabled, err := s.deliveries.expires(t.Context()); !enabled || err != nil {
+		t.Errorf("expiry is %v, %v, want it enabled", enabled, err)
+	}
+	other := NewDeliveries(s.deliveries.client, s.subscriptions.name, s.subscriptions.name)
+	err = other.CreateTables(within(t, 20*time.Second))
+	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), `has no index "waiting"`) {
+		t.Errorf("got error %v, want one about the index", err)
 	}
 }
 
@@ -93,7 +119,7 @@ func TestCreateTablesOtherSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dropTable(t, s) })
+	t.Cleanup(func() { dropTable(t, &s.table) })
 	err = s.CreateTables(within(t, 10*time.Second))
 	if webhook.KindOf(err) != webhook.KindInternal || err == nil || !strings.Contains(err.Error(), "has a key schema other than pk and sk") {
 		t.Errorf("got error %v, want one about the key schema", err)

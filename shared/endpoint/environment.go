@@ -29,7 +29,14 @@ type Settings struct {
 	TLS TLSChecker
 	// Warnings are about settings that weaken security, to be logged at startup.
 	Warnings []string
+
+	dialer Dialer
+	roots  *x509.CertPool
 }
+
+// NewClient returns a client that only connects to the addresses that the settings allow, and always verifies certificates, even if
+// TLS is [NoCheck].
+func (s Settings) NewClient(now func() time.Time) *Client { return NewClient(&s.dialer, s.roots, now) }
 
 // FromEnvironment reads the settings of a Lambda function with getenv. Each may be empty:
 //
@@ -48,8 +55,8 @@ func FromEnvironment(getenv func(string) string, now func() time.Time) (Settings
 	if err := errors.Join(networksErr, authoritiesErr, offErr); err != nil {
 		return Settings{}, err
 	}
-	policy := Policy{AllowedNetworks: networks}
-	s.TLS = &Checker{Dialer: Dialer{Policy: policy}, RootCAs: authorities, Now: now}
+	s.dialer, s.roots = Dialer{Policy: Policy{AllowedNetworks: networks}}, authorities
+	s.TLS = &Checker{Dialer: s.dialer, RootCAs: s.roots, Now: now}
 	if off {
 		s.TLS = NoCheck{}
 		s.Warnings = append(s.Warnings, WarningTLSCheckOff)

@@ -1,5 +1,5 @@
-// Package lambdahost runs an endpoint of the API as an AWS Lambda function behind an API Gateway HTTP API (payload
-// format 2.0). Only this package imports Lambda's libraries.
+// Package lambdahost runs code as AWS Lambda functions: an endpoint of the API behind an API Gateway HTTP API (payload format 2.0),
+// what handles the messages of an SQS queue, and what a schedule invokes. Only this package imports Lambda's libraries.
 //
 // A handler must respond the same on every host. So requests are built here from the event (event.go) and not by
 // aws-lambda-go-api-proxy, which handles escaped paths, repeated headers and cookies differently from net/http. Of that
@@ -42,6 +42,8 @@ type Function struct {
 	Check func(ctx context.Context) error
 	// Warnings are about settings that weaken security. They are logged at startup.
 	Warnings []string
+	// Metrics are printed after every request; nil if there are none.
+	Metrics *Metrics
 }
 
 // Wire builds a Function from its settings, which it reads with getenv (an unset variable is empty). It makes no
@@ -51,26 +53,25 @@ type Wire func(getenv func(string) string) (Function, error)
 // Run serves a function and does not return. If wire fails, the function logs why and responds to every request with
 // 500.
 func Run(wire Wire) {
-	s := starter{
-		getenv: os.Getenv,
-		log:    newLog(os.Stdout, os.Getenv),
-		now:    time.Now,
-		random: rand.Reader,
-	}
-	lambda.Start(s.start(context.Background(), wire))
+	lambda.Start(newStarter().start(context.Background(), wire))
 }
 
 // starter is the environment of a function that starts.
 type starter struct {
 	getenv func(string) string
+	out    io.Writer // to which log writes
 	log    *slog.Logger
 	now    func() time.Time
 	random io.Reader
 }
 
+func newStarter() starter {
+	return starter{getenv: os.Getenv, out: os.Stdout, log: newLog(os.Stdout, os.Getenv), now: time.Now, random: rand.Reader}
+}
+
 // start returns the host of an HTTP function, whatever is wrong with it.
 func (s starter) start(ctx context.Context, wire Wire) *Host {
-	f, err := wired(s, wire)
+	f, err := wired(func() (Function, error) { return wire(s.getenv) })
 	if err != nil {
 		s.log.ErrorContext(ctx, "the function is misconfigured and responds to every request with 500", "cause", err.Error())
 		return &Host{log: s.log, broken: err}
@@ -83,18 +84,20 @@ func (s starter) start(ctx context.Context, wire Wire) *Host {
 		Now:    s.now,
 		Random: s.random,
 	}
-	return New(service.Handler(f.Endpoint), s.log)
+	h := New(service.Handler(f.Endpoint), s.log)
+	h.printMetrics = func() { f.Metrics.print(s.out, s.now) }
+	return h
 }
 
 // wired builds a function of any kind. It turns a panic into an error: Lambda would restart a process that exits for every
 // event, and the caller would not learn why.
-func wired[F any](s starter, wire func(getenv func(string) string) (F, error)) (f F, err error) {
+func wired[F any](wire func() (F, error)) (f F, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic at startup: %v", p)
 		}
 	}()
-	return wire(s.getenv)
+	return wire()
 }
 
 func (s starter) warn(ctx context.Context, warnings []string) {

@@ -18,8 +18,7 @@ import (
 	"webhooks/shared/api"
 )
 
-// responseMargin is how long before the end of an invocation the request's context ends, which leaves the handler time
-// to respond and to log why.
+// responseMargin is how long before the end of an invocation its context ends, which leaves time to respond and to log why.
 const responseMargin = 500 * time.Millisecond
 
 // requestIDHeader is the header of every response with the ID that the request's log lines have.
@@ -31,11 +30,13 @@ type Host struct {
 	handler http.Handler
 	log     *slog.Logger
 	broken  error // why there is no handler; nil if there is one
+	// printMetrics prints metrics after a request.
+	printMetrics func()
 }
 
 // New returns a Host for a handler that writes its status once, after its headers, as the API's handler does.
 func New(handler http.Handler, log *slog.Logger) *Host {
-	return &Host{handler: handler, log: log}
+	return &Host{handler: handler, log: log, printMetrics: func() {}}
 }
 
 // Invoke handles an event of an HTTP API (payload format 2.0) and returns the response; both are JSON. The response to any
@@ -45,17 +46,23 @@ func (h *Host) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return nil, fmt.Errorf("not an event of an API Gateway HTTP API with payload format 2.0: %w", err)
 	}
-	ctx = api.WithLogAttrs(ctx, slog.String("lambda_request_id", lambdaRequestID(ctx)))
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-responseMargin))
-		defer cancel()
-	}
+	ctx, cancel := invocation(ctx)
+	defer cancel()
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(h.respond(ctx, event))
 	return out.Bytes(), err
+}
+
+// invocation returns the context for the code that an invocation calls: its log lines have the invocation's ID, and it ends early
+// enough for the result to reach Lambda.
+func invocation(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = api.WithLogAttrs(ctx, slog.String("lambda_request_id", lambdaRequestID(ctx)))
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-responseMargin))
+	}
+	return ctx, func() {}
 }
 
 // respond returns the response to an event, whatever happens. A panic costs one request and not the process.
@@ -79,6 +86,7 @@ func (h *Host) respond(ctx context.Context, event events.APIGatewayV2HTTPRequest
 			response = internalError(id)
 		}
 	}()
+	defer h.printMetrics()
 	h.handler.ServeHTTP(w, request)
 	response, err = w.GetProxyResponse()
 	if err != nil {

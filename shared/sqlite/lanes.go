@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -10,6 +11,12 @@ import (
 const (
 	// laneColumns are the columns of a lane, in the table webhooks.
 	laneColumns = `failures, first_failure, failing_since, probe_at, probes, paused_until, disabled_reason, held_before`
+
+	// packedLane is a lane as one value, a JSON array of laneColumns, or NULL for a new one. That is what almost all of them are, and
+	// reading one column takes much less time than reading eight.
+	packedLane = `
+CASE WHEN failures OR first_failure OR failing_since OR probe_at OR probes OR paused_until OR disabled_reason <> '' OR held_before
+THEN json_array(` + laneColumns + `) END`
 
 	selectLane = `
 SELECT id, name, description, url, events, x'', version, created_at, ` + laneColumns + `
@@ -36,6 +43,16 @@ type laneRow struct {
 func (r *laneRow) columns(dest ...any) []any {
 	return append(dest, &r.failures, &r.firstFailure, &r.failingSince, &r.probeAt, &r.probes, &r.pausedUntil,
 		&r.disabledReason, &r.heldBefore)
+}
+
+// unpack reads a value of packedLane.
+func (r *laneRow) unpack(packed []byte) error {
+	*r = laneRow{}
+	if packed == nil {
+		return nil
+	}
+	columns := r.columns()
+	return json.Unmarshal(packed, &columns)
 }
 
 func (r *laneRow) lane() webhook.Lane {

@@ -14,7 +14,7 @@ const (
 	// selectWork reads the deliveries with the numbers in a JSON array.
 	selectWork = `
 SELECT d.number, d.event, d.status, d.due, d.step, d.made, d.granted,
-    w.company, w.id, w.url, w.sealed_token, w.version, ` + laneColumns + `
+    w.company, w.id, w.url, w.sealed_token, w.version, ` + packedLane + `
 FROM json_each(?1) AS wanted
 CROSS JOIN deliveries AS d ON d.number = wanted.value
 CROSS JOIN webhooks AS w ON w.number = d.webhook`
@@ -83,11 +83,17 @@ func (s *Store) readWork(ctx context.Context, numbers []int64, made map[int64]in
 	works, events = make([]webhook.Work, 0, len(numbers)), make([]int64, 0, len(numbers))
 	var row deliveryRow
 	var lane laneRow
+	var packed sql.RawBytes
 	var w webhook.Work
-	columns := lane.columns(&w.Number, &row.event, &row.status, &row.due, &w.Step, &w.Made, &w.Granted,
-		&w.Webhook.Company, &w.Webhook.ID, &w.Webhook.URL, &w.Webhook.SealedToken, &w.Webhook.Version)
+	columns := []any{
+		&w.Number, &row.event, &row.status, &row.due, &w.Step, &w.Made, &w.Granted,
+		&w.Webhook.Company, &w.Webhook.ID, &w.Webhook.URL, &w.Webhook.SealedToken, &w.Webhook.Version, &packed,
+	}
 	for rows.Next() {
 		if err := rows.Scan(columns...); err != nil {
+			return nil, nil, err
+		}
+		if err := lane.unpack(packed); err != nil {
 			return nil, nil, err
 		}
 		w.Lane = lane.lane()

@@ -33,7 +33,8 @@ type Message struct {
 	// After is where to continue, or empty for the start: after the delivery with this ID of a lane, or after the webhook with this
 	// ID in a fan-out.
 	After string
-	// Count is the number of deliveries to release from a lane, or the number of the page of a fan-out, from 1.
+	// Count is the number of deliveries to release from a lane, or the number of the page of a fan-out, from 1. For a delivery, it is
+	// how often the message was sent again because the outcome before it was not stored.
 	Count int
 	// Delay is how long the queue keeps the message back, at most [MaxDelay]. It is not part of the message that arrives.
 	Delay time.Duration

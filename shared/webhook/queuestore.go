@@ -27,8 +27,8 @@ type QueueStore interface {
 	Look(ctx context.Context, refs []Ref, now time.Time) ([]Look, error)
 
 	// Park makes a delivery that Look has returned wait for its lane, unless it has changed since. Then it makes the lane wait for
-	// the time at which it opens, unless the lane already waits or is disabled. It returns whether that time has come: then nothing
-	// else will look at the lane before the next sweep.
+	// the time at which it opens, unless the lane already waits or is disabled. It returns whether it made the lane wait for a time
+	// that has come: then nothing else will look at the lane before the next sweep.
 	Park(ctx context.Context, w Work, now time.Time) (isDue bool, err error)
 
 	// Settle marks a delivery that Look has returned with [LookExpired] as failed, unless it has changed since, so that it does not
@@ -39,8 +39,8 @@ type QueueStore interface {
 	Lane(ctx context.Context, company, id string) (Webhook, Lane, error)
 
 	// Record is as in [DeliveryStore]. If the outcome is pending and due no later than [MaxDelay] after the attempt has ended, a
-	// message is on its way, and the delivery does not wait in the store. If the lane waits for a time, Record moves that time to
-	// when the lane opens.
+	// message is on its way, and the delivery does not wait in the store. If the lane waits for a time, but opens after the attempt
+	// has ended because of what that has changed, Record moves that time to when the lane opens.
 	Record(ctx context.Context, o Outcome) (applied bool, err error)
 
 	// LookLane returns a lane with the first deliveries that wait for it, oldest first: up to limit of those after a delivery ID.

@@ -4,10 +4,7 @@ package metrics
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,13 +13,8 @@ import (
 	"webhooks/shared/webhook"
 )
 
-const (
-	// maxScrapes is the maximum number of requests at the same time.
-	maxScrapes = 4
-	// backlogTTL is how long the size of the backlog is reused, because counting a large backlog takes time.
-	backlogTTL     = 5 * time.Second
-	backlogTimeout = 2 * time.Second
-)
+// maxScrapes is the maximum number of requests at the same time.
+const maxScrapes = 4
 
 // Values of labels.
 const (
@@ -120,75 +112,6 @@ func (s countedStore) AcceptEvents(ctx context.Context, events []webhook.NewEven
 		}
 	}
 	return replayed, nil
-}
-
-// Lanes adds the number of lanes with work in this process, and how many of them are failing.
-func (m *Metrics) Lanes(count func() (withWork, failing int)) {
-	for state, value := range map[string]func() float64{
-		"work":    func() float64 { n, _ := count(); return float64(n) },
-		"failing": func() float64 { _, n := count(); return float64(n) },
-	} {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "webhooks_lanes",
-			Help:        "Webhooks with deliveries that this process has to attempt (state work), and how many of them are failing.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, value))
-	}
-}
-
-// Backlog adds the size of the backlog, which size reads from the store: the number of unfinished deliveries, and the earliest time
-// at which one of them is due, or the zero time. If size returns an error, the two metrics are missing and the log says why.
-func (m *Metrics) Backlog(size func(ctx context.Context) (pending int64, oldestDue time.Time, err error), now func() time.Time, log *slog.Logger) {
-	m.registry.MustRegister(&backlog{
-		size: size, now: now, log: log,
-		pending: prometheus.NewDesc("webhooks_pending_deliveries", "Deliveries that have not finished, in the whole store, including held ones.", nil, nil),
-		oldest:  prometheus.NewDesc("webhooks_oldest_due_seconds", "How long the unfinished delivery with the earliest due time has been due, or 0.", nil, nil),
-	})
-}
-
-type backlog struct {
-	size            func(ctx context.Context) (int64, time.Time, error)
-	now             func() time.Time
-	log             *slog.Logger
-	pending, oldest *prometheus.Desc
-
-	mu      sync.Mutex // held while counting: concurrent scrapes wait for the result
-	counted time.Time
-	count   int64
-	overdue time.Duration
-	err     error
-}
-
-// Describe implements [prometheus.Collector].
-func (b *backlog) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- b.pending
-	descriptions <- b.oldest
-}
-
-// Collect implements [prometheus.Collector].
-func (b *backlog) Collect(metrics chan<- prometheus.Metric) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now := b.now(); b.counted.IsZero() || now.Sub(b.counted) >= backlogTTL {
-		b.measure(now)
-	}
-	if b.err == nil {
-		metrics <- prometheus.MustNewConstMetric(b.pending, prometheus.GaugeValue, float64(b.count))
-		metrics <- prometheus.MustNewConstMetric(b.oldest, prometheus.GaugeValue, b.overdue.Seconds())
-	}
-}
-
-func (b *backlog) measure(now time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), backlogTimeout)
-	defer cancel()
-	var oldestDue time.Time
-	b.count, oldestDue, b.err = b.size(ctx)
-	b.counted, b.overdue = now, 0
-	if b.err != nil {
-		b.log.Warn("the backlog could not be counted for /metrics", "cause", b.err)
-	} else if !oldestDue.IsZero() {
-		b.overdue = max(0, now.Sub(oldestDue))
-	}
 }
 
 // Handler returns the handler for GET /metrics.

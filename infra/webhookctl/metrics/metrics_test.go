@@ -5,10 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"webhooks/shared/sqs"
 	"webhooks/shared/webhook"
 )
 
@@ -50,6 +52,13 @@ func TestMetrics(t *testing.T) {
 		}
 		return 12, now.Add(-90 * time.Second), nil
 	}, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	m.Queues(func(context.Context) ([]sqs.Size, error) {
+		if fail {
+			return nil, errors.New("SQS does not respond")
+		}
+		return []sqs.Size{{Queue: "slow", Visible: 4, Delayed: 5, InFlight: 6}}, nil
+	}, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	m.Sweeps()(3 * time.Second)
 
 	store := m.Counted(accepter{})
 	_, _ = store.AcceptEvents(t.Context(), make([]webhook.NewEvent, 5))
@@ -90,6 +99,10 @@ webhooks_oldest_due_seconds 90
 webhooks_pending_deliveries 12
 webhooks_publish_to_first_attempt_seconds_sum 1
 webhooks_publish_to_first_attempt_seconds_count 1
+webhooks_queue_messages{queue="slow",state="delayed"} 5
+webhooks_queue_messages{queue="slow",state="in_flight"} 6
+webhooks_queue_messages{queue="slow",state="visible"} 4
+webhooks_sweep_overdue_seconds 3
 `
 	if got := scrape(m); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -99,8 +112,9 @@ webhooks_publish_to_first_attempt_seconds_count 1
 	if got := scrape(m); got != want {
 		t.Errorf("the backlog is counted again before its time:\n%s", got)
 	}
-	now = now.Add(backlogTTL)
+	now = now.Add(countTTL)
 	want = strings.Replace(want, "webhooks_oldest_due_seconds 90\nwebhooks_pending_deliveries 12\n", "", 1)
+	want = regexp.MustCompile(`webhooks_queue_messages.*\n`).ReplaceAllString(want, "")
 	if got := scrape(m); got != want {
 		t.Errorf("if the backlog cannot be counted: got\n%s\nwant\n%s", got, want)
 	}

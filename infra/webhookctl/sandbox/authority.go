@@ -31,8 +31,11 @@ const (
 	clockSkew = time.Hour
 )
 
+// ContainerHost is the name of this machine in Docker containers.
+const ContainerHost = "host.docker.internal"
+
 // Authority is a certificate authority for one machine. Its certificate is constrained to loopback names
-// and addresses, so trusting it is harmless even if its key is stolen.
+// and addresses and to [ContainerHost], so trusting it is harmless even if its key is stolen.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -54,8 +57,8 @@ func LoadOrCreateAuthority(dir string, now time.Time) (*Authority, error) {
 // Certificate returns the authority's certificate, which clients have to trust.
 func (a *Authority) Certificate() *x509.Certificate { return a.certificate }
 
-// Leaf issues a new server certificate for localhost, 127.0.0.1 and ::1 that is valid for 30 days. It is
-// not saved.
+// Leaf issues a new server certificate for localhost, 127.0.0.1, ::1 and, unless the authority is an old one, [ContainerHost]. It is
+// valid for 30 days and not saved.
 func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,7 +70,7 @@ func (a *Authority) Leaf(now time.Time) (tls.Certificate, error) {
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.DNSNames = []string{"localhost"}
+	template.DNSNames = a.certificate.PermittedDNSDomains
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
@@ -93,7 +96,7 @@ func createAuthority(dir string, now time.Time) (*Authority, error) {
 	return a, a.save(dir)
 }
 
-// signAuthority returns the authority's own certificate, constrained to loopback.
+// signAuthority returns the authority's own certificate, with its constraints.
 func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template, err := newTemplate("webhooks development CA", now, authorityLifetime)
 	if err != nil {
@@ -105,7 +108,7 @@ func signAuthority(key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template.KeyUsage = x509.KeyUsageCertSign
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} // neither mail nor clients
 	template.PermittedDNSDomainsCritical = true
-	template.PermittedDNSDomains = []string{"localhost"}
+	template.PermittedDNSDomains = []string{"localhost", ContainerHost}
 	template.PermittedIPRanges = []*net.IPNet{
 		{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},

@@ -18,8 +18,8 @@ type rootBody struct {
 }
 
 // Handler returns a handler for the whole service: the API's endpoints, and GET /, GET /healthz,
-// GET /metrics and GET /openapi.json, which need no API key. Without deliveries, which may be nil, it has no endpoints for
-// events. Like the API, it matches paths as they were sent, without one slash at the end, and never redirects.
+// GET /metrics and GET /openapi.json, which need no API key. Like the API, it matches paths as they were sent, without one
+// slash at the end, and never redirects.
 func Handler(service api.Service, creator api.Creator, store webhook.Store, deliveries webhook.DeliveryStore, metrics http.Handler) (http.Handler, error) {
 	description, err := openapi.JSON()
 	if err != nil {
@@ -36,24 +36,19 @@ func Handler(service api.Service, creator api.Creator, store webhook.Store, deli
 			return http.StatusOK, json.RawMessage(description)
 		}),
 	}
-	endpoints := []api.Endpoint{
+	routed := service.Handler(
 		api.ListWebhooks(store),
 		api.CreateWebhook(creator),
 		api.ListWebhookTypes(store),
 		api.GetWebhook(store),
 		api.DeleteWebhook(store),
-	}
-	if deliveries != nil {
-		endpoints = append(endpoints,
-			api.PublishEvent(api.Publisher{Store: deliveries, Now: service.Now, Random: service.Random}),
-			api.GetEvent(deliveries, service.Now),
-			api.ListDeliveries(deliveries, service.Now),
-			api.GetDelivery(deliveries, service.Now),
-			api.RetryDelivery(deliveries, service.Now),
-			api.GetWebhookStatus(deliveries, service.Now),
-		)
-	}
-	routed := service.Handler(endpoints...)
+		api.PublishEvent(api.Publisher{Store: deliveries, Now: service.Now, Random: service.Random}),
+		api.GetEvent(deliveries, service.Now),
+		api.ListDeliveries(deliveries, service.Now),
+		api.GetDelivery(deliveries, service.Now),
+		api.RetryDelivery(deliveries, service.Now),
+		api.GetWebhookStatus(deliveries, service.Now),
+	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if endpoint, ok := public[strings.TrimSuffix(r.URL.EscapedPath(), "/")]; ok {
 			endpoint.ServeHTTP(w, r)

@@ -16,11 +16,13 @@ const attemptTime = 16 * time.Second
 type Options struct {
 	// Schedule has the waits before each attempt, of which the service uses ±10 %.
 	Schedule []time.Duration
-	// Tolerance is how much later than it happened a fact may have been recorded. It is zero if facts were recorded as they
-	// happened, and in that order.
+	// Tolerance is how much later than it happened a fact may have been recorded, or by how much the clocks of processes differ. It is
+	// zero if facts were recorded as they happened, and in that order, and the service has one clock.
 	Tolerance time.Duration
 	// Patience is how long something that is due may wait for its attempt after [Calmed].
 	Patience time.Duration
+	// Repeats is how many requests of a delivery may have been repeated without a crash, because a queue delivered a message again.
+	Repeats int
 }
 
 // Violation is a sign in a history that an invariant of the service does not hold.
@@ -44,7 +46,7 @@ func (v Violation) String() string {
 func Check(history []Entry, o Options) []Violation {
 	c := &checker{
 		o: o, webhooks: make(map[string]*subscriber), events: make(map[string]Accepted),
-		deliveries: make(map[key]*progress), posts: make(map[int]*post),
+		deliveries: make(map[key]*progress), posts: make(map[int]*post), repeated: make(map[key]int),
 		exact: slices.ContainsFunc(history, func(e Entry) bool { _, ok := e.Fact.(Read); return ok }),
 	}
 	for _, e := range history {
@@ -69,6 +71,7 @@ type checker struct {
 	events     map[string]Accepted
 	deliveries map[key]*progress
 	posts      map[int]*post
+	repeated   map[key]int // how many messages were repeated; the parts of a key may be empty
 	violations []Violation
 }
 
@@ -84,7 +87,7 @@ type subscriber struct {
 	createdAt, deletedAt, disabledAt time.Time // zero if it is not so
 	lane                             webhook.Lane
 	closedAt                         time.Time // when its circuit was last closed
-	probe                            *progress // the attempt that a failing lane is allowed, while it runs
+	probe                            *reading  // the attempt that a failing lane is allowed, while it runs
 }
 
 // key identifies a delivery.
@@ -102,14 +105,16 @@ type progress struct {
 	acceptedAt time.Time
 	made, step int
 	status     webhook.Status
-	due        time.Time // in the service's clock
+	due        time.Time // in the service's clock; since when it waits if it is parked
+	parked     bool      // whether it waits for its lane
 	granted    int       // the number of the attempt that a client requested
 	grantedAt  time.Time
-	read       reading // the latest that no attempt followed
-	begun      reading // the latest that an attempt followed
-	running    bool
+	read       map[int64]reading  // the latest of each run that no attempt followed
+	running    map[int64]*reading // those that an attempt followed that runs
+	begunAt    time.Time          // when the latest attempt began
 	posts      []*post
 	extra      int // how many requests need no outcome
+	duplicates int // how many attempts were duplicates of others
 	shown      webhook.Status
 }
 
@@ -187,6 +192,7 @@ func (f Accepted) apply(c *checker) {
 		c.deliveries[k] = &progress{
 			key: k, to: to, optional: c.at.Sub(to.createdAt) < c.o.Tolerance,
 			acceptedAt: f.At, due: f.At, status: webhook.StatusPending,
+			read: make(map[int64]reading), running: make(map[int64]*reading),
 		}
 	}
 }
@@ -194,6 +200,15 @@ func (f Accepted) apply(c *checker) {
 func (f Granted) apply(c *checker) {
 	if d := c.delivery(f.Webhook, f.Event); d != nil && d.granted != f.Number {
 		d.granted, d.grantedAt = f.Number, c.at
+		c.repeated[d.key]++ // there may already be a message for this attempt
+	}
+}
+
+func (f Repeated) apply(c *checker) { c.repeated[key{f.Webhook, f.Event}]++ }
+
+func (f Parked) apply(c *checker) {
+	if d := c.delivery(f.Webhook, f.Event); d != nil {
+		d.parked = true
 	}
 }
 
@@ -210,7 +225,7 @@ func (f Calmed) apply(c *checker) { c.calmed = c.at }
 func (f Crashed) apply(c *checker) {
 	c.crashes++
 	for _, d := range c.deliveries {
-		d.running = false
+		clear(d.running)
 	}
 	for _, to := range c.webhooks {
 		to.probe = nil
@@ -219,16 +234,17 @@ func (f Crashed) apply(c *checker) {
 
 func (f Stopped) apply(c *checker) {
 	for _, k := range slices.SortedFunc(maps.Keys(c.deliveries), key.compare) {
-		if d := c.deliveries[k]; d.running {
+		d := c.deliveries[k]
+		for run := range d.running {
 			c.report(k, 4, "the engine has stopped without the outcome of its attempt")
-			d.end()
+			d.end(run)
 		}
 	}
 }
 
 func (f Read) apply(c *checker) {
 	if d := c.delivery(f.Webhook, f.Event); d != nil {
-		d.read = c.judge(d, f.Number, c.at)
+		d.read[f.Run] = c.judge(d, f.Number, c.at)
 	}
 }
 
@@ -237,23 +253,25 @@ func (f Begun) apply(c *checker) {
 	if d == nil {
 		return
 	}
-	if d.running {
+	if d.running[f.Run] != nil {
 		c.report(d.key, 4, "an attempt begins while another one runs")
 	}
-	if d.read.at.IsZero() {
+	r, ok := d.read[f.Run]
+	if !ok {
 		c.report(d.key, 2, "an attempt begins with what was read before another attempt")
 		return
 	}
-	d.begun, d.read, d.running = d.read, reading{}, true
-	c.violations = append(c.violations, d.begun.violations...)
-	c.checkPatience(d)
-	if !d.begun.probe {
+	delete(d.read, f.Run)
+	d.running[f.Run], d.begunAt = &r, r.at
+	c.violations = append(c.violations, r.violations...)
+	c.checkPatience(d, r)
+	if !r.probe {
 		return
 	}
 	if d.to.probe != nil {
 		c.report(d.key, 4, "an attempt begins while another one probes the failing lane")
 	}
-	d.to.probe = d
+	d.to.probe = &r
 }
 
 // judge returns what an attempt that began at a time would violate.
@@ -322,11 +340,11 @@ func (f Arrived) apply(c *checker) {
 
 // checkBegun returns when the attempt for a request that arrives now began.
 func (c *checker) checkBegun(d *progress) time.Time {
-	if d.begun.at.IsZero() || c.at.Sub(d.begun.at) > attemptTime {
+	if d.begunAt.IsZero() || c.at.Sub(d.begunAt) > attemptTime {
 		c.report(d.key, 2, "a request arrives although no attempt has begun in the last %v", attemptTime)
 		return c.at.Add(-attemptTime)
 	}
-	return d.begun.at
+	return d.begunAt
 }
 
 // unanswered returns the latest request of a delivery if it got no response, or nil.
@@ -340,17 +358,22 @@ func (d *progress) unanswered() *post {
 func (f Responded) apply(c *checker) { c.posts[f.Post].response = f }
 
 func (f Dropped) apply(c *checker) {
-	if d := c.delivery(f.Webhook, f.Event); d != nil {
-		d.extra++
-		d.end()
+	d := c.delivery(f.Webhook, f.Event)
+	if d == nil {
+		return
 	}
+	d.extra++
+	if f.Superseded {
+		d.duplicates++
+	}
+	d.end(f.Run)
 }
 
-func (d *progress) end() {
-	d.running = false
-	if d.to.probe == d {
+func (d *progress) end(run int64) {
+	if r := d.running[run]; r != nil && d.to.probe == r {
 		d.to.probe = nil
 	}
+	delete(d.running, run)
 }
 
 func (f Shown) apply(c *checker) {

@@ -47,7 +47,7 @@ func (s *story) accepted(company, id string) Accepted {
 }
 
 func (s *story) begin(webhookID, eventID string, number int) {
-	s.add(Read{webhookID, eventID, number}, Begun{webhookID, eventID})
+	s.add(Read{webhookID, eventID, number, 0}, Begun{webhookID, eventID, 0})
 }
 
 func (s *story) arrived(webhookID, eventID string) Arrived {
@@ -64,7 +64,7 @@ func (s *story) outcome(webhookID, eventID string, number, code int, status webh
 	if wait > 0 {
 		o.Due = s.at.Add(wait)
 	}
-	return Recorded{o}
+	return Recorded{Outcome: o}
 }
 
 // attempt adds a whole attempt, which takes no time. The next step after a failed one is the step of the number.
@@ -120,7 +120,7 @@ func TestCheckExact(t *testing.T) {
 		}},
 		{"fault of the service", "", func(s *story) {
 			s.begin(hook, event, 1)
-			s.add(s.arrived(hook, event), Dropped{hook, event})
+			s.add(s.arrived(hook, event), Dropped{Webhook: hook, Event: event})
 			s.attempt(hook, event, 1, 200)
 			s.show(delivered)
 		}},
@@ -133,7 +133,7 @@ func TestCheckExact(t *testing.T) {
 		}},
 		{"begun before the deletion", "", func(s *story) {
 			s.begin(hook, event, 1)
-			s.add(Deleted{hook}, s.arrived(hook, event), Dropped{hook, event})
+			s.add(Deleted{hook}, s.arrived(hook, event), Dropped{Webhook: hook, Event: event})
 		}},
 		{"the clock was set forward", "", func(s *story) {
 			s.fail(1)
@@ -220,14 +220,14 @@ func TestCheckExact(t *testing.T) {
 		{"another company's event", "the event belongs to another company", func(s *story) { s.add(s.arrived(hook, "evt_2")) }},
 		{"an event that nobody published", "did not subscribe", func(s *story) { s.add(s.arrived(hook, "evt_9")) }},
 		{"created after the event", "did not subscribe", func(s *story) {
-			s.add(Created{Company: "acme", Webhook: "wh_3", Types: []string{"paid"}}, Read{"wh_3", event, 1})
+			s.add(Created{Company: "acme", Webhook: "wh_3", Types: []string{"paid"}}, Read{"wh_3", event, 1, 0})
 		}},
 		{"a number is left out", "attempt 2 is recorded after attempt 0", func(s *story) {
 			s.begin(hook, event, 1)
 			s.add(s.arrived(hook, event), s.outcome(hook, event, 2, 0, pending, 1, 10*time.Second))
 		}},
 		{"a number is repeated", "attempt 1 begins after attempt 1", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.begin(hook, event, 1) }},
-		{"an old reading", "what was read before another attempt", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.add(Begun{hook, event}) }},
+		{"an old reading", "what was read before another attempt", func(s *story) { s.fail(1); s.wait(10 * time.Second); s.add(Begun{Webhook: hook, Event: event}) }},
 		{"two at a time", "while another one runs", func(s *story) { s.begin(hook, event, 1); s.begin(hook, event, 1) }},
 		{"stopped too soon", "without the outcome", func(s *story) { s.begin(hook, event, 1); s.add(Stopped{}) }},
 		{"too early", "1ms before it is due", func(s *story) { s.fail(1); s.wait(10*time.Second - time.Millisecond); s.begin(hook, event, 2) }},

@@ -55,10 +55,15 @@ type Read struct {
 	Webhook, Event string
 	// Number is the number of the attempt that may follow.
 	Number int
+	// Run identifies the attempt that may follow if several attempts of a delivery can run at the same time. Otherwise it is 0.
+	Run int64
 }
 
-// Begun says that the engine begins the attempt for what it last read.
-type Begun struct{ Webhook, Event string }
+// Begun says that the engine begins the attempt for what it last read for a run.
+type Begun struct {
+	Webhook, Event string
+	Run            int64
+}
 
 // Arrived says that a receiver got a whole request.
 type Arrived struct {
@@ -85,11 +90,26 @@ type Responded struct {
 }
 
 // Recorded says that the store applied an outcome. Without facts of type [Read], only its Ref, Attempt and Status matter.
-type Recorded struct{ webhook.Outcome }
+type Recorded struct {
+	webhook.Outcome
+	Run int64
+}
 
 // Dropped says that an attempt ended without an outcome that could be stored: because of a fault of the service, or because
 // the delivery no longer exists.
-type Dropped struct{ Webhook, Event string }
+type Dropped struct {
+	Webhook, Event string
+	Run            int64
+	// Superseded is whether the attempt was a duplicate: the outcome of another attempt with the same number was stored before.
+	Superseded bool
+}
+
+// Repeated says that a message was repeated. It may cause a duplicate of one attempt of each delivery of the webhook and the event. An
+// empty Webhook or Event stands for all of them.
+type Repeated struct{ Webhook, Event string }
+
+// Parked says that a delivery waits for its lane from now on, and no longer for a time.
+type Parked struct{ Webhook, Event string }
 
 // Crashed says that the engine has crashed. What it had begun may be repeated.
 type Crashed struct{}

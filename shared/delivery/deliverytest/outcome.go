@@ -12,52 +12,74 @@ func (f Recorded) apply(c *checker) {
 	if d == nil {
 		return
 	}
-	if c.exact && !d.running {
-		c.report(d.key, 4, "an outcome is recorded although no attempt runs")
+	begun := d.running[f.Run]
+	if begun == nil {
+		if c.exact {
+			c.report(d.key, 4, "an outcome is recorded although no attempt runs")
+		}
+		begun = &reading{}
 	}
-	c.checkStored(d)
+	c.checkStored(d, *begun)
 	if f.Attempt.Number != d.made+1 {
 		c.report(d.key, 4, "attempt %d is recorded after attempt %d", f.Attempt.Number, d.made)
 	}
-	response := c.claim(d, f.Attempt.StatusCode)
-	c.checkStatus(d, f.Outcome, response)
+	response := c.claim(d, f.Outcome)
+	c.checkStatus(d, *begun, f.Outcome, response)
 	if c.exact && f.Status == webhook.StatusPending {
-		c.checkDue(d, f.Outcome, response)
+		c.checkDue(d, *begun, f.Outcome, response)
 	}
-	d.made, d.step, d.status, d.due = f.Attempt.Number, f.Step, f.Status, f.Due
+	d.made, d.step, d.status, d.due, d.parked = f.Attempt.Number, f.Step, f.Status, f.Due, false
+	if f.Status == webhook.StatusPending && f.Due.IsZero() {
+		d.due, d.parked = f.Attempt.Ended(), true
+	}
 	if d.granted <= d.made {
 		d.granted = 0
 	}
-	c.changeLane(d, f.Outcome, response)
-	d.end()
+	c.changeLane(d, *begun, f.Outcome, response)
+	d.end(f.Run)
 }
 
-// claim returns the response that belongs to an outcome with a status code. No two outcomes have the same response.
-func (c *checker) claim(d *progress, status int) Responded {
-	if status == 0 {
+// claim returns the response that belongs to an outcome. No two outcomes have the same response. If attempts ran at the same time and
+// got the same status, it is the latest one that fits.
+func (c *checker) claim(d *progress, o webhook.Outcome) Responded {
+	if o.Attempt.StatusCode == 0 {
 		return Responded{}
 	}
+	var found *post
 	for i := len(d.posts) - 1; i >= 0; i-- {
-		if p := d.posts[i]; !p.claimed && p.response.Status == status {
-			p.claimed = true
-			return p.response
+		p := d.posts[i]
+		if p.claimed || p.response.Status != o.Attempt.StatusCode {
+			continue
+		}
+		if found == nil || p.response.fits(o) && !found.response.fits(o) {
+			found = p
 		}
 	}
-	c.report(d.key, 1, "an outcome with status %d is recorded, but the receiver did not send it", status)
-	return Responded{Status: status}
+	if found == nil {
+		c.report(d.key, 1, "an outcome with status %d is recorded, but the receiver did not send it", o.Attempt.StatusCode)
+		return Responded{Status: o.Attempt.StatusCode}
+	}
+	found.claimed = true
+	return found.response
+}
+
+// fits reports whether an outcome may be that of a response.
+func (f Responded) fits(o webhook.Outcome) bool {
+	return f.Disable == (o.Lane == webhook.LaneDisabled) && (!f.Final || o.Status != webhook.StatusPending) &&
+		f.PausedUntil.Sub(o.PausedUntil).Abs() < attemptTime
 }
 
 func succeeded(status int) bool { return status >= 200 && status < 300 }
 
 // checkStatus checks a delivery's new status.
-func (c *checker) checkStatus(d *progress, o webhook.Outcome, r Responded) {
+func (c *checker) checkStatus(d *progress, begun reading, o webhook.Outcome, r Responded) {
 	_, latest := c.clock(c.at)
 	var ok bool
 	switch o.Status {
 	case webhook.StatusDelivered:
 		ok = succeeded(r.Status) || d.status == webhook.StatusDelivered
 	case webhook.StatusFailed:
-		last := !d.begun.granted && !d.begun.probe && d.step+1 >= len(c.o.Schedule)
+		last := !begun.granted && !begun.probe && d.step+1 >= len(c.o.Schedule)
 		ok = !succeeded(r.Status) &&
 			(r.Final || d.status == webhook.StatusFailed || latest.Sub(d.acceptedAt) >= webhook.MaxAge || last || !c.exact)
 	case webhook.StatusPending:
@@ -69,14 +91,16 @@ func (c *checker) checkStatus(d *progress, o webhook.Outcome, r Responded) {
 }
 
 // checkDue checks when the next attempt of a pending delivery is due, and for which step.
-func (c *checker) checkDue(d *progress, o webhook.Outcome, r Responded) {
+func (c *checker) checkDue(d *progress, begun reading, o webhook.Outcome, r Responded) {
 	wait := func(share int) time.Duration { return c.o.Schedule[o.Step] * time.Duration(share) / 10 }
 	ended := o.Attempt.Ended()
 	var ok bool
 	switch {
-	case d.begun.granted:
+	case begun.granted && d.parked:
+		ok = o.Step == d.step && o.Due.IsZero()
+	case begun.granted:
 		ok = o.Step == d.step && o.Due.Equal(d.due)
-	case d.begun.probe:
+	case begun.probe:
 		ok = o.Step == d.step && o.Due.IsZero()
 	case o.Step != d.step+1 || o.Step >= len(c.o.Schedule):
 		ok = false
@@ -93,17 +117,17 @@ func (c *checker) checkDue(d *progress, o webhook.Outcome, r Responded) {
 }
 
 // changeLane applies an outcome to the lane.
-func (c *checker) changeLane(d *progress, o webhook.Outcome, r Responded) {
+func (c *checker) changeLane(d *progress, begun reading, o webhook.Outcome, r Responded) {
 	op := webhook.LaneFailed
 	switch {
 	case r.Disable:
 		op = webhook.LaneDisabled
 		d.to.disabledAt = c.at
-	case succeeded(r.Status) && d.begun.healthy:
+	case succeeded(r.Status) && begun.healthy:
 		op = webhook.LaneUnchanged
 	case succeeded(r.Status):
 		op = webhook.LaneSucceeded
-	case d.begun.probe:
+	case begun.probe:
 		op = webhook.LaneProbeFailed
 	}
 	if op == webhook.LaneSucceeded && d.to.lane.IsFailing() {
@@ -113,8 +137,8 @@ func (c *checker) changeLane(d *progress, o webhook.Outcome, r Responded) {
 }
 
 // checkPatience checks that an attempt that begins now is not late.
-func (c *checker) checkPatience(d *progress) {
-	if c.calmed.IsZero() || d.begun.granted {
+func (c *checker) checkPatience(d *progress, begun reading) {
+	if c.calmed.IsZero() || begun.granted || begun.number <= d.made {
 		return
 	}
 	if late := c.overdue(d); late > 0 {
@@ -123,12 +147,12 @@ func (c *checker) checkPatience(d *progress) {
 }
 
 // checkStored checks that the outcome of an attempt that runs is not late.
-func (c *checker) checkStored(d *progress) {
-	ends := d.begun.at.Add(attemptTime)
+func (c *checker) checkStored(d *progress, begun reading) {
+	ends := begun.at.Add(attemptTime)
 	if ends.Before(c.calmed) {
 		ends = c.calmed
 	}
-	if late := c.at.Sub(ends); d.running && !c.calmed.IsZero() && late > c.o.Patience {
+	if late := c.at.Sub(ends); !begun.at.IsZero() && !c.calmed.IsZero() && late > c.o.Patience {
 		c.report(d.key, 6, "the outcome of its attempt is not stored %v after it ended", late)
 	}
 }
@@ -159,11 +183,16 @@ func (c *checker) finish(d *progress) {
 	case d.shown != want:
 		c.report(d.key, 1, "it is shown as %s, but it is %s", d.shown, want)
 	}
-	if extra := len(d.posts) - d.made; extra > c.crashes+d.extra {
+	if extra := len(d.posts) - d.made; extra > c.crashes+c.o.Repeats+d.extra {
 		c.report(d.key, 4, "%d requests for %d attempts, with %d crashes", len(d.posts), d.made, c.crashes)
 	}
-	c.checkStored(d)
-	if c.calmed.IsZero() || d.to.lane.DisabledReason != "" || d.running || d.to.probe != nil {
+	if repeated := c.repeated[d.key] + c.repeated[key{webhook: d.webhook}] + c.repeated[key{event: d.event}]; d.duplicates > repeated {
+		c.report(d.key, 4, "%d attempts were duplicates of others, but only %d messages were repeated", d.duplicates, repeated)
+	}
+	for _, begun := range d.running {
+		c.checkStored(d, *begun)
+	}
+	if c.calmed.IsZero() || d.to.lane.DisabledReason != "" || len(d.running) > 0 || d.to.probe != nil {
 		return
 	}
 	if late := c.overdue(d); late > 0 && d.shown == webhook.StatusPending {

@@ -42,19 +42,25 @@ func Cancel(reasons ...string) Fault {
 	})
 }
 
-// Unprocessed forwards the first key of a BatchGetItem and returns the others as unprocessed.
+// Unprocessed forwards the first key of each table of a BatchGetItem and returns the others as unprocessed.
 func Unprocessed() Fault {
 	return func(x *exchange) {
 		type table struct {
-			Keys           []json.RawMessage
-			ConsistentRead bool
+			Keys                     []json.RawMessage
+			ConsistentRead           bool
+			ProjectionExpression     string            `json:",omitempty"`
+			ExpressionAttributeNames map[string]string `json:",omitempty"`
 		}
 		var request struct{ RequestItems map[string]table }
 		_ = json.Unmarshal(x.body, &request) // the target rejects anything else
 		others := make(map[string]table)
 		for name, t := range request.RequestItems {
-			request.RequestItems[name] = table{t.Keys[:1], t.ConsistentRead}
-			others[name] = table{t.Keys[1:], t.ConsistentRead}
+			rest := t
+			t.Keys, rest.Keys = t.Keys[:1], t.Keys[1:]
+			request.RequestItems[name] = t
+			if len(rest.Keys) > 0 {
+				others[name] = rest
+			}
 		}
 		x.body = encode(request)
 		response, got := x.forward(), make(map[string]any)

@@ -64,7 +64,7 @@ CREATE TABLE deliveries (
     number   INTEGER PRIMARY KEY AUTOINCREMENT,
     webhook  INTEGER NOT NULL,
     event    INTEGER NOT NULL,
-    status   INTEGER NOT NULL DEFAULT 0 CHECK (status IN (0, 1, 2)), -- pending, delivered, failed
+    status   INTEGER NOT NULL DEFAULT 0 CHECK (status BETWEEN 0 AND 2), -- pending, delivered, failed
     due      INTEGER,                    -- when the next attempt is due; 0: it waits for its lane; NULL: finished
     step     INTEGER NOT NULL DEFAULT 0, -- of the schedule
     made     INTEGER NOT NULL DEFAULT 0, -- attempts

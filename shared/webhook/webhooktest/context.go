@@ -70,6 +70,29 @@ func backlogContextCases() []testCase {
 	}}}
 }
 
+func queueContextCases() []testCase {
+	return []testCase{{"every method is unavailable once its context has ended", func(f *fixture) {
+		d := f.attempt(f.newDelivery(), webhook.StatusPending)
+		work, lane := f.wantLook("pending", d.Ref, f.now, webhook.LookReady), f.lookLane(d.WebhookID, "", 1)
+		f.wantEnded(func(ctx context.Context) map[string]error {
+			_, _, fanOutErr := f.queue.FanOut(ctx, webhook.Message{Kind: webhook.MessageFanOut, Ref: d.Ref, Count: 1})
+			_, _, claimErr := f.queue.Claim(ctx, webhook.Waiting{Company: d.Company, WebhookID: d.WebhookID, At: f.now}, f.now)
+			return map[string]error{
+				"Accept":   second(f.queue.Accept(ctx, []webhook.NewEvent{f.newEvent(d.EventType)})),
+				"FanOut":   fanOutErr,
+				"Look":     second(f.queue.Look(ctx, []webhook.Ref{d.Ref}, f.now)),
+				"Park":     second(f.queue.Park(ctx, work, f.now)),
+				"Settle":   f.queue.Settle(ctx, work),
+				"Record":   second(f.queue.Record(ctx, f.outcome(d, webhook.StatusDelivered))),
+				"LookLane": second(f.queue.LookLane(ctx, d.Company, d.WebhookID, "", 1)),
+				"MoveLane": second(f.queue.MoveLane(ctx, lane, webhook.LaneMove{At: f.now})),
+				"Waiting":  second(f.queue.Waiting(ctx, 0, f.now, 1)),
+				"Claim":    claimErr,
+			}
+		})
+	}}}
+}
+
 func second(_ any, err error) error { return err }
 
 // wantEnded calls methods with contexts that have ended and checks their errors.

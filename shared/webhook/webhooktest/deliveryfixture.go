@@ -88,7 +88,7 @@ func fresh(w webhook.Webhook, e webhook.NewEvent) webhook.Delivery {
 // outcome returns the outcome of the next attempt of a delivery. It does not change the lane.
 func (f *fixture) outcome(d webhook.Delivery, status webhook.Status) webhook.Outcome {
 	o := webhook.Outcome{
-		Ref: d.Ref, Status: status, Step: d.Made + 1, WebhookVersion: 1,
+		Ref: d.Ref, EventType: d.EventType, Status: status, Step: d.Made + 1, WebhookVersion: 1,
 		Attempt: webhook.Attempt{
 			Number: d.Made + 1, At: f.now.Add(time.Duration(d.Made) * time.Minute), Duration: 250 * time.Millisecond,
 			URL: "https://example.com/webhooks/billing", StatusCode: 500, Error: webhook.ErrorStatus, Bytes: 9, Response: "try again",

@@ -14,7 +14,7 @@ func deliveryPropertyCases() []testCase {
 	return []testCase{
 		{"events, attempts, retries and deletions of two companies, in any order, agree with the model", func(f *fixture) {
 			f.check(func(t *rapid.T, f *fixture) {
-				p := newPair(f)
+				p := newPair(f, NewMemory())
 				t.Repeat(map[string]func(*rapid.T){
 					"subscribe": p.subscribe,
 					"delete":    p.delete,
@@ -33,20 +33,28 @@ func deliveryPropertyCases() []testCase {
 type pair struct {
 	*fixture
 	model     *fixture
-	memory    *Memory
+	memory    modelStore
 	companies []string
 	types     []string
 	webhooks  []webhook.Webhook // including deleted ones
 	events    []webhook.NewEvent
 }
 
-func newPair(f *fixture) *pair {
+// modelStore is a [Memory] or a [QueueMemory].
+type modelStore interface {
+	DeliveryTestStore
+	delivery(r webhook.Ref) *memoryDelivery
+}
+
+func newPair(f *fixture, memory modelStore) *pair {
 	p := &pair{
-		fixture: f, memory: NewMemory(),
+		fixture: f, memory: memory,
 		companies: []string{f.company, newCompany()}, types: []string{f.newTypeName(), f.newTypeName()},
 	}
 	model := *f
-	model.store, model.deliveries, model.backlog = p.memory, p.memory, p.memory
+	model.store, model.deliveries = memory, memory
+	model.backlog, _ = memory.(webhook.Backlog)
+	model.queue, _ = memory.(webhook.QueueStore)
 	p.model = &model
 	for _, company := range p.companies {
 		for _, name := range p.types {
@@ -124,8 +132,11 @@ func (p *pair) attempt(t *rapid.T) {
 	if len(got)+len(want) > 0 {
 		p.agree("Work", got, nil, want, nil)
 	}
+	if p.backlog == nil && p.memory.delivery(r) == nil {
+		return // Work has not returned it
+	}
 	statuses := []webhook.Status{webhook.StatusPending, webhook.StatusPending, webhook.StatusDelivered, webhook.StatusFailed}
-	o := p.outcome(webhook.Delivery{Ref: r}, rapid.SampledFrom(statuses).Draw(t, "status"))
+	o := p.outcome(webhook.Delivery{Ref: r, EventType: p.typeOf(r)}, rapid.SampledFrom(statuses).Draw(t, "status"))
 	o.Lane = webhook.LaneOp(rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4}).Draw(t, "lane"))
 	o.WebhookVersion = rapid.SampledFrom([]int64{1, 1, 1, 2}).Draw(t, "version")
 	o.Attempt.At = p.now
@@ -161,6 +172,12 @@ func (p *pair) drawRef(t *rapid.T) webhook.Ref {
 		t.Skip("no events yet")
 	}
 	return rapid.SampledFrom(p.allRefs()).Draw(t, "delivery")
+}
+
+// typeOf returns the type of a delivery's event.
+func (p *pair) typeOf(r webhook.Ref) string {
+	i := slices.IndexFunc(p.events, func(e webhook.NewEvent) bool { return e.ID == r.EventID })
+	return p.events[i].Type
 }
 
 // allRefs returns every event for every webhook that has existed, of its company or another one.

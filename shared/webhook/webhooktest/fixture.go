@@ -35,9 +35,10 @@ type fixture struct {
 	ctx     context.Context
 	store   webhook.Store
 	company string
-	// deliveries and backlog are the same store, or nil if it does not have their methods.
+	// deliveries, backlog and queue are the same store, or nil if it does not have their methods.
 	deliveries webhook.DeliveryStore
 	backlog    webhook.Backlog
+	queue      webhook.QueueStore
 	// now is the time at the start of the case. It is the real time because a database may drop expired idempotency records
 	// by its own clock.
 	now   time.Time
@@ -49,6 +50,7 @@ func newFixture(t tester, store webhook.Store) *fixture {
 	t.Cleanup(cancel)
 	deliveries, _ := store.(webhook.DeliveryStore)
 	backlog, _ := store.(webhook.Backlog)
+	queue, _ := store.(webhook.QueueStore)
 	return &fixture{
 		t:          t,
 		ctx:        ctx,
@@ -56,6 +58,7 @@ func newFixture(t tester, store webhook.Store) *fixture {
 		company:    newCompany(),
 		deliveries: deliveries,
 		backlog:    backlog,
+		queue:      queue,
 		now:        time.Now().UTC().Truncate(time.Millisecond),
 		ulids:      new(atomic.Uint64),
 	}

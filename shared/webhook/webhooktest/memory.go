@@ -48,7 +48,8 @@ type memoryWebhook struct {
 
 type memoryEvent struct {
 	webhook.NewEvent
-	waiting []*memoryWebhook // those that have no delivery yet
+	waiting []*memoryWebhook    // those that have no delivery yet
+	pages   [][]*memoryDelivery // those of each step of the fan-out
 }
 
 type memoryDelivery struct {
@@ -62,6 +63,7 @@ type memoryDelivery struct {
 	made     int
 	granted  bool // the next attempt
 	attempts []webhook.Attempt
+	hidden   bool // from everything but EventDeliveries and Work: see QueueMemory
 }
 
 // NewMemory returns an empty store that creates up to 1,000 deliveries of an event at once.
@@ -173,15 +175,15 @@ func (m *Memory) accept(events []webhook.NewEvent) ([]bool, error) {
 			e.Body = bytes.Clone(e.Body)
 			stored := &memoryEvent{NewEvent: e, waiting: m.subscribers(e)}
 			m.events = append(m.events, stored)
-			m.fanOut(stored)
+			m.fanOut(stored, m.FanOutLimit)
 		}
 	}
 	return replayed, nil
 }
 
-// fanOut creates up to FanOutLimit deliveries of an event.
-func (m *Memory) fanOut(e *memoryEvent) {
-	n := min(m.FanOutLimit, len(e.waiting))
+// fanOut creates up to limit deliveries of an event.
+func (m *Memory) fanOut(e *memoryEvent, limit int) {
+	n := min(limit, len(e.waiting))
 	for _, w := range e.waiting[:n] {
 		m.lastDelivery++
 		d := &memoryDelivery{number: m.lastDelivery, webhook: w, event: e, status: webhook.StatusPending, due: e.AcceptedAt}
@@ -189,6 +191,7 @@ func (m *Memory) fanOut(e *memoryEvent) {
 		m.deliveries = append(m.deliveries, d)
 	}
 	e.waiting = e.waiting[n:]
+	e.pages = append(e.pages, slices.Clone(m.deliveries[len(m.deliveries)-n:]))
 }
 
 // Work implements [webhook.DeliveryStore].
@@ -200,35 +203,42 @@ func (m *Memory) Work(ctx context.Context, refs []webhook.Ref, now time.Time) ([
 			if d == nil || r.Number == 0 && r.Made != d.made || !d.mayBeAttempted(now) {
 				continue
 			}
-			works = append(works, webhook.Work{
-				Ref: d.ref(), Status: webhook.StatusOf(d.status, webhook.Lane{}, d.event.AcceptedAt, now), Step: d.step, Due: d.due,
-				Granted: d.granted, Webhook: clone(d.webhook.Webhook), Lane: d.webhook.lane, Event: d.event.Event,
-			})
+			works = append(works, d.work(now))
 		}
 		return works, nil
 	})
 }
 
+func (d *memoryDelivery) work(now time.Time) webhook.Work {
+	return webhook.Work{
+		Ref: d.ref(), Status: webhook.StatusOf(d.status, webhook.Lane{}, d.event.AcceptedAt, now), Step: d.step, Due: d.due,
+		Granted: d.granted, Webhook: clone(d.webhook.Webhook), Lane: d.webhook.lane, Event: d.event.Event,
+	}
+}
+
 // Record implements [webhook.DeliveryStore].
 func (m *Memory) Record(ctx context.Context, o webhook.Outcome) (bool, error) {
-	return locked(ctx, m, func() (bool, error) {
-		d := m.delivery(o.Ref)
-		if d == nil || d.made != o.Made {
-			return false, nil
-		}
-		d.status, d.step, d.due = o.Status, o.Step, o.Due
-		d.made++
-		d.granted = false
-		for i := range d.attempts {
-			d.attempts[i].Response = ""
-		}
-		d.attempts = append(d.attempts, o.Attempt)
-		d.attempts = d.attempts[max(0, len(d.attempts)-webhook.MaxAttempts):]
-		if d.webhook.Version == o.WebhookVersion {
-			d.webhook.lane = d.webhook.lane.Apply(o.Lane, o.Attempt.Ended(), o.PausedUntil)
-		}
-		return true, nil
-	})
+	return locked(ctx, m, func() (bool, error) { return m.record(o) != nil, nil })
+}
+
+// record applies an outcome and returns its delivery, or nil if it changes nothing.
+func (m *Memory) record(o webhook.Outcome) *memoryDelivery {
+	d := m.delivery(o.Ref)
+	if d == nil || d.made != o.Made {
+		return nil
+	}
+	d.status, d.step, d.due = o.Status, o.Step, o.Due
+	d.made++
+	d.granted = false
+	for i := range d.attempts {
+		d.attempts[i].Response = ""
+	}
+	d.attempts = append(d.attempts, o.Attempt)
+	d.attempts = d.attempts[max(0, len(d.attempts)-webhook.MaxAttempts):]
+	if d.webhook.Version == o.WebhookVersion {
+		d.webhook.lane = d.webhook.lane.Apply(o.Lane, o.Attempt.Ended(), o.PausedUntil)
+	}
+	return d
 }
 
 // first returns the first element for which is reports true, or nil.
@@ -255,7 +265,7 @@ func (m *Memory) delivery(r webhook.Ref) *memoryDelivery {
 }
 
 func (m *Memory) deliveryByID(company, webhookID, id string) *memoryDelivery {
-	return first(m.deliveries, func(d *memoryDelivery) bool { return d.isOf(company, webhookID) && d.id == id })
+	return first(m.deliveries, func(d *memoryDelivery) bool { return d.isOf(company, webhookID) && d.id == id && !d.hidden })
 }
 
 // subscribers returns the webhooks that an event is for.

@@ -45,3 +45,15 @@ func TestMemoryChanged(t *testing.T) {
 	f.retry(d)
 	want(2)
 }
+
+func TestQueueMemory(t *testing.T) {
+	small := func() *QueueMemory {
+		m := NewQueueMemory()
+		m.FanOutLimit, m.PageLimit = 10, 3
+		return m
+	}
+	for _, open := range []func() *QueueMemory{NewQueueMemory, small} {
+		RunDeliveries(t, func(*testing.T) DeliveryTestStore { return open() })
+		RunQueueStore(t, func(*testing.T) QueueTestStore { return open() })
+	}
+}

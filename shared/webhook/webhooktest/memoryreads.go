@@ -70,7 +70,7 @@ func (m *Memory) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (webho
 			return webhook.DeliveryPage{}, webhook.ErrNotFound
 		}
 		found := m.find(func(d *memoryDelivery) bool {
-			return d.isOf(q.Company, q.WebhookID) && (q.Cursor == "" || d.id < q.Cursor)
+			return d.isOf(q.Company, q.WebhookID) && !d.hidden && (q.Cursor == "" || d.id < q.Cursor)
 		})
 		slices.SortFunc(found, func(a, b *memoryDelivery) int { return strings.Compare(b.id, a.id) })
 		var page webhook.DeliveryPage
@@ -171,7 +171,7 @@ func (m *Memory) FanOut(ctx context.Context) (bool, error) {
 		isWaiting := func(e *memoryEvent) bool { return len(e.waiting) > 0 }
 		e := first(m.events, isWaiting)
 		if e != nil {
-			m.fanOut(e)
+			m.fanOut(e, m.FanOutLimit)
 		}
 		return e != nil, nil
 	})

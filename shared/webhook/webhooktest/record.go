@@ -52,6 +52,9 @@ func recordCases() []testCase {
 				"odd event ID":    func(r *webhook.Ref) { r.EventID = "\x00" },
 				"odd webhook ID":  func(r *webhook.Ref) { r.WebhookID = "\xff" },
 			} {
+				if what == "unknown event" && f.backlog == nil {
+					continue // Work has not returned it
+				}
 				o := f.outcome(d, webhook.StatusDelivered)
 				change(&o.Ref)
 				o.Lane = webhook.LaneDisabled

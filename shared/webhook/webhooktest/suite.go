@@ -1,6 +1,6 @@
-// Package webhooktest has the conformance suites of [webhook.Store], [webhook.DeliveryStore] and [webhook.Backlog]. They have a
-// case for each sentence of the contracts, and every implementation runs them on its real database. [Memory] is the model of
-// the last two.
+// Package webhooktest has the conformance suites of [webhook.Store], [webhook.DeliveryStore], [webhook.Backlog] and
+// [webhook.QueueStore]. They have a case for each sentence of the contracts, and every implementation runs them on its real
+// database. [Memory] is the model of the second and the third, [QueueMemory] of the second and the last.
 package webhooktest
 
 import (
@@ -62,6 +62,28 @@ type BacklogTestStore interface {
 // every case: open returns a new, empty one.
 func RunBacklog(t *testing.T, open func(t *testing.T) BacklogTestStore) {
 	run(t, []group{{"backlog", backlogCases()}, {"context", backlogContextCases()}}, func(t *testing.T) webhook.Store { return open(t) })
+}
+
+// QueueTestStore is a store on a host with queues.
+type QueueTestStore interface {
+	DeliveryTestStore
+	webhook.QueueStore
+}
+
+// RunQueueStore checks a store against the contract of [webhook.QueueStore], as [Run] does for [webhook.Store]. What has changed a
+// moment ago may be missing in the results of LookLane and Waiting. Nothing else in the store waits for a time that is more than ten
+// days ago.
+func RunQueueStore(t *testing.T, open func(t *testing.T) QueueTestStore) {
+	run(t, []group{
+		{"accept", queueAcceptCases()},
+		{"look", queueLookCases()},
+		{"park and settle", parkCases()},
+		{"record", queueRecordCases()},
+		{"lane", queueLaneCases()},
+		{"waiting", waitingCases()},
+		{"context", queueContextCases()},
+		{"properties", queuePropertyCases()},
+	}, func(t *testing.T) webhook.Store { return open(t) })
 }
 
 // group is a part of a suite.

@@ -125,14 +125,18 @@ func (f *fixture) wantWorks(want []webhook.Work, refs ...webhook.Ref) {
 	if len(got) != len(want) {
 		f.t.Fatalf("got %d works, want %d", len(got), len(want))
 	}
-	for i, w := range want {
-		g := got[i]
-		sameWebhook := g.Webhook.ID == w.Webhook.ID && g.Webhook.Company == w.Webhook.Company && g.Webhook.URL == w.Webhook.URL &&
-			g.Webhook.Version == w.Webhook.Version && bytes.Equal(g.Webhook.SealedToken, w.Webhook.SealedToken)
-		if g.Ref != w.Ref || g.Status != w.Status || g.Step != w.Step || g.Due != w.Due || g.Granted != w.Granted || g.Lane != w.Lane ||
-			!sameWebhook || !reflect.DeepEqual(g.Event, w.Event) {
-			f.t.Fatalf("work %d: got %+v, want %+v", i, g, w)
-		}
+	for i := range want {
+		f.wantSameWork(got[i], want[i])
+	}
+}
+
+func (f *fixture) wantSameWork(got, want webhook.Work) {
+	f.t.Helper()
+	g, w := got.Webhook, want.Webhook
+	sameWebhook := g.ID == w.ID && g.Company == w.Company && g.URL == w.URL && g.Version == w.Version && bytes.Equal(g.SealedToken, w.SealedToken)
+	if got.Ref != want.Ref || got.Status != want.Status || got.Step != want.Step || got.Due != want.Due || got.Granted != want.Granted ||
+		got.Lane != want.Lane || !sameWebhook || !reflect.DeepEqual(got.Event, want.Event) {
+		f.t.Fatalf("got %+v, want %+v", got, want)
 	}
 }
 
