@@ -153,7 +153,9 @@ func (c *checker) checkPatience(d *progress, begun reading) {
 }
 
 // grantWaited returns how long a granted attempt has waited, not counting the time when there were faults.
-func (c *checker) grantWaited(d *progress) time.Duration { return min(c.at.Sub(d.grantedAt), c.at.Sub(c.calmed)) }
+func (c *checker) grantWaited(d *progress) time.Duration {
+	return min(c.at.Sub(d.grantedAt), c.at.Sub(c.calmed))
+}
 
 // checkStored checks that the outcome of an attempt that runs is not late.
 func (c *checker) checkStored(d *progress, begun reading) {
