@@ -31,7 +31,7 @@ func TestMutants(t *testing.T) { findMutants(t, mutants(), nil, 3, simulate) }
 // findMutants finds each mutant from a number of first seeds on, or from STARTS. If there is a function for its name, only the seeds for
 // which it returns true can find the mutant; the others are counted, but not simulated.
 func findMutants(t *testing.T, mutants []mutant, canFind map[string]func(seed uint64) bool, starts uint64, simulate simulator) {
-	const limit = 600
+	const limit = 2000
 	if text := os.Getenv("STARTS"); text != "" {
 		starts = number(t, text)
 	}

@@ -161,13 +161,6 @@ func queueMutants() []mutant {
 				}
 			})
 		}},
-		{"a sweep sends what it has not claimed", func(p *process) {
-			p.wrapQueueStore(func(s *changedStore) {
-				s.claim = func(ctx context.Context, w webhook.Waiting, _ time.Time) (webhook.Message, bool, error) {
-					return s.queueStore.Claim(ctx, w, w.At)
-				}
-			})
-		}},
 		{"a repeated request sends no messages", func(p *process) {
 			p.wrapQueueStore(func(s *changedStore) {
 				s.accept = func(ctx context.Context, events []webhook.NewEvent) ([]webhook.Accepted, error) {

@@ -45,10 +45,16 @@ func (p *plan) grantLater(random *rand.Rand) {
 	}
 }
 
+// breakDown makes a receiver respond with 500.
+func (r *receiver) breakDown() {
+	r.rarity = 1
+	r.faults = slices.DeleteFunc(faultyReplies(), func(f reply) bool { return f.status != 500 || f.directive != "" })
+}
+
 // gather makes a crowd of deliveries to a receiver wait.
 func (p *plan) gather(random *rand.Rand) {
 	r := p.receivers[0]
-	r.rarity, r.faults = 1, slices.DeleteFunc(faultyReplies(), func(f reply) bool { return f.status != 500 || f.directive != "" })
+	r.breakDown()
 	p.calmAfter = max(p.calmAfter, time.Hour)
 	for i := range 3 {
 		var events []webhook.NewEvent

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"webhooks/shared/delivery"
 	"webhooks/shared/delivery/deliverytest"
 	"webhooks/shared/dispatch"
 	"webhooks/shared/webhook"
@@ -81,7 +82,9 @@ func newQueues(s *simulation) *queues {
 	s.endAfter = 10*time.Minute + s.endAfter/4
 	if q.long {
 		s.endAfter = webhook.MaxAge + 2*time.Hour
-		s.receivers[0].dead, s.receivers[0].rarity = true, 1
+		s.schedule = delivery.DefaultSchedule()
+		s.receivers[0].dead = true
+		s.receivers[0].breakDown()
 	}
 	if q.crowd {
 		s.gather(s.random)
