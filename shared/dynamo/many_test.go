@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -190,18 +191,30 @@ func BenchmarkSweep(b *testing.B) {
 		b.StopTimer()
 		s, q := newStores(b), &memoryQueue{}
 		addOverdue(b, s, n, time.Now())
+		cpu := cpuTime(b)
 		b.StartTimer()
 		swept, err := s.consumer(q, time.Now).Sweep(b.Context())
 		if err != nil || swept.Sent != n {
 			b.Fatalf("Sweep = %+v, %v, want %d messages", swept, err, n)
 		}
 		b.StopTimer()
+		b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/n, "cpu-µs/delivery")
 		if counts := countByDelivery(q.take()); len(counts) != n {
 			b.Fatalf("%d deliveries have messages, want %d", len(counts), n)
 		}
 		b.StartTimer()
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+// cpuTime returns how long this process has used processors.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // fanOutEvent stores an event for n webhooks, and returns it with their IDs and the message for those that are not stored with it.
@@ -285,6 +298,7 @@ func BenchmarkFanOut(b *testing.B) {
 	const n = 10_000
 	s := newStores(b)
 	e, _, _ := fanOutEvent(b, s, "acme", n)
+	cpu := cpuTime(b)
 	for b.Loop() {
 		again := testEvent("acme")
 		e.ID, e.AcceptedAt = again.ID, again.AcceptedAt
@@ -306,6 +320,7 @@ func BenchmarkFanOut(b *testing.B) {
 			b.Fatalf("%d messages, want at least %d", messages, n)
 		}
 	}
+	b.ReportMetric(float64((cpuTime(b)-cpu).Milliseconds())/float64(b.N), "cpu-ms/op")
 }
 
 // units counts the calls of a client to DynamoDB and the read units that they consume.
