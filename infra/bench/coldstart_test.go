@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,9 +122,14 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 func (s *stack) addDeliveries(b *testing.B) {
 	b.Helper()
 	moto := dynamotest.Service(b, "WEBHOOKS_TEST_MOTO_ENDPOINT")
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { s.posts.Add(1) }))
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		s.posts.Add(1)
+		time.Sleep(time.Duration(s.delay.Load()))
+	}))
+	receiver.Listener = countingListener{receiver.Listener, &s.received}
+	receiver.StartTLS()
 	b.Cleanup(receiver.Close)
-	s.receiver = receiver.URL
+	s.receiver, s.closeConnections = receiver.URL, receiver.CloseClientConnections
 	s.deliveries = dynamo.NewDeliveries(dynamo.NewClient(s.config), s.table, s.table+"-deliveries")
 	client := sqs.NewClient(sqs.Config{Endpoint: moto, Region: s.config.Region, Credentials: s.config.Credentials})
 	queues, err := sqs.Create(b.Context(), client, s.table+"-")
@@ -148,12 +155,7 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	r := webhook.Ref{Company: companyID, WebhookID: newID(), EventID: webhook.NewEventID(ulid.Make().String()), AcceptedAt: now}
 	ownType := "bench." + r.EventID // other webhooks do not get the event
-	key, keyErr := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
-	token, tokenErr := webhook.NewToken(rand.Reader)
-	sealed, sealErr := seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}.Seal(b.Context(), companyID, r.WebhookID, token)
-	_, createErr := s.store.CreateWebhook(b.Context(), webhook.Creation{Quota: 1 << 30, Webhook: webhook.Webhook{
-		ID: r.WebhookID, Company: companyID, Name: "Billing Events", URL: s.receiver, Events: []string{ownType}, SealedToken: sealed, Version: 1, CreatedAt: now,
-	}})
+	s.subscribeTo(b, r.WebhookID, ownType)
 	_, acceptErr := s.deliveries.AcceptEvents(b.Context(), []webhook.NewEvent{{Event: webhook.Event{
 		ID: r.EventID, Company: companyID, Type: ownType, Timestamp: now, AcceptedAt: now, Body: []byte(`{"data":{}}`),
 	}}})
@@ -164,7 +166,7 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 		})
 	}
 	event, readErr := os.ReadFile(filepath.Join("../../functions", function, "event.json"))
-	if err := errors.Join(keyErr, tokenErr, sealErr, createErr, acceptErr, recordErr, readErr); err != nil {
+	if err := errors.Join(acceptErr, recordErr, readErr); err != nil {
 		b.Fatal(err)
 	}
 	sampleType := "RecurringPayments.charge.paid"
@@ -179,6 +181,45 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 		event = regexp.MustCompile(sample).ReplaceAllLiteral(event, []byte(value))
 	}
 	return event
+}
+
+// subscribeTo creates a webhook at the receiver.
+func (s *stack) subscribeTo(b *testing.B, id, eventType string) {
+	b.Helper()
+	key, keyErr := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
+	token, tokenErr := webhook.NewToken(rand.Reader)
+	sealed, sealErr := seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}.Seal(b.Context(), companyID, id, token)
+	_, createErr := s.store.CreateWebhook(b.Context(), webhook.Creation{Quota: 1 << 30, Webhook: webhook.Webhook{
+		ID: id, Company: companyID, Name: "Billing Events", URL: s.receiver, Events: []string{eventType}, SealedToken: sealed, Version: 1,
+		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+	}})
+	if err := errors.Join(keyErr, tokenErr, sealErr, createErr); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// countingListener counts the bytes that its connections receive.
+type countingListener struct {
+	net.Listener
+	received *atomic.Int64
+}
+
+// Accept implements [net.Listener].
+func (l countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return countingConn{conn, l.received}, err
+}
+
+type countingConn struct {
+	net.Conn
+	received *atomic.Int64
+}
+
+// Read implements [net.Conn].
+func (c countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	return n, err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

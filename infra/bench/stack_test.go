@@ -28,7 +28,11 @@ type stack struct {
 	deliveries *dynamo.Deliveries // nil until addDeliveries
 	receiver   string             // an https URL
 	posts      atomic.Int64       // that the receiver has got
-	trust      map[string]string  // settings of a function that posts to the receiver
+	received   atomic.Int64       // bytes that the receiver has got
+	delay      atomic.Int64       // of the receiver, in nanoseconds
+	// closeConnections closes all connections to the receiver.
+	closeConnections func()
+	trust            map[string]string // settings of a function that posts to the receiver
 }
 
 func newStack(b *testing.B) *stack {
