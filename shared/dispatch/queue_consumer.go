@@ -77,7 +77,7 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 			continue
 		}
 		returned = append(returned, i)
-		if task == i && err != errNoTime {
+		if task == i && !errors.Is(err, errNoTime) {
 			c.Log.ErrorContext(ctx, "a message could not be handled, so it returns to its queue",
 				"kind", string(messages[i].Kind), "webhook_id", messages[i].WebhookID, "event_id", messages[i].EventID, "cause", causeOf(err))
 		}
