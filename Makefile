@@ -61,8 +61,9 @@ e2e: go ## test a running service: URL=http://127.0.0.1:3000 KEY=whk_... (infra/
 	@$(TOOL) gotestsum --format pkgname -- -count=1 -timeout 30m -run '^TestContract$$' ./infra/e2e
 
 .PHONY: soak
-soak: go ## deliver EVENTS=10000 events to 20 failing receivers, after 300 with crashes, and check that memory stays flat
-	@WEBHOOKS_SOAK_EVENTS=$(or $(EVENTS),10000) go test -count=1 -timeout 60m -v -run '^TestSoak$$' ./infra/e2e
+soak: $(LOCAL) ## deliver EVENTS=10000 events to 20 failing receivers, after 300 with crashes, and check that memory stays flat
+	@WEBHOOKS_SOAK_EVENTS=$(or $(EVENTS),10000) WEBHOOKS_LOSS_EVENTS=300 \
+	  $(LOCAL) -optional dynamodb -- go test -count=1 -timeout 60m -v -run '^(TestSoak|TestLoss)$$' ./infra/e2e
 
 .PHONY: lint
 lint: go ## lint the Go code, go.mod and the shell scripts

@@ -36,7 +36,8 @@
 //
 // If WEBHOOKS_E2E_URL is not set, the tests build webhookctl and run webhookctl serve, once on SQLite and once on the DynamoDB
 // Local at WEBHOOKS_TEST_DYNAMODB_ENDPOINT and the moto server at WEBHOOKS_TEST_MOTO_ENDPOINT, with receivers on loopback. These
-// runs also cover the operator's commands and receivers that fail. No request leaves the machine.
+// runs also cover the operator's commands and receivers that fail. TestLoss runs the Lambda functions instead, while everything between
+// them and the services that they use fails. No request leaves the machine.
 //
 // Every response is validated against the OpenAPI description in the source tree and against the one that the service
 // publishes. So is every request that succeeds.

@@ -32,20 +32,20 @@ const (
 
 // TestLoss publishes events to receivers that fail at random, through the functions as they are deployed, while everything between
 // the functions, DynamoDB and SQS fails, too. Then it checks the history of what publishers and receivers saw against the
-// invariants of delivery, and sends every message again. WEBHOOKS_SOAK_EVENTS is the number of events.
+// invariants of delivery, and sends every message again. WEBHOOKS_LOSS_EVENTS is the number of events.
 func TestLoss(t *testing.T) {
 	events := 40
-	if text := os.Getenv("WEBHOOKS_SOAK_EVENTS"); text != "" {
+	if text := os.Getenv("WEBHOOKS_LOSS_EVENTS"); text != "" {
 		var err error
 		if events, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("WEBHOOKS_SOAK_EVENTS: %v", err)
+			t.Fatalf("WEBHOOKS_LOSS_EVENTS: %v", err)
 		}
 	}
 	l := startLoss(t)
 	stop := l.pump(t)
 	var all sync.WaitGroup
 	publishing, published := context.WithCancel(t.Context())
-	all.Go(func() { l.grantSome(t, publishing) })
+	all.Go(func() { l.grantSome(publishing, t) })
 	l.failLane(t)
 	l.publishAll(t, events)
 	published()
@@ -76,7 +76,7 @@ type loss struct {
 	waiting   map[string]bool // those that have failed twice
 	granted   map[string]int  // retries by delivery, each of which had a 202
 	promised  map[string]int  // the greatest number of an attempt by delivery that a retry requested
-	atRest    bool            // whether the webhook has been deleted
+	isDeleted bool            // whether the webhook has been deleted
 	afterward int             // requests to it since, and how many of them may have begun before
 	allowed   int
 	texts     []string // of messages that the test has sent
@@ -121,7 +121,7 @@ func startLoss(t *testing.T) *loss {
 func (l *loss) respond(w http.ResponseWriter, hook webhook, event string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.atRest && hook.ID == l.deleted.ID {
+	if l.isDeleted && hook.ID == l.deleted.ID {
 		l.afterward++
 	}
 	d := deliveryKey(hook.ID, event)
@@ -185,7 +185,7 @@ func (l *loss) publishUntilAccepted(t *testing.T, number int, eventType string) 
 	id, data, _ := l.newEvent(number, eventType, time.Now())
 	l.mu.Lock()
 	for path, w := range l.webhooks {
-		if w.Events[0] == eventType && !(l.atRest && w.ID == l.deleted.ID) {
+		if w.Events[0] == eventType && (!l.isDeleted || w.ID != l.deleted.ID) {
 			l.expected[deliveryKey(w.ID, id)] = true
 			l.waiting[deliveryKey(w.ID, id)] = path == "/receivers/2" && number%stubborn == 0
 		}
@@ -222,7 +222,7 @@ func (l *loss) deleteOne(t *testing.T) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.atRest, l.allowed = true, l.handlers["deliver-webhook"].runningTo(l.deleted.ID)
+	l.isDeleted, l.allowed = true, l.handlers["deliver-webhook"].runningTo(l.deleted.ID)
 	l.recorder.Add(deliverytest.Deleted{Webhook: l.deleted.ID})
 	maps.DeleteFunc(l.expected, func(d string, _ bool) bool { return strings.HasPrefix(d, l.deleted.ID) })
 }
@@ -248,7 +248,7 @@ func (l *loss) failLane(t *testing.T) {
 		if err == nil {
 			_, err = l.store.Record(t.Context(), o)
 		}
-		o.Ref.Made++
+		o.Made++
 		messages = append(messages, domain.Message{Kind: domain.MessageDelivery, Ref: o.Ref, Slow: true})
 		l.mu.Lock()
 		l.expected[deliveryKey(w.ID, id)] = true
@@ -344,7 +344,7 @@ func (l *loss) deliveries(t *testing.T, w webhook, status string) []deliveryReso
 }
 
 // grantSome requests retries of deliveries, whatever their status is, until ctx ends.
-func (l *loss) grantSome(t *testing.T, ctx context.Context) {
+func (l *loss) grantSome(ctx context.Context, t *testing.T) {
 	for ctx.Err() == nil {
 		w := l.webhooks[fmt.Sprintf("/receivers/%d", 3+rand.IntN(10))]
 		if deliveries := l.deliveries(t, w, []string{"pending", "delivered"}[rand.IntN(2)]); len(deliveries) > 0 {

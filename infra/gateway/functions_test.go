@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -245,38 +244,59 @@ func testCalls(t *testing.T, s *stack) {
 	})
 }
 
-// testDeliveryCalls counts the calls for a delivery to a receiver that acknowledges it: the same for the first and for a later message.
+// testDeliveryCalls counts the calls for an event with 100 webhooks, and for its deliveries, which come in batches of ten, to a receiver
+// that acknowledges them: they are the same for the first batch and for a later one.
 func testDeliveryCalls(t *testing.T, s *stack) {
-	server := s.serve(t, nil)
-	id := func(r request, pattern string) string {
-		status, body := server.send(t, r)
-		found := regexp.MustCompile(pattern).FindString(body)
-		if found == "" {
-			t.Fatalf("%d %s", status, body)
-		}
-		return found
-	}
-	webhookID := id(createWebhook, "wh_[0-9A-Z]{26}")
+	const webhooks, batch = 100, 10
+	const created = webhooks/2 - 1 // each call of send creates another webhook
 	settings, takeCalls := s.proxied(t, "")
+	check := func(want ...string) {
+		t.Helper()
+		if got := takeCalls(); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("calls %s, want %s", got, want)
+		}
+	}
+	publish := request{"publish-event", "POST", "/events"}
+	server := s.serve(t, settings)
+	if status, body := server.send(t, publish); status != http.StatusAccepted { // so that the function is warm
+		t.Fatalf("%d %s", status, body)
+	}
+	ids := make([]string, created)
+	for i := range ids {
+		_, body := server.send(t, createWebhook)
+		ids[i] = regexp.MustCompile("wh_[0-9A-Z]{26}").FindString(body)
+	}
+	takeCalls()
+	_, body := server.send(t, publish)
+	check(append(slices.Repeat([]string{"SendMessageBatch"}, webhooks/batch), "Query", "PutItem")...)
+	stored, err := s.deliveries.Event(t.Context(), company, regexp.MustCompile("evt_[0-9A-Z]{26}").FindString(body))
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := s.function(t, "deliver-webhook", settings)
-	for range 2 {
-		stored, err := s.deliveries.Event(t.Context(), company, id(request{"publish-event", "POST", "/events"}, "evt_[0-9A-Z]{26}"))
-		m := webhook.Message{Kind: webhook.MessageDelivery, Ref: webhook.Ref{Company: company, WebhookID: webhookID, EventID: stored.ID, AcceptedAt: stored.AcceptedAt}}
-		event, encodeErr := json.Marshal(map[string]any{"Records": []any{map[string]any{"messageId": "1", "eventSource": "aws:sqs", "body": m.Text()}}})
-		if err := errors.Join(err, encodeErr); err != nil {
+	for _, some := range [][]string{ids[:batch], ids[batch : 2*batch], ids[2*batch : 2*batch+1]} {
+		var records []any
+		for _, id := range some {
+			m := webhook.Message{Kind: webhook.MessageDelivery, Ref: webhook.Ref{Company: company, WebhookID: id, EventID: stored.ID, AcceptedAt: stored.AcceptedAt}}
+			records = append(records, map[string]any{"messageId": id, "eventSource": "aws:sqs", "body": m.Text()})
+		}
+		event, err := json.Marshal(map[string]any{"Records": records})
+		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := f.Invoke(t.Context(), event)
-		if calls := takeCalls(); err != nil || string(out) != `{"batchItemFailures":[]}` || !slices.Equal(calls, []string{"BatchGetItem", "UpdateItem"}) {
-			t.Errorf("got %s, error %v, calls %s", out, err, calls)
+		if out, err := f.Invoke(t.Context(), event); err != nil || string(out) != `{"batchItemFailures":[]}` {
+			t.Errorf("got %s, error %v", out, err)
 		}
-		if d, err := s.deliveries.Delivery(t.Context(), company, webhookID, m.DeliveryID(), time.Now()); err != nil || d.Status != webhook.StatusDelivered {
-			t.Errorf("got %+v, error %v", d, err)
+		check(append(slices.Repeat([]string{"UpdateItem"}, len(some)), "BatchGetItem")...)
+		// Whenever a message is repeated, there is nothing left to do.
+		if out, err := f.Invoke(t.Context(), event); err != nil || string(out) != `{"batchItemFailures":[]}` {
+			t.Errorf("repeated: got %s, error %v", out, err)
 		}
+		check("BatchGetItem")
 	}
 	wantSmall(t, f)
-	if log := logOf(t, f); strings.Count(log, `"webhooks_attempts_total":[1]`) != 2 {
-		t.Errorf("the log does not count 2 attempts:\n%s", log)
+	if log := logOf(t, f); strings.Count(log, `"webhooks_attempts_total":[10]`) != 2 || strings.Count(log, `"webhooks_attempts_total":[1]`) != 1 {
+		t.Errorf("the log does not count 10, 10 and 1 attempts:\n%s", log)
 	}
 }
 
