@@ -185,12 +185,8 @@ func (c *Consumer) attempt(ctx context.Context, w webhook.Work, slow bool) error
 	if err != nil {
 		return fmt.Errorf("an attempt could not be made: %w", err)
 	}
-	if o.Status == webhook.StatusPending && !o.Due.IsZero() && o.Due.Sub(o.Attempt.Ended()) <= webhook.MaxDelay {
-		next := webhook.Message{Kind: webhook.MessageDelivery, Ref: o.Ref, Slow: slow || o.Attempt.Error != "", Delay: max(0, o.Due.Sub(c.Now()))}
-		next.Made++
-		if err := c.Queue.Send(ctx, next); err != nil {
-			return err
-		}
+	if err := c.Queue.Send(ctx, c.next(w, o, slow)...); err != nil {
+		return err
 	}
 	applied, err := c.Store.Record(ctx, o)
 	if err != nil {
@@ -203,6 +199,23 @@ func (c *Consumer) attempt(ctx context.Context, w webhook.Work, slow bool) error
 		return c.Queue.Send(ctx, laneMessage(w.Ref))
 	}
 	return nil
+}
+
+// next returns the message that must not be lost after an outcome, or none.
+func (c *Consumer) next(w webhook.Work, o webhook.Outcome, slow bool) []webhook.Message {
+	switch {
+	case o.Status != webhook.StatusPending:
+		return nil
+	case o.Due.IsZero() && w.Granted:
+		// It waits for its lane, as before. But whoever parked it may have ended before the lane waited for a time, and the message
+		// that would do that again is out of date from now on.
+		return []webhook.Message{laneMessage(w.Ref)}
+	case o.Due.IsZero() || o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
+		return nil
+	}
+	m := webhook.Message{Kind: webhook.MessageDelivery, Ref: o.Ref, Slow: slow || o.Attempt.Error != "", Delay: max(0, o.Due.Sub(c.Now()))}
+	m.Made++
+	return []webhook.Message{m}
 }
 
 // hasTime reports whether a time is left before ctx's deadline.
