@@ -81,7 +81,8 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 }
 
 // handleDeliveries reads what the messages for deliveries need with one call, and starts a task for each. A second message for the same
-// attempt returns to the queue: when it comes again, there is nothing left to do.
+// attempt returns to the queue: when it comes again, there is nothing left to do. If what one of them needs cannot be read, because it
+// is damaged, that does not delay the others.
 func (c *Consumer) handleDeliveries(ctx context.Context, messages []webhook.Message, indexes []int, do func(i int, task func() error)) {
 	var refs []webhook.Ref
 	var tasks []int
@@ -98,10 +99,17 @@ func (c *Consumer) handleDeliveries(ctx context.Context, messages []webhook.Mess
 	looks, err := c.Store.Look(ctx, refs, c.Now())
 	for n, i := range tasks {
 		do(i, func() error {
+			if err == nil {
+				return c.deliver(ctx, messages[i], looks[n])
+			}
+			if webhook.KindOf(err) != webhook.KindInternal {
+				return err
+			}
+			alone, err := c.Store.Look(ctx, refs[n:n+1], c.Now())
 			if err != nil {
 				return err
 			}
-			return c.deliver(ctx, messages[i], looks[n])
+			return c.deliver(ctx, messages[i], alone[0])
 		})
 	}
 }
