@@ -54,6 +54,8 @@ type countingStore struct {
 	mu     sync.Mutex
 	parks  map[string]int // by delivery
 	looked int
+	// damaged is an event that cannot be read.
+	damaged string
 }
 
 // Look implements [webhook.QueueStore].
@@ -61,6 +63,9 @@ func (s *countingStore) Look(ctx context.Context, refs []webhook.Ref, now time.T
 	s.mu.Lock()
 	s.looked += len(refs)
 	s.mu.Unlock()
+	if slices.ContainsFunc(refs, func(r webhook.Ref) bool { return r.EventID == s.damaged }) {
+		return nil, &webhook.Error{Kind: webhook.KindInternal, Message: "Internal error"}
+	}
 	return s.QueueMemory.Look(ctx, refs, now)
 }
 

@@ -2,11 +2,13 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"webhooks/shared/dispatch"
 	"webhooks/shared/webhook"
 	"webhooks/shared/webhook/webhooktest"
 )
@@ -68,30 +70,20 @@ func TestLaneIsForgottenOnlyAfterTime(t *testing.T) {
 		h.respond = func(string) (int, time.Duration) { return 200, 0 }
 		delivered := false
 		h.attempted = func(_ webhook.Work, o webhook.Outcome) { delivered = o.Status == webhook.StatusDelivered }
-		h.publish(1)
-		m, err := webhook.ParseMessage(h.receive(deliveriesQueue)[0].text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		looks, err := h.store.Look(t.Context(), []webhook.Ref{m.Ref}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := h.newWork()
 		old := h.store.Index()
-		if _, err := h.store.Park(t.Context(), looks[0].Work, time.Now()); err != nil {
+		if _, err := h.store.Park(t.Context(), w, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		h.store.OldIndex = func() webhooktest.QueueIndex { return old }
-		lane := webhook.Message{Kind: webhook.MessageLane, Ref: m.Ref, Count: 1}
+		lane := webhook.Message{Kind: webhook.MessageLane, Ref: w.Ref, Count: 1}
 		for range 2 {
 			if returned := h.consumer.Handle(t.Context(), []string{lane.Text()}); len(returned) > 0 {
 				t.Fatal("the message returns")
 			}
 		}
 		h.store.OldIndex = nil
-		polling, end := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer end()
-		h.poll(polling, slowQueue, time.Second)
+		h.pollFor(5 * time.Minute)
 		if !delivered {
 			t.Error("the delivery was forgotten")
 		}
@@ -126,4 +118,63 @@ func TestProbeReadsOneDelivery(t *testing.T) {
 			t.Errorf("%d deliveries were read for %d probes", h.store.looked, probes)
 		}
 	})
+}
+
+// TestGrantedAttemptOfParkedDelivery grants an attempt of a delivery that was parked by a process that ended before the lane waited for
+// a time. The attempt fails, and nothing but its outcome knows that the delivery still waits.
+func TestGrantedAttemptOfParkedDelivery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := startHost(t, 0, 1, time.Second)
+		defer stop()
+		attempts := 0
+		h.respond = func(string) (int, time.Duration) {
+			if attempts++; attempts == 1 {
+				return 500, 0
+			}
+			return 200, 0
+		}
+		w := h.newWork()
+		_, err := h.store.Park(t.Context(), w, time.Now())
+		lane, laneErr := h.store.LookLane(t.Context(), w.Company, w.WebhookID, "", 1)
+		moved, moveErr := h.store.MoveLane(t.Context(), lane, webhook.LaneMove{}) // as if Park had not got that far
+		if err := errors.Join(err, laneErr, moveErr); err != nil || !moved {
+			t.Fatal(moved, err)
+		}
+		if _, err := (dispatch.Publisher{PublisherStore: h.store, Queue: h}).RetryDelivery(t.Context(), w.Company, w.WebhookID, w.DeliveryID(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		h.pollFor(10 * time.Minute)
+		if attempts != 2 {
+			t.Errorf("%d attempts were made, want the one that was granted and one from the lane", attempts)
+		}
+	})
+}
+
+// newWork publishes an event, and returns what its message finds, which is then deleted.
+func (h *virtualHost) newWork() webhook.Work {
+	h.t.Helper()
+	h.publish(1)
+	batch := h.receive(deliveriesQueue)
+	h.finish(deliveriesQueue, batch, nil)
+	m, err := webhook.ParseMessage(batch[0].text)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	looks, err := h.store.Look(h.t.Context(), []webhook.Ref{m.Ref}, time.Now())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return looks[0].Work
+}
+
+// pollFor handles messages for a time.
+func (h *virtualHost) pollFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(h.t.Context(), d)
+	defer cancel()
+	var polling sync.WaitGroup
+	for _, name := range []string{deliveriesQueue, slowQueue} {
+		polling.Go(func() { h.poll(ctx, name, time.Second) })
+	}
+	polling.Wait()
 }
