@@ -58,7 +58,8 @@ func (c *Consumer) lane(ctx context.Context, m webhook.Message) error {
 	}
 }
 
-// move changes when a lane is looked at again. If the lane has changed since, the change has set that time.
+// move changes when a lane is looked at again. If the lane has changed since, it is looked at when the change says, or when the claim
+// of the sweep is lost.
 func (c *Consumer) move(ctx context.Context, l webhook.LaneLook, m webhook.LaneMove) error {
 	_, err := c.Store.MoveLane(ctx, l, m)
 	return err

@@ -20,6 +20,9 @@ const (
 	shardClaims = 8
 	// sweepTime is how long one round of a shard can take.
 	sweepTime = 5 * time.Second
+	// indexTime is how long the index may take to show what was claimed, and maxFruitless is how often in a row to wait for it.
+	indexTime    = time.Second
+	maxFruitless = 10
 )
 
 // Swept is what a sweep has found.
@@ -35,7 +38,7 @@ type Swept struct {
 func (c *Consumer) Sweep(ctx context.Context) (Swept, error) {
 	now := c.Now()
 	var sent, overdue [webhook.WaitingShards]atomic.Int64
-	shards, ctx := errgroup.WithContext(ctx)
+	var shards errgroup.Group // the failure of one does not end the others
 	for shard := range webhook.WaitingShards {
 		shards.Go(func() error {
 			return guarded(func() error { return c.sweepShard(ctx, shard, now, &sent[shard], &overdue[shard]) })
@@ -52,7 +55,7 @@ func (c *Consumer) Sweep(ctx context.Context) (Swept, error) {
 
 // sweepShard sweeps a part of what waits.
 func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sent, overdue *atomic.Int64) error {
-	for c.hasTime(ctx, sweepTime) {
+	for fruitless := 0; fruitless < maxFruitless && c.hasTime(ctx, sweepTime); {
 		entries, err := c.Store.Waiting(ctx, shard, now.Add(SweepInterval), sweepLimit)
 		if err != nil || len(entries) == 0 {
 			return err
@@ -64,9 +67,18 @@ func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sen
 				return err
 			}
 			sent.Add(int64(len(messages)))
+			fruitless = 0
 		}
-		if err != nil || len(messages) == 0 || len(entries) < sweepLimit { // without messages: another sweep has claimed them
+		if err != nil || len(entries) < sweepLimit {
 			return err
+		}
+		if len(messages) == 0 { // another sweep has claimed them, or the index does not show yet that this one has
+			fruitless++
+			select {
+			case <-time.After(indexTime):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
 	return nil
