@@ -86,8 +86,8 @@ fuzz: go ## run each fuzz test for FUZZTIME=10s
 
 # SEEDS and SEED are also the names of the variables that the test reads.
 .PHONY: simulate
-simulate: go ## simulate the delivery engine with faults (SEEDS=10000), or replay one seed and print its trace (SEED=1)
-	@SEEDS='$(or $(SEEDS),10000)' SEED='$(SEED)' go test -count=1 -timeout 30m $(if $(SEED),-v) -run '^TestSimulation$$' ./shared/dispatch
+simulate: go ## simulate the delivery engines with faults (SEEDS=10000), or replay one seed and print its traces (SEED=1)
+	@SEEDS='$(or $(SEEDS),10000)' SEED='$(SEED)' go test -count=1 -timeout 30m $(if $(SEED),-v) -run '^Test(Queue)?Simulation$$' ./shared/dispatch
 
 .PHONY: bench
 bench: $(LOCAL) ## run the benchmarks, on SQLite and, if possible, on DynamoDB Local (BENCH=regexp, BENCHTIME=1s, COUNT=1)

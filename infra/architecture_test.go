@@ -47,7 +47,7 @@ var testSupport = []string{"shared/webhook/webhooktest", "shared/access/accesste
 	"shared/sqlite/sqlitetest", "infra/bootstrap", "infra/gateway"}
 
 // wired lists the packages whose tests may import everything under shared/.
-var wired = []string{"shared/api", "shared/dispatch", "shared/lambdahost"}
+var wired = []string{"shared/api", "shared/dispatch", "shared/dynamo", "shared/lambdahost"}
 
 // owners lists the directories that may import a third-party package. For AWS Lambda, this includes their tests.
 var owners = map[string][]string{

@@ -6,13 +6,16 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +36,7 @@ import (
 // the process to its first request for an invocation (next) and to its first response (response), and the ratios of the
 // processor times to those of the minimal function. create-webhook is measured with a token key in its settings and, if
 // KMS is available, as it is deployed: the difference is what reading and decrypting the data key costs. deliver-webhook makes
-// an attempt, with the TLS handshake.
+// an attempt, with the TLS handshake, and is compared with a minimal function that also posts to the receiver.
 func BenchmarkColdStart(b *testing.B) {
 	s := newStack(b)
 	s.grow(b, 10)
@@ -52,17 +55,26 @@ func BenchmarkColdStart(b *testing.B) {
 
 func (s *stack) measureStarts(b *testing.B, name string, settings map[string]string) {
 	function, minimal := build(b, name), build(b, "infra/bench/minimal")
-	read := []byte(`{"queryStringParameters":{"pk":"C#` + companyID + `","sk":"W#` + s.first + `"}}`)
-	deployed, alike := maps.Clone(settings), maps.Clone(s.settings)
-	deployed["GOMAXPROCS"], alike["GOMAXPROCS"] = "1", "1" // as in template.yaml
+	url := ""
+	deployed, plain := maps.Clone(settings), maps.Clone(s.settings)
 	if name == "deliver-webhook" {
+		url = s.receiver
 		maps.Copy(deployed, s.trust)
+		maps.Copy(plain, s.trust)
 	}
+	alike := maps.Clone(plain)
+	deployed["GOMAXPROCS"], alike["GOMAXPROCS"] = "1", "1" // as in template.yaml
+	read := []byte(`{"queryStringParameters":{"pk":"C#` + companyID + `","sk":"W#` + s.first + `","url":"` + url + `"}}`)
 	ours, theirs, theirsAlike := make(samples), make(samples), make(samples)
-	for range max(b.N, 15) {
+	posts := s.posts.Load()
+	rounds := max(b.N, 15)
+	for range rounds {
 		ours.start(b, function, deployed, func() []byte { return s.sample(b, name) })
-		theirs.start(b, minimal, s.settings, func() []byte { return read })
+		theirs.start(b, minimal, plain, func() []byte { return read })
 		theirsAlike.start(b, minimal, alike, func() []byte { return read })
+	}
+	if got := s.posts.Load() - posts; url != "" && got != int64(3*rounds) {
+		b.Fatalf("the receiver got %d requests, want %d", got, 3*rounds)
 	}
 	b.ReportMetric(0, "ns/op") // of all processes together, which means nothing
 	ours.report(b)
@@ -81,7 +93,7 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 			b.Fatal(err)
 		}
 		defer api.Close()
-		ctx, cancel := context.WithTimeout(b.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second) // an attempt begins only if 20 s are left
 		defer cancel()
 		command := exec.CommandContext(ctx, program)
 		command.Env = gateway.Environment("bench", api.Addr(), settings)
@@ -110,9 +122,14 @@ func (s samples) start(b *testing.B, program string, settings map[string]string,
 func (s *stack) addDeliveries(b *testing.B) {
 	b.Helper()
 	moto := dynamotest.Service(b, "WEBHOOKS_TEST_MOTO_ENDPOINT")
-	receiver := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		s.posts.Add(1)
+		time.Sleep(time.Duration(s.delay.Load()))
+	}))
+	receiver.Listener = countingListener{receiver.Listener, &s.received}
+	receiver.StartTLS()
 	b.Cleanup(receiver.Close)
-	s.receiver = receiver.URL
+	s.receiver, s.closeConnections = receiver.URL, receiver.CloseClientConnections
 	s.deliveries = dynamo.NewDeliveries(dynamo.NewClient(s.config), s.table, s.table+"-deliveries")
 	client := sqs.NewClient(sqs.Config{Endpoint: moto, Region: s.config.Region, Credentials: s.config.Credentials})
 	queues, err := sqs.Create(b.Context(), client, s.table+"-")
@@ -138,12 +155,7 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	r := webhook.Ref{Company: companyID, WebhookID: newID(), EventID: webhook.NewEventID(ulid.Make().String()), AcceptedAt: now}
 	ownType := "bench." + r.EventID // other webhooks do not get the event
-	key, keyErr := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
-	token, tokenErr := webhook.NewToken(rand.Reader)
-	sealed, sealErr := seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}.Seal(b.Context(), companyID, r.WebhookID, token)
-	_, createErr := s.store.CreateWebhook(b.Context(), webhook.Creation{Quota: 1 << 30, Webhook: webhook.Webhook{
-		ID: r.WebhookID, Company: companyID, Name: "Billing Events", URL: s.receiver, Events: []string{ownType}, SealedToken: sealed, Version: 1, CreatedAt: now,
-	}})
+	s.subscribeTo(b, r.WebhookID, ownType)
 	_, acceptErr := s.deliveries.AcceptEvents(b.Context(), []webhook.NewEvent{{Event: webhook.Event{
 		ID: r.EventID, Company: companyID, Type: ownType, Timestamp: now, AcceptedAt: now, Body: []byte(`{"data":{}}`),
 	}}})
@@ -154,7 +166,7 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 		})
 	}
 	event, readErr := os.ReadFile(filepath.Join("../../functions", function, "event.json"))
-	if err := errors.Join(keyErr, tokenErr, sealErr, createErr, acceptErr, recordErr, readErr); err != nil {
+	if err := errors.Join(acceptErr, recordErr, readErr); err != nil {
 		b.Fatal(err)
 	}
 	sampleType := "RecurringPayments.charge.paid"
@@ -164,10 +176,50 @@ func (s *stack) sample(b *testing.B, function string) []byte {
 	for sample, value := range map[string]string{
 		"whk_[a-z2-7]{58}": s.key, "wh_[0-9A-Z]{26}": r.WebhookID, "evt_[0-9A-Z]{26}": r.EventID, "dlv_[0-9A-Z]{26}": r.DeliveryID(),
 		`\\"acme\\"`: `\"` + companyID + `\"`, "invoice-47..-paid": r.EventID, sampleType: ownType,
+		"1767323045000": fmt.Sprint(now.UnixMilli()),
 	} {
 		event = regexp.MustCompile(sample).ReplaceAllLiteral(event, []byte(value))
 	}
 	return event
+}
+
+// subscribeTo creates a webhook at the receiver.
+func (s *stack) subscribeTo(b *testing.B, id, eventType string) {
+	b.Helper()
+	key, keyErr := seal.NewKey(bytes.Repeat([]byte{7}, seal.KeySize))
+	token, tokenErr := webhook.NewToken(rand.Reader)
+	sealed, sealErr := seal.Sealer{Keys: seal.KeyRing{key}, Random: rand.Reader}.Seal(b.Context(), companyID, id, token)
+	_, createErr := s.store.CreateWebhook(b.Context(), webhook.Creation{Quota: 1 << 30, Webhook: webhook.Webhook{
+		ID: id, Company: companyID, Name: "Billing Events", URL: s.receiver, Events: []string{eventType}, SealedToken: sealed, Version: 1,
+		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+	}})
+	if err := errors.Join(keyErr, tokenErr, sealErr, createErr); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// countingListener counts the bytes that its connections receive.
+type countingListener struct {
+	net.Listener
+	received *atomic.Int64
+}
+
+// Accept implements [net.Listener].
+func (l countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return countingConn{conn, l.received}, err
+}
+
+type countingConn struct {
+	net.Conn
+	received *atomic.Int64
+}
+
+// Read implements [net.Conn].
+func (c countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.received.Add(int64(n))
+	return n, err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

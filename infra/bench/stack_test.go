@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -26,7 +27,12 @@ type stack struct {
 	settings   map[string]string
 	deliveries *dynamo.Deliveries // nil until addDeliveries
 	receiver   string             // an https URL
-	trust      map[string]string  // settings of a function that posts to the receiver
+	posts      atomic.Int64       // that the receiver has got
+	received   atomic.Int64       // bytes that the receiver has got
+	delay      atomic.Int64       // of the receiver, in nanoseconds
+	// closeConnections closes all connections to the receiver.
+	closeConnections func()
+	trust            map[string]string // settings of a function that posts to the receiver
 }
 
 func newStack(b *testing.B) *stack {

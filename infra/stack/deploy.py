@@ -1,5 +1,6 @@
 """deploy.py STACK: builds, packages and deploys the stack with SAM CLI, into moto server at WEBHOOKS_TEST_MOTO_ENDPOINT instead of
-AWS. Prints as JSON what is deployed then, and deletes the stack. Run it with the Python of SAM CLI's environment.
+AWS, and puts an event on its bus. Prints as JSON what is deployed and in the queue then, and deletes the stack. Run it with the
+Python of SAM CLI's environment.
 """
 
 import hashlib
@@ -44,7 +45,11 @@ def deploy(stack, directory):
 
     deployed = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
     names = {r["LogicalResourceId"]: r.get("PhysicalResourceId") for r in deployed}  # moto lacks that of an event bus
+    event = {"EventBusName": stack, "Source": "test", "DetailType": "published", "Detail": "{}"}
+    boto3.client("events").put_events(Entries=[event])
+    ingested = boto3.client("sqs").receive_message(QueueUrl=names["IngestQueue"], WaitTimeSeconds=5)
     return {
+        "Ingested": [message["Body"] for message in ingested.get("Messages", [])],
         "Expected": sorted(template["Resources"]),
         "Names": names,
         "Functions": {

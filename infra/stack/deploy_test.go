@@ -29,10 +29,14 @@ func TestDeployment(t *testing.T) {
 			Environment                          struct{ Variables map[string]any }
 		}
 		Programs map[string]string // SHA-256 of what sam built
+		Ingested []string          // messages
 	}
 	runPython(t, &deployed, "deploy.py", name)
 	if got := slices.Sorted(maps.Keys(deployed.Names)); !slices.Equal(got, deployed.Expected) {
 		t.Errorf("deployed are %q, want %q", got, deployed.Expected)
+	}
+	if len(deployed.Ingested) != 1 || !strings.Contains(deployed.Ingested[0], `"detail-type": "published"`) {
+		t.Errorf("the event on the bus arrived as %q", deployed.Ingested)
 	}
 	for _, function := range functions() {
 		id := logicalID(function)

@@ -202,13 +202,25 @@ func testStorage(t *testing.T, s *template) {
 	}`)
 }
 
-// Parameters that have no effect by default.
+// Parameters that have no effect by default, and the limits of delivery.
 func TestTranslatedParameters(t *testing.T) {
 	const topic, certificate = "arn:aws:sns:eu-west-1:123456789012:on-call", "arn:aws:acm:eu-west-1:123456789012:certificate/1"
-	s := resolved(t, "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
+	s := resolved(t, "DeliveryConcurrency=31", "SlowDeliveryConcurrency=32", "FanOutConcurrency=33", "IngestConcurrency=34",
+		"PublishRateLimit=35", "PublishBurstLimit=36", "RetentionDays=37", "Architecture=x86_64", "AlarmTopicArn="+topic, "AllowedOrigins=https://a.example,https://b.example:8443",
 		"DomainName=webhooks.example.com", "CertificateArn="+certificate, "CreationConcurrency=20")
 	for _, id := range s.idsOf("AWS::Lambda::Function") {
 		same(t, id, s.Resources[id].Properties["Architectures"], `["x86_64"]`)
+	}
+	for id, concurrency := range map[string]int{
+		"DeliverWebhookFunctionDeliver": 31, "DeliverWebhookFunctionDeliverSlow": 32, "FanOutEventFunctionFanOut": 33, "IngestEventFunctionIngest": 34,
+	} {
+		same(t, id, s.Resources[id].Properties["ScalingConfig"], fmt.Sprintf(`{"MaximumConcurrency": "%d"}`, concurrency))
+	}
+	same(t, "publishing", s.Resources["ApiApiGatewayDefaultStage"].Properties["RouteSettings"].(map[string]any)["POST /events"],
+		`{"ThrottlingRateLimit": "35", "ThrottlingBurstLimit": "36", "DetailedMetricsEnabled": false}`)
+	for _, id := range []string{"PublishEventFunction", "IngestEventFunction", "DeliverWebhookFunction"} {
+		variables := s.Resources[id].Properties["Environment"].(map[string]any)["Variables"].(map[string]any)
+		same(t, id, variables["WEBHOOKS_RETENTION_DAYS"], `"37"`)
 	}
 	same(t, "concurrency", s.Resources["CreateWebhookFunction"].Properties["ReservedConcurrentExecutions"], `"20"`)
 	for _, id := range s.idsOf("AWS::CloudWatch::Alarm") {

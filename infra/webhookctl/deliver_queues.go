@@ -50,33 +50,29 @@ func newQueueDeliverer(ctx context.Context, store *dynamo.Deliveries, client *aw
 		return nil, err
 	}
 	store.Now, store.Retention = e.now, time.Duration(e.Retention)
-	consumer := func(dead string) *dispatch.Consumer {
-		return &dispatch.Consumer{
-			Store: store, Queue: sqs.New(client, urls, dead), Attempter: e.attempter, Now: e.now, Log: e.log, Attempted: e.metrics.Attempted,
-		}
-	}
-	deliveries, fanOut := consumer(urls.DeadDeliveries), consumer(urls.DeadFanOut)
+	deliveries := e.newConsumer(store, sqs.New(client, urls, urls.DeadDeliveries))
+	fanOut := e.newConsumer(store, sqs.New(client, urls, urls.DeadFanOut))
 	published := e.metrics.Counted(dispatch.Publisher{PublisherStore: store, Queue: deliveries.Queue})
 	ingest := api.Ingest(api.Ingester{
 		Publisher: api.Publisher{Store: published, Now: e.now, Random: e.random}, Queue: sqs.New(client, urls, urls.DeadIngest), Log: e.log,
 	})
-	receiver := func(url string, batches int, handle func(ctx context.Context, texts []string) []int) *sqs.Receiver {
-		return &sqs.Receiver{Client: client, URL: url, Concurrency: batches, Handle: handle, Log: e.log}
-	}
 	batches := max(1, slots/(2*batchSize))
+	receivers := []*sqs.Receiver{
+		{URL: urls.Deliveries, Concurrency: batches, Handle: deliveries.Handle},
+		{URL: urls.Slow, Concurrency: batches, Handle: deliveries.Handle},
+		{URL: urls.FanOut, Concurrency: fewBatches, Handle: fanOut.Handle},
+		{URL: urls.Ingest, Concurrency: fewBatches, Handle: ingest},
+	}
+	for _, r := range receivers {
+		r.Client, r.Log = client, e.log
+	}
 	e.metrics.Queues(func(ctx context.Context) ([]sqs.Size, error) { return sqs.Sizes(ctx, client, urls) }, e.now, e.log)
-	return &queueDeliverer{
-		DeliveryStore: published,
-		engine:        e,
-		receivers: []*sqs.Receiver{
-			receiver(urls.Deliveries, batches, deliveries.Handle),
-			receiver(urls.Slow, batches, deliveries.Handle),
-			receiver(urls.FanOut, fewBatches, fanOut.Handle),
-			receiver(urls.Ingest, fewBatches, ingest),
-		},
-		sweeper: deliveries,
-		swept:   e.metrics.Sweeps(),
-	}, nil
+	return &queueDeliverer{DeliveryStore: published, engine: e, receivers: receivers, sweeper: deliveries, swept: e.metrics.Sweeps()}, nil
+}
+
+// newConsumer returns a consumer of messages. Those that can never be handled go to the queue's dead-letter queue.
+func (e *engine) newConsumer(store webhook.QueueStore, queue webhook.Queue) *dispatch.Consumer {
+	return &dispatch.Consumer{Store: store, Queue: queue, Attempter: e.attempter, Now: e.now, Log: e.log, Attempted: e.metrics.Attempted}
 }
 
 // run implements [deliverer].

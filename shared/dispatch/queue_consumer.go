@@ -85,7 +85,8 @@ func (c *Consumer) Handle(ctx context.Context, texts []string) (returned []int) 
 	return returned
 }
 
-// handleDeliveries reads what messages for different attempts need with one call, and starts a task for each.
+// handleDeliveries reads what messages for different attempts need with one call, and starts a task for each. If what one of them
+// needs cannot be read, because it is damaged, that does not delay the others.
 func (c *Consumer) handleDeliveries(ctx context.Context, messages []webhook.Message, indexes []int, do func(i int, task func() error)) {
 	if len(indexes) == 0 {
 		return
@@ -97,10 +98,17 @@ func (c *Consumer) handleDeliveries(ctx context.Context, messages []webhook.Mess
 	looks, err := c.Store.Look(ctx, refs, c.Now())
 	for n, i := range indexes {
 		do(i, func() error {
+			if err == nil {
+				return c.deliver(ctx, messages[i], looks[n])
+			}
+			if webhook.KindOf(err) != webhook.KindInternal {
+				return err
+			}
+			alone, err := c.Store.Look(ctx, refs[n:n+1], c.Now())
 			if err != nil {
 				return err
 			}
-			return c.deliver(ctx, messages[i], looks[n])
+			return c.deliver(ctx, messages[i], alone[0])
 		})
 	}
 }
@@ -138,7 +146,7 @@ func (c *Consumer) deliver(ctx context.Context, m webhook.Message, look webhook.
 // repeatAhead sends a message again, later, that is ahead of the store. After a few times, the outcome that it followed cannot be on its
 // way any more, because whoever sent the message has ended. Then the message of the attempt before was handled again, or will be.
 func (c *Consumer) repeatAhead(ctx context.Context, m webhook.Message) error {
-	if m.Count == maxAhead {
+	if m.Count >= maxAhead {
 		return nil
 	}
 	m.Count++
@@ -184,12 +192,8 @@ func (c *Consumer) attempt(ctx context.Context, w webhook.Work, slow bool) error
 	if err != nil {
 		return fmt.Errorf("an attempt could not be made: %w", err)
 	}
-	if o.Status == webhook.StatusPending && !o.Due.IsZero() && o.Due.Sub(o.Attempt.Ended()) <= webhook.MaxDelay {
-		next := webhook.Message{Kind: webhook.MessageDelivery, Ref: o.Ref, Slow: slow || o.Attempt.Error != "", Delay: max(0, o.Due.Sub(c.Now()))}
-		next.Made++
-		if err := c.Queue.Send(ctx, next); err != nil {
-			return err
-		}
+	if err := c.Queue.Send(ctx, c.next(w, o, slow)...); err != nil {
+		return err
 	}
 	applied, err := c.Store.Record(ctx, o)
 	if err != nil {
@@ -202,6 +206,23 @@ func (c *Consumer) attempt(ctx context.Context, w webhook.Work, slow bool) error
 		return c.Queue.Send(ctx, laneMessage(w.Ref))
 	}
 	return nil
+}
+
+// next returns the message that must not be lost after an outcome, or none.
+func (c *Consumer) next(w webhook.Work, o webhook.Outcome, slow bool) []webhook.Message {
+	switch {
+	case o.Status != webhook.StatusPending:
+		return nil
+	case o.Due.IsZero() && w.Granted:
+		// It waits for its lane, as before. But whoever parked it may have ended before the lane waited for a time, and the message
+		// that would do that again is out of date from now on.
+		return []webhook.Message{laneMessage(w.Ref)}
+	case o.Due.IsZero() || o.Due.Sub(o.Attempt.Ended()) > webhook.MaxDelay:
+		return nil
+	}
+	m := webhook.Message{Kind: webhook.MessageDelivery, Ref: o.Ref, Slow: slow || o.Attempt.Error != "", Delay: max(0, o.Due.Sub(c.Now()))}
+	m.Made++
+	return []webhook.Message{m}
 }
 
 // hasTime reports whether a time is left before ctx's deadline.

@@ -39,6 +39,7 @@ type virtualHost struct {
 
 	mu       sync.Mutex
 	messages map[string][]*hostMessage // by queue
+	sent     int                       // messages
 }
 
 type hostMessage struct {
@@ -47,11 +48,25 @@ type hostMessage struct {
 	receives  int
 }
 
-// countingStore counts the writes of a delivery that are not an attempt's.
+// countingStore counts the writes of a delivery that are not an attempt's, and the deliveries that are looked at.
 type countingStore struct {
 	*webhooktest.QueueMemory
-	mu    sync.Mutex
-	parks map[string]int // by delivery
+	mu     sync.Mutex
+	parks  map[string]int // by delivery
+	looked int
+	// damaged is an event that cannot be read.
+	damaged string
+}
+
+// Look implements [webhook.QueueStore].
+func (s *countingStore) Look(ctx context.Context, refs []webhook.Ref, now time.Time) ([]webhook.Look, error) {
+	s.mu.Lock()
+	s.looked += len(refs)
+	s.mu.Unlock()
+	if slices.ContainsFunc(refs, func(r webhook.Ref) bool { return r.EventID == s.damaged }) {
+		return nil, &webhook.Error{Kind: webhook.KindInternal, Message: "Internal error"}
+	}
+	return s.QueueMemory.Look(ctx, refs, now)
 }
 
 // Park implements [webhook.QueueStore].
@@ -133,12 +148,20 @@ func (h *virtualHost) publish(n int) {
 func (h *virtualHost) Send(_ context.Context, messages ...webhook.Message) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sent += len(messages)
 	for _, m := range messages {
 		name := queueOf(m)
 		visibleAt := time.Now().Add((m.Delay + time.Second - 1).Truncate(time.Second))
 		h.messages[name] = append(h.messages[name], &hostMessage{text: m.Text(), visibleAt: visibleAt})
 	}
 	return nil
+}
+
+// sends returns the number of messages that were sent.
+func (h *virtualHost) sends() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sent
 }
 
 // Reject implements [webhook.Queue].

@@ -14,8 +14,11 @@ const (
 	maxRelease = 256
 	// releaseInterval is the time between releases: attempts of the ones before may already have failed.
 	releaseInterval = time.Second
-	// recheck is when a lane is looked at again while something is happening. By then an attempt has ended.
+	// recheck is when a lane is looked at again after a probe has begun. By then the attempt has ended.
 	recheck = time.Minute
+	// releaseTime is when a lane is looked at again after a release. It is longer than a sweep looks ahead by as much time as the
+	// message for the next release has to arrive: otherwise every sweep would begin to release the same deliveries again.
+	releaseTime = SweepInterval + time.Minute
 	// idleTime is how long a lane must look empty before it is forgotten. What was parked before is visible by then.
 	idleTime = 2 * time.Minute
 )
@@ -29,7 +32,7 @@ func laneMessage(r webhook.Ref) webhook.Message {
 // deliveries, first one, then two, four, and so on. Until nothing waits for it, the lane always waits for a time itself, so that it is
 // looked at again after a crash.
 func (c *Consumer) lane(ctx context.Context, m webhook.Message) error {
-	l, err := c.Store.LookLane(ctx, m.Company, m.WebhookID, m.After, max(m.Count, lookLimit))
+	l, err := c.Store.LookLane(ctx, m.Company, m.WebhookID, m.After, max(min(m.Count, maxRelease), lookLimit))
 	if err != nil {
 		return err
 	}
@@ -41,11 +44,13 @@ func (c *Consumer) lane(ctx context.Context, m webhook.Message) error {
 	case opensAt.After(now):
 		return c.move(ctx, l, webhook.LaneMove{At: opensAt})
 	case m.After != "" && (len(l.Waiting) == 0 || l.Lane.IsFailing()): // the end, or the attempts have failed
-		return c.move(ctx, l, webhook.LaneMove{At: now.Add(recheck)})
-	case len(l.Waiting) == 0 && l.Idle:
-		return c.move(ctx, l, webhook.LaneMove{})
-	case len(l.Waiting) == 0:
+		return c.move(ctx, l, webhook.LaneMove{At: now.Add(releaseTime)})
+	case len(l.Waiting) == 0 && l.IdleUntil.IsZero():
 		return c.move(ctx, l, webhook.LaneMove{At: now.Add(idleTime), Idle: true})
+	case len(l.Waiting) == 0 && l.IdleUntil.After(now): // another message was handled since the last look
+		return c.move(ctx, l, webhook.LaneMove{At: l.IdleUntil, Idle: true})
+	case len(l.Waiting) == 0:
+		return c.move(ctx, l, webhook.LaneMove{})
 	case l.Lane.IsFailing():
 		return c.probe(ctx, l)
 	default:
@@ -59,25 +64,26 @@ func (c *Consumer) move(ctx context.Context, l webhook.LaneLook, m webhook.LaneM
 	return err
 }
 
-// probe attempts the oldest delivery that waits for a failing lane, if nobody else does.
+// probe attempts the oldest delivery that waits for a failing lane, if nobody else does. It looks at one at a time: usually that is
+// enough, and their events can be large.
 func (c *Consumer) probe(ctx context.Context, l webhook.LaneLook) error {
 	if !c.hasTime(ctx, attemptTime) {
 		return errNoTime
 	}
 	claimed, err := c.Store.MoveLane(ctx, l, webhook.LaneMove{At: c.Now().Add(recheck), Probe: true})
 	for claimed && err == nil && len(l.Waiting) > 0 {
-		var looks []webhook.Look
-		now := c.Now()
-		if looks, err = c.Store.Look(ctx, l.Waiting, now); err != nil {
-			return err
-		}
-		for _, look := range looks {
-			switch w := look.Work; {
-			case look.State == webhook.LookReady && w.Lane.PausedUntil.After(now):
+		for _, r := range l.Waiting {
+			now := c.Now()
+			looks, err := c.Store.Look(ctx, []webhook.Ref{r}, now)
+			if err != nil {
+				return err
+			}
+			switch w := looks[0].Work; {
+			case looks[0].State == webhook.LookReady && w.Lane.PausedUntil.After(now):
 				return nil
-			case look.State == webhook.LookReady:
+			case looks[0].State == webhook.LookReady:
 				return c.attempt(ctx, w, true)
-			case look.State == webhook.LookExpired:
+			case looks[0].State == webhook.LookExpired:
 				if err := c.Store.Settle(ctx, w); err != nil {
 					return err
 				}
@@ -91,7 +97,7 @@ func (c *Consumer) probe(ctx context.Context, l webhook.LaneLook) error {
 
 // release sends the messages of some deliveries that wait for an open lane, and the message to release more of them.
 func (c *Consumer) release(ctx context.Context, m webhook.Message, l webhook.LaneLook) error {
-	if err := c.move(ctx, l, webhook.LaneMove{At: c.Now().Add(recheck)}); err != nil {
+	if err := c.move(ctx, l, webhook.LaneMove{At: c.Now().Add(releaseTime)}); err != nil {
 		return err
 	}
 	released := l.Waiting[:min(m.Count, len(l.Waiting))]

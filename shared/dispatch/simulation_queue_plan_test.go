@@ -32,15 +32,29 @@ func newQueuePlan(random *rand.Rand) queuePlan {
 		latency:     time.Duration(oneOf(20, 1000, 10_000)) * time.Millisecond,
 		twice:       oneOf(0, 0, 5, 50), expires: oneOf(0, 0, 5, 50), undeleted: oneOf(0, 0, 5, 50),
 		sweepFaults: oneOf(0, 3),
-		long:        random.IntN(30) == 0,
+		long:        random.IntN(50) == 0,
 		crowd:       random.IntN(30) == 0,
 	}
+}
+
+// grantLater lets clients request retries after the faults.
+func (p *plan) grantLater(random *rand.Rand) {
+	for i := range random.IntN(10) {
+		after := p.calmAfter + settling + time.Duration(random.Int64N(int64(5*time.Minute))).Truncate(time.Millisecond)
+		p.actions = append(p.actions, action{after, fmt.Sprintf("request late retry %d", i+1), newRetry()})
+	}
+}
+
+// breakDown makes a receiver respond with 500.
+func (r *receiver) breakDown() {
+	r.rarity = 1
+	r.faults = slices.DeleteFunc(faultyReplies(), func(f reply) bool { return f.status != 500 || f.directive != "" })
 }
 
 // gather makes a crowd of deliveries to a receiver wait.
 func (p *plan) gather(random *rand.Rand) {
 	r := p.receivers[0]
-	r.rarity, r.faults = 1, slices.DeleteFunc(faultyReplies(), func(f reply) bool { return f.status != 500 || f.directive != "" })
+	r.breakDown()
 	p.calmAfter = max(p.calmAfter, time.Hour)
 	for i := range 3 {
 		var events []webhook.NewEvent

@@ -27,6 +27,7 @@ type gatedQueueStore struct {
 // changed keeps the index as it is now, and forgets what is older than a read can return.
 func (q *queues) changed() {
 	if q.lag == 0 {
+		q.indexes = nil
 		return
 	}
 	now := time.Now()
@@ -50,8 +51,10 @@ func (q *queues) oldIndex() webhooktest.QueueIndex {
 
 // haveWaiting reports whether a read of a shard may find something.
 func (q *queues) haveWaiting(shard int) bool {
-	if q.lag == 0 {
-		return q.memory.Index().Has(shard)
+	q.mu.Lock() // since all shards are read at the same time
+	defer q.mu.Unlock()
+	if q.indexes == nil {
+		q.indexes = []oldIndex{{index: q.memory.Index()}}
 	}
 	return slices.ContainsFunc(q.indexes, func(old oldIndex) bool { return old.index.Has(shard) })
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"webhooks/shared/delivery"
 	"webhooks/shared/delivery/deliverytest"
 	"webhooks/shared/dispatch"
 	"webhooks/shared/webhook"
@@ -78,13 +79,17 @@ func newQueues(s *simulation) *queues {
 	}
 	s.queues, s.store, s.onDisk = q, queueClients{q.memory, q}, false
 	s.slowest = 12 * time.Second // longer than the second step of the schedule
+	s.endAfter = 10*time.Minute + s.endAfter/4
 	if q.long {
 		s.endAfter = webhook.MaxAge + 2*time.Hour
-		s.receivers[0].dead, s.receivers[0].rarity = true, 1
+		s.schedule = delivery.DefaultSchedule()
+		s.receivers[0].dead = true
+		s.receivers[0].breakDown()
 	}
 	if q.crowd {
 		s.gather(s.random)
 	}
+	s.grantLater(s.random)
 	return q
 }
 
@@ -244,7 +249,8 @@ func (q *queues) checkIndex(unfinished int) {
 	index := q.memory.Index()
 	if unfinished == 0 && time.Since(q.lastOutcome) > 10*time.Minute {
 		for _, r := range q.receivers {
-			if index.HasLane(r.company, r.id) {
+			_, lane, _ := q.memory.Lane(context.Background(), r.company, r.id)
+			if q.now().Sub(lane.OpensAt()) > 10*time.Minute && index.HasLane(r.company, r.id) {
 				q.wrong("the lane of webhook %d still waits although nothing waits for it", r.number)
 			}
 		}

@@ -16,7 +16,7 @@ func TestSimulation(t *testing.T) { runSeeds(t, simulate) }
 // TestQueueSimulation does the same with the engine of a host with queues.
 func TestQueueSimulation(t *testing.T) { runSeeds(t, simulateQueues) }
 
-func runSeeds(t *testing.T, simulate func(t *testing.T, seed uint64, plant func(p *process)) (trace string, wrong []string)) {
+func runSeeds(t *testing.T, simulate simulator) {
 	seeds := uint64(500)
 	if text := os.Getenv("SEEDS"); text != "" {
 		seeds = number(t, text)

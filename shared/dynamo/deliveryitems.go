@@ -46,7 +46,7 @@ const (
 	heldBeforeAttr     = "held_before"
 	slowUntilAttr      = "slow_until"
 	revisionAttr       = "revision" // counts changes
-	idleAttr           = "idle"     // only present if true
+	idleAttr           = "idle"     // until when; only present if it is idle
 
 	// writeAttr identifies the last write, so that one whose response was lost is recognized when it is repeated.
 	writeAttr = "write_id"
@@ -215,7 +215,8 @@ type storedLane struct {
 	webhook.Lane
 	revision int64     // 0 if it is not stored
 	waitsFor time.Time // zero if it does not wait
-	idle     bool
+	// idleUntil is zero if it is not idle.
+	idleUntil time.Time
 }
 
 // laneOf reads the lane of a webhook with a version. Of a lane for another version, it reads only what it waits for: a new URL, for
@@ -226,7 +227,7 @@ func laneOf(it item, version int64) (storedLane, error) {
 		return l, nil
 	}
 	r := reader{item: it}
-	l.revision, l.idle = r.number(revisionAttr), r.has(idleAttr)
+	l.revision, l.idleUntil = r.number(revisionAttr), r.momentIfAny(idleAttr)
 	if r.has(waitAt) {
 		l.waitsFor = waitTime(&r)
 	}
@@ -264,8 +265,8 @@ func laneItem(company, webhookID string, l storedLane, version int64) item {
 	if !l.waitsFor.IsZero() {
 		it[waitAttr], it[waitAt] = text(timeWait(k)), text(waitMillis(l.waitsFor))
 	}
-	if l.idle {
-		it[idleAttr] = &types.AttributeValueMemberBOOL{Value: true}
+	if !l.idleUntil.IsZero() {
+		it[idleAttr] = moment(l.idleUntil)
 	}
 	return it
 }

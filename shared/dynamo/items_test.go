@@ -16,7 +16,7 @@ func TestDamagedItems(t *testing.T) {
 	w, k, record := testWebhook("acme"), testKey("acme"), testRecord()
 	e, at := testEvent("acme"), w.CreatedAt
 	e.Key = "key"
-	lane := storedLane{revision: 1, waitsFor: at, idle: true, Lane: webhook.Lane{
+	lane := storedLane{revision: 1, waitsFor: at, idleUntil: at, Lane: webhook.Lane{
 		Failures: 1, FirstFailure: at, FailingSince: at, ProbeAt: at, PausedUntil: at, DisabledReason: "gone", HeldBefore: at, SlowUntil: at,
 	}}
 	k.ExpiresAt, k.RevokedAt, k.LastUsedOn, k.Label = k.CreatedAt, k.CreatedAt, k.CreatedAt, "label"
@@ -41,7 +41,7 @@ func TestDamagedItems(t *testing.T) {
 			strings.Join([]string{dueAttr, grantedAttr, attemptsAttr, waitAttr}, " "), ""},
 		{"lane", laneItem("acme", w.ID, lane, 1), func(it item) error { return errOf(laneOf(it, 1)) },
 			strings.Join([]string{versionAttr, firstFailureAttr, failingSinceAttr, probeAtAttr, pausedUntilAttr, heldBeforeAttr, slowUntilAttr,
-				disabledReasonAttr, waitAt}, " "), partitionKey + " " + sortKey + " #" + waitAttr + "# " + idleAttr},
+				disabledReasonAttr, waitAt, idleAttr}, " "), partitionKey + " " + sortKey + " #" + waitAttr + "#"},
 		{"counter", item{webhooksAttr: number(1)}, func(it item) error { return errOf(counterOf(it)) }, "", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {

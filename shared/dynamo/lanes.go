@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"webhooks/shared/webhook"
 )
@@ -65,7 +64,7 @@ func (d *Deliveries) LookLane(ctx context.Context, company, webhookID, after str
 	if err != nil {
 		return look, err
 	}
-	look.Lane, look.Idle, look.Revision = stored.Lane, stored.idle, stored.revision
+	look.Lane, look.IdleUntil, look.Revision = stored.Lane, stored.idleUntil, stored.revision
 	for _, k := range keys[1:] {
 		if items[k] == nil {
 			continue
@@ -91,7 +90,7 @@ func (d *Deliveries) MoveLane(ctx context.Context, l webhook.LaneLook, m webhook
 	}
 	c := laneChange(l.Company, l.WebhookID, l.Revision, m.At)
 	if m.Idle {
-		c.set(idleAttr, &types.AttributeValueMemberBOOL{Value: true})
+		c.set(idleAttr, moment(m.At))
 	} else {
 		c.remove(idleAttr)
 	}

@@ -84,7 +84,7 @@ func laneAfter(lane storedLane, o webhook.Outcome, version int64) storedLane {
 	}
 	if opensAt := next.OpensAt(); next.Lane != lane.Lane && !lane.waitsFor.IsZero() && opensAt.After(ended) {
 		next.waitsFor = opensAt
-		next.idle = false // the next look may be too early to be sure that nothing waits
+		next.idleUntil = time.Time{} // the next look may be too early to be sure that nothing waits
 	}
 	return next
 }

@@ -30,7 +30,7 @@ func (d *Deliveries) Park(ctx context.Context, w webhook.Work, now time.Time) (b
 		}
 		at, waited := lane.waitsFor, !lane.waitsFor.IsZero()
 		switch {
-		case waited && !lane.idle:
+		case waited && lane.idleUntil.IsZero():
 			return false, nil
 		case !waited:
 			at = later(lane.OpensAt(), now)

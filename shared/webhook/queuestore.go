@@ -104,8 +104,8 @@ type LaneLook struct {
 	Lane   Lane
 	// Waiting are the deliveries that wait for the lane.
 	Waiting []Ref
-	// Idle is whether the last look found that nothing waited, and nothing has been parked since.
-	Idle bool
+	// IdleUntil is the time of the last [LaneMove] if that was Idle, and nothing has been parked since. Otherwise it is zero.
+	IdleUntil time.Time
 	// Revision identifies the state of the lane.
 	Revision int64
 }
@@ -115,7 +115,7 @@ type LaneMove struct {
 	// At is that time, or zero if nothing waits for the lane any longer. The latter also removes the lane if its webhook does not
 	// exist.
 	At time.Time
-	// Idle is whether nothing seems to wait for the lane.
+	// Idle is whether nothing seems to wait for the lane. If a look after At confirms that, nothing does.
 	Idle bool
 	// Probe is whether the caller is about to make the probe of a failing lane: then the lane does not allow another one before At.
 	Probe bool

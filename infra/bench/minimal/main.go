@@ -1,5 +1,5 @@
-// Command minimal is a Lambda function that only reads one item. The benchmarks compare our functions with it, because none
-// of them can do less.
+// Command minimal is a Lambda function that only reads one item and, if the event has a URL, posts to it. The benchmarks compare our
+// functions with it, because none of them can do less.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -36,6 +37,23 @@ func main() {
 		if err != nil {
 			return events.APIGatewayV2HTTPResponse{}, err
 		}
+		if url := event.QueryStringParameters["url"]; url != "" {
+			if err := post(ctx, url); err != nil {
+				return events.APIGatewayV2HTTPResponse{}, err
+			}
+		}
 		return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusOK, Body: fmt.Sprint(len(out.Item))}, nil
 	})
+}
+
+func post(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("{}"))
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }

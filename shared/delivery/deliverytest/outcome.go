@@ -138,12 +138,23 @@ func (c *checker) changeLane(d *progress, begun reading, o webhook.Outcome, r Re
 
 // checkPatience checks that an attempt that begins now is not late.
 func (c *checker) checkPatience(d *progress, begun reading) {
-	if c.calmed.IsZero() || begun.granted || begun.number <= d.made {
+	if c.calmed.IsZero() || begun.number <= d.made {
+		return
+	}
+	if begun.granted {
+		if waited := c.grantWaited(d); waited > c.o.Patience {
+			c.report(d.key, 6, "a granted attempt begins after %v", waited)
+		}
 		return
 	}
 	if late := c.overdue(d); late > 0 {
 		c.report(d.key, 6, "its attempt begins %v late", late+c.o.Patience)
 	}
+}
+
+// grantWaited returns how long a granted attempt has waited, not counting the time when there were faults.
+func (c *checker) grantWaited(d *progress) time.Duration {
+	return min(c.at.Sub(d.grantedAt), c.at.Sub(c.calmed))
 }
 
 // checkStored checks that the outcome of an attempt that runs is not late.
@@ -198,7 +209,7 @@ func (c *checker) finish(d *progress) {
 	if late := c.overdue(d); late > 0 && d.shown == webhook.StatusPending {
 		c.report(d.key, 6, "it has been due for %v", late+c.o.Patience)
 	}
-	if waited := min(c.at.Sub(d.grantedAt), c.at.Sub(c.calmed)); d.granted > 0 && waited > c.o.Patience {
+	if waited := c.grantWaited(d); d.granted > 0 && waited > c.o.Patience {
 		c.report(d.key, 6, "a granted retry has waited for %v", waited)
 	}
 }

@@ -52,6 +52,12 @@ func TestCheckRuns(t *testing.T) {
 			s.deliver(1)
 			s.add(superseded(2))
 		}},
+		{"a granted attempt that waits", "a granted attempt begins after 1m1s", func(s *story) {
+			s.add(Calmed{}, Granted{hook, event, 1})
+			s.wait(61 * time.Second)
+			s.run(1)
+			s.deliver(1)
+		}},
 		{"two outcomes", "attempt 1 is recorded after attempt 1", func(s *story) { s.run(1); s.run(2); s.deliver(1); s.deliver(2) }},
 		{"the outcome of another run", "although no attempt runs", func(s *story) { s.run(1); s.deliver(2) }},
 		{"a reading of another run", "what was read before another attempt", func(s *story) { s.add(Read{hook, event, 1, 1}, Begun{hook, event, 2}); s.run(3); s.deliver(3) }},

@@ -3,7 +3,6 @@ package webhooktest
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"webhooks/shared/webhook"
@@ -33,42 +32,10 @@ type memoryEntry struct {
 
 // memoryLane says when a lane is looked at.
 type memoryLane struct {
-	webhook  *memoryWebhook
-	waitsAt  time.Time // zero if nothing waits for it
-	idle     bool
-	revision int64
-}
-
-// QueueIndex is what deliveries and lanes wait for at a moment.
-type QueueIndex struct {
-	parked []webhook.Ref // wait for their lanes
-	timed  []timedEntry
-}
-
-type timedEntry struct {
-	webhook.Waiting
-	shard int64
-}
-
-// Has reports whether something in a shard waits for a time.
-func (i QueueIndex) Has(shard int) bool {
-	return slices.ContainsFunc(i.timed, func(e timedEntry) bool { return e.shard == int64(shard) })
-}
-
-// HasLane reports whether a lane waits for a time.
-func (i QueueIndex) HasLane(company, webhookID string) bool {
-	return slices.ContainsFunc(i.timed, func(e timedEntry) bool {
-		return e.Company == company && e.WebhookID == webhookID && e.DeliveryID == ""
-	})
-}
-
-// HasDelivery reports whether a delivery waits, for a time or for its lane.
-func (i QueueIndex) HasDelivery(r webhook.Ref) bool {
-	return slices.ContainsFunc(i.timed, func(e timedEntry) bool {
-		return e.Company == r.Company && e.WebhookID == r.WebhookID && e.DeliveryID == r.DeliveryID()
-	}) || slices.ContainsFunc(i.parked, func(p webhook.Ref) bool {
-		return p.Company == r.Company && p.WebhookID == r.WebhookID && p.EventID == r.EventID
-	})
+	webhook   *memoryWebhook
+	waitsAt   time.Time // zero if nothing waits for it
+	idleUntil time.Time // zero if it is not idle
+	revision  int64
 }
 
 // NewQueueMemory returns an empty store with the limits of the real one.
@@ -192,7 +159,7 @@ func (m *QueueMemory) Park(ctx context.Context, w webhook.Work, now time.Time) (
 		m.store(d, true, time.Time{})
 		l := m.storedLane(d.webhook)
 		l.revision++
-		l.idle = false
+		l.idleUntil = time.Time{}
 		if d.webhook.lane.DisabledReason != "" {
 			return false, nil
 		}
@@ -244,31 +211,10 @@ func (m *QueueMemory) Record(ctx context.Context, o webhook.Outcome) (bool, erro
 			l.revision++
 			if opensAt := d.webhook.lane.OpensAt(); opensAt.After(ended) && !l.waitsAt.IsZero() {
 				l.waitsAt = opensAt
-				l.idle = false // the next look may be too early to be sure that nothing waits
+				l.idleUntil = time.Time{} // the next look may be too early to be sure that nothing waits
 			}
 		}
 		return true, nil
-	})
-}
-
-// LookLane implements [webhook.QueueStore].
-func (m *QueueMemory) LookLane(ctx context.Context, company, webhookID, after string, limit int) (webhook.LaneLook, error) {
-	return locked(ctx, m.Memory, func() (webhook.LaneLook, error) {
-		look := webhook.LaneLook{Company: company, WebhookID: webhookID}
-		if w := m.webhook(company, webhookID); w != nil {
-			look.Exists, look.Lane = true, w.lane
-		}
-		if l := m.lane(company, webhookID); l != nil {
-			look.Idle, look.Revision = l.idle, l.revision
-		}
-		for _, r := range m.searched().parked {
-			if r.Company == company && r.WebhookID == webhookID && r.DeliveryID() > after {
-				look.Waiting = append(look.Waiting, r)
-			}
-		}
-		slices.SortFunc(look.Waiting, func(a, b webhook.Ref) int { return strings.Compare(a.DeliveryID(), b.DeliveryID()) })
-		look.Waiting = look.Waiting[:min(limit, len(look.Waiting))]
-		return look, nil
 	})
 }
 
@@ -283,7 +229,10 @@ func (m *QueueMemory) MoveLane(ctx context.Context, look webhook.LaneLook, move 
 			return false, nil
 		}
 		l.revision++
-		l.waitsAt, l.idle = move.At, move.Idle
+		l.waitsAt, l.idleUntil = move.At, time.Time{}
+		if move.Idle {
+			l.idleUntil = move.At
+		}
 		if move.Probe {
 			l.webhook.lane.ProbeAt = move.At
 		}
@@ -292,53 +241,6 @@ func (m *QueueMemory) MoveLane(ctx context.Context, look webhook.LaneLook, move 
 		}
 		return true, nil
 	})
-}
-
-// Waiting implements [webhook.QueueStore].
-func (m *QueueMemory) Waiting(ctx context.Context, shard int, until time.Time, limit int) ([]webhook.Waiting, error) {
-	return locked(ctx, m.Memory, func() ([]webhook.Waiting, error) {
-		var waiting []webhook.Waiting
-		for _, e := range m.searched().timed {
-			if e.shard == int64(shard) && !e.At.After(until) {
-				waiting = append(waiting, e.Waiting)
-			}
-		}
-		slices.SortStableFunc(waiting, func(a, b webhook.Waiting) int { return a.At.Compare(b.At) })
-		return waiting[:min(limit, len(waiting))], nil
-	})
-}
-
-// Index returns what deliveries and lanes wait for.
-func (m *QueueMemory) Index() QueueIndex {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.index()
-}
-
-func (m *QueueMemory) searched() QueueIndex {
-	if m.OldIndex != nil {
-		return m.OldIndex()
-	}
-	return m.index()
-}
-
-func (m *QueueMemory) index() QueueIndex {
-	var index QueueIndex
-	add := func(number int64, w webhook.Waiting) {
-		if !w.At.IsZero() {
-			index.timed = append(index.timed, timedEntry{w, number % webhook.WaitingShards})
-		}
-	}
-	for _, e := range m.entries {
-		if e.parked {
-			index.parked = append(index.parked, e.unnumbered())
-		}
-		add(e.number, webhook.Waiting{Company: e.webhook.Company, WebhookID: e.webhook.ID, DeliveryID: e.id, At: e.waitsAt})
-	}
-	for _, l := range m.lanes {
-		add(l.webhook.number, webhook.Waiting{Company: l.webhook.Company, WebhookID: l.webhook.ID, At: l.waitsAt})
-	}
-	return index
 }
 
 // Claim implements [webhook.QueueStore].

@@ -183,11 +183,11 @@ func queueLaneCases() []testCase {
 			f.wantMoved(d, webhook.LaneMove{At: f.now.Add(time.Minute), Idle: true})
 			f.wantEntries(deliveryEntry(d), laneEntry(d, f.now.Add(time.Minute)))
 			idle := f.lookLane(d.WebhookID, "", 25)
-			if !idle.Idle {
-				f.t.Errorf("LookLane = %+v, want an idle lane", idle)
+			if want := f.now.Add(time.Minute); !idle.IdleUntil.Equal(want) {
+				f.t.Errorf("LookLane = %+v, want a lane that is idle until %v", idle, want)
 			}
 			f.park(d.Ref, f.now)
-			if got := f.lookLane(d.WebhookID, "", 25); got.Idle {
+			if got := f.lookLane(d.WebhookID, "", 25); !got.IdleUntil.IsZero() {
 				f.t.Errorf("LookLane = %+v, want a lane that is not idle", got)
 			}
 			f.wantNotMoved("parked since", idle)
@@ -202,7 +202,7 @@ func queueLaneCases() []testCase {
 			other := f.accompany(d)
 			f.park(other.Ref, f.now)
 			f.wantParked(d.WebhookID, other)
-			if entries := f.entries(f.now); len(entries) != 1 || f.lookLane(d.WebhookID, "", 25).Idle {
+			if entries := f.entries(f.now); len(entries) != 1 || !f.lookLane(d.WebhookID, "", 25).IdleUntil.IsZero() {
 				f.t.Errorf("got %+v, want an entry of a lane that is not idle", entries)
 			}
 		}},

@@ -147,7 +147,7 @@ func (p queuePair) compare() {
 			got = p.in(w.Company).lookLane(w.ID, "", 100)
 			return sameRefs(got.Waiting, want.Waiting)
 		})
-		got.Waiting, got.Idle, got.Revision = want.Waiting, want.Idle, want.Revision
+		got.Waiting, got.IdleUntil, got.Revision = want.Waiting, want.IdleUntil, want.Revision
 		p.agree("LookLane", got, nil, want, nil)
 	}
 }
