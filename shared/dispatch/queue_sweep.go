@@ -75,7 +75,7 @@ func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sen
 		if len(messages) == 0 { // another sweep has claimed them, or the index does not show yet that this one has
 			fruitless++
 			select {
-			case <-time.After(indexTime):
+			case <-time.NewTimer(indexTime).C:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
