@@ -64,7 +64,7 @@ func (c *Consumer) move(ctx context.Context, l webhook.LaneLook, m webhook.LaneM
 	return err
 }
 
-// probe attempts the oldest delivery that waits for a failing lane, if nobody else does.
+// probe attempts the oldest delivery that waits for a failing lane, unless another call already does.
 func (c *Consumer) probe(ctx context.Context, l webhook.LaneLook) error {
 	if !c.hasTime(ctx, attemptTime) {
 		return errNoTime

@@ -72,7 +72,7 @@ func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sen
 	return nil
 }
 
-// claim claims entries, and returns the messages for those that nobody else has claimed. Each message is delayed until its time.
+// claim claims entries, and returns the messages for those that no other sweep has claimed. Each message is delayed until its time.
 func (c *Consumer) claim(ctx context.Context, entries []webhook.Waiting, now time.Time) ([]webhook.Message, error) {
 	messages, claimed := make([]webhook.Message, len(entries)), make([]bool, len(entries))
 	var group errgroup.Group
