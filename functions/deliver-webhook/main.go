@@ -26,5 +26,5 @@ func wire(getenv func(string) string, log *slog.Logger) (lambdahost.QueueFunctio
 	metrics := lambdahost.NewMetrics(getenv)
 	attempter := &delivery.Attempter{Client: hosts.NewClient(time.Now), Sealer: sealer, Schedule: delivery.DefaultSchedule(), Now: time.Now, Random: rand.Float64}
 	consumer := &dispatch.Consumer{Store: store, Queue: metrics.Rejecting(queues), Attempter: attempter, Now: time.Now, Log: log, Attempted: metrics.Attempted}
-	return lambdahost.QueueFunction{Handle: consumer.Handle, Check: sealer.Check, Warnings: hosts.Warnings, Metrics: metrics}, errors.Join(storeErr, queuesErr, hostsErr, sealErr)
+	return lambdahost.QueueFunction{Handle: consumer.Handle, Check: sealer.CheckOpen, Warnings: hosts.Warnings, Metrics: metrics}, errors.Join(storeErr, queuesErr, hostsErr, sealErr)
 }

@@ -166,7 +166,7 @@ func (p Pump) schedule(ctx context.Context) {
 	}
 }
 
-// scheduleEvent returns the event that EventBridge Scheduler sends if the schedule has no input of its own.
+// scheduleEvent returns the event that EventBridge Scheduler sends if the schedule does not define an input.
 func scheduleEvent(now time.Time) []byte {
 	return fmt.Appendf(nil, `{"version":"0","id":%q,"detail-type":"Scheduled Event","source":"aws.scheduler","account":"123456789012",`+
 		`"time":%q,"region":%q,"resources":["arn:aws:scheduler:%[3]s:123456789012:schedule/default/%[4]s"],"detail":"{}"}`,

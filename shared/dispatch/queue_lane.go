@@ -65,8 +65,8 @@ func (c *Consumer) move(ctx context.Context, l webhook.LaneLook, m webhook.LaneM
 	return err
 }
 
-// probe attempts the oldest delivery that waits for a failing lane, if nobody else does. It looks at one at a time: usually that is
-// enough, and their events can be large.
+// probe attempts the oldest delivery that waits for a failing lane, unless another call already does. It looks at one at a time:
+// usually that is enough, and their events can be large.
 func (c *Consumer) probe(ctx context.Context, l webhook.LaneLook) error {
 	if !c.hasTime(ctx, attemptTime) {
 		return errNoTime

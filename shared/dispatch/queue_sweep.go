@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,36 +36,36 @@ type Swept struct {
 // deadline is near. Sweeps at the same time do no harm.
 func (c *Consumer) Sweep(ctx context.Context) (Swept, error) {
 	now := c.Now()
-	var sent, overdue [webhook.WaitingShards]atomic.Int64
+	var found [webhook.WaitingShards]Swept
 	var shards errgroup.Group // the failure of one does not end the others
 	for shard := range webhook.WaitingShards {
 		shards.Go(func() error {
-			return guarded(func() error { return c.sweepShard(ctx, shard, now, &sent[shard], &overdue[shard]) })
+			return guarded(func() error { return c.sweepShard(ctx, shard, now, &found[shard]) })
 		})
 	}
 	err := shards.Wait()
 	var s Swept
-	for i := range sent {
-		s.Sent += int(sent[i].Load())
-		s.Overdue = max(s.Overdue, time.Duration(overdue[i].Load()))
+	for _, f := range found {
+		s.Sent += f.Sent
+		s.Overdue = max(s.Overdue, f.Overdue)
 	}
 	return s, err
 }
 
 // sweepShard sweeps a part of what waits.
-func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sent, overdue *atomic.Int64) error {
+func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, s *Swept) error {
 	for fruitless := 0; fruitless < maxFruitless && c.hasTime(ctx, sweepTime); {
 		entries, err := c.Store.Waiting(ctx, shard, now.Add(SweepInterval), sweepLimit)
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		overdue.Store(max(overdue.Load(), int64(now.Sub(entries[0].At))))
+		s.Overdue = max(s.Overdue, now.Sub(entries[0].At))
 		messages, err := c.claim(ctx, entries, now)
 		if len(messages) > 0 {
 			if err := c.Queue.Send(ctx, messages...); err != nil {
 				return err
 			}
-			sent.Add(int64(len(messages)))
+			s.Sent += len(messages)
 			fruitless = 0
 		}
 		if err != nil || len(entries) < sweepLimit {
@@ -84,7 +83,7 @@ func (c *Consumer) sweepShard(ctx context.Context, shard int, now time.Time, sen
 	return nil
 }
 
-// claim claims entries, and returns the messages for those that nobody else has claimed. Each message is delayed until its time.
+// claim claims entries, and returns the messages for those that no other sweep has claimed. Each message is delayed until its time.
 func (c *Consumer) claim(ctx context.Context, entries []webhook.Waiting, now time.Time) ([]webhook.Message, error) {
 	messages, claimed := make([]webhook.Message, len(entries)), make([]bool, len(entries))
 	var group errgroup.Group

@@ -16,7 +16,7 @@ import (
 const DefaultRetention = 30 * 24 * time.Hour
 
 // Deliveries implements webhook.DeliveryStore and webhook.QueueStore on two tables: it reads webhooks, event types and
-// subscriptions from the table of a [Store], and keeps events, deliveries and lanes in a table of its own; see [DeliveriesTable].
+// subscriptions from the table of a [Store], and keeps events, deliveries and lanes in its own table; see [DeliveriesTable].
 //
 // deliverykeys.go defines the keys of that table, deliveryitems.go its items. Its index is only ever a hint: every item that was
 // found through it is read again, or changed under a condition.

@@ -59,7 +59,16 @@ func newKMSClient(getenv func(string) string) *kms.Client {
 	return kms.New(options)
 }
 
-// Check returns an error if there is no key to seal with. It loads that key for later use.
+// CheckOpen returns an error if the key that probably opens the next token cannot be loaded. Unlike [Sealer.Check], it never creates
+// a key: a function that only opens tokens may not, and if there is no key yet, there is no token to open.
+func (s Sealer) CheckOpen(ctx context.Context) error {
+	if keys, ok := s.Keys.(*KMSKeys); ok {
+		return keys.preload(ctx)
+	}
+	return s.Check(ctx)
+}
+
+// Check returns an error if there is no key to seal with. It loads that key for later use, and creates the first one.
 func (s Sealer) Check(ctx context.Context) error {
 	_, err := s.Keys.Current(ctx)
 	return err

@@ -124,6 +124,16 @@ func (k *KMSKeys) loadCurrent(ctx context.Context) (Key, error) {
 	return key, nil
 }
 
+// preload decrypts the newest data key for later use, if there is one.
+func (k *KMSKeys) preload(ctx context.Context) error {
+	stored, err := k.store.DataKeys(ctx)
+	if err != nil || len(stored) == 0 {
+		return err
+	}
+	_, err = k.decrypt(ctx, stored[len(stored)-1])
+	return err
+}
+
 func (k *KMSKeys) load(ctx context.Context, id KeyID) (Key, error) {
 	stored, err := k.store.DataKeys(ctx)
 	if err != nil {

@@ -88,6 +88,26 @@ func TestKMSCreatesOneDataKeyAndDecryptsItOncePerProcess(t *testing.T) {
 	}
 }
 
+func TestKMSCheckOpenOnlyReads(t *testing.T) {
+	fake := new(fakeKMS)
+	if err := (Sealer{Keys: fake.process()}).CheckOpen(t.Context()); err != nil {
+		t.Errorf("without a data key: %v", err)
+	}
+	sealed, opener := sealWith(t, fake.process()), fake.process()
+	if err := (Sealer{Keys: opener}).CheckOpen(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantOpen(t, opener, sealed)
+	const want = "read read generate map[purpose:webhook-tokens] read decrypt map[purpose:webhook-tokens]"
+	if got := strings.Join(fake.calls, " "); got != want {
+		t.Errorf("calls %s, want %s", got, want)
+	}
+	fake.fail = errors.New("denied")
+	if err := (Sealer{Keys: fake.process()}).CheckOpen(t.Context()); err == nil {
+		t.Error("no error although KMS decrypts nothing")
+	}
+}
+
 func TestKMSRaceForTheFirstDataKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := new(fakeKMS)
