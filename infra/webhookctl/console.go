@@ -46,11 +46,21 @@ func isTerminal(out io.Writer) bool {
 	return ok && isatty.IsTerminal(file.Fd())
 }
 
-// withSignals returns a context that SIGINT and SIGTERM cancel. A second signal stops the process.
+// withSignals returns a context that SIGINT and SIGTERM cancel. A second signal stops the process: that works by the time at which the
+// context ends, unlike with [signal.NotifyContext].
 func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, restore)
-	return ctx, restore
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // untilSignal runs a function that has to clean up when a signal interrupts it.

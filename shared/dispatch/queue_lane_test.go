@@ -83,6 +83,7 @@ func TestLaneIsForgottenOnlyAfterTime(t *testing.T) {
 			}
 		}
 		h.store.OldIndex = nil
+		h.store.Index() // takes the store's lock, so that sweeps see the change
 		h.pollFor(5 * time.Minute)
 		if !delivered {
 			t.Error("the delivery was forgotten")
@@ -97,8 +98,6 @@ func TestProbeReadsOneDelivery(t *testing.T) {
 		h, stop := startHost(t, 1, 1, time.Second)
 		defer stop()
 		h.respond = func(string) (int, time.Duration) { return 500, 0 }
-		h.publish(40)
-		time.Sleep(10 * time.Minute) // the circuit is open, and a probe is made every few minutes
 		var mu sync.Mutex
 		probes := 0
 		h.attempted = func(webhook.Work, webhook.Outcome) {
@@ -106,6 +105,11 @@ func TestProbeReadsOneDelivery(t *testing.T) {
 			defer mu.Unlock()
 			probes++
 		}
+		h.publish(40)
+		time.Sleep(10 * time.Minute) // the circuit is open, and a probe is made every few minutes
+		mu.Lock()
+		probes = 0
+		mu.Unlock()
 		h.store.mu.Lock()
 		h.store.looked = 0
 		h.store.mu.Unlock()
