@@ -230,6 +230,9 @@ func (g *gatedQueue) Send(_ context.Context, messages ...webhook.Message) error 
 			if m.Delay > webhook.MaxDelay || m.Delay < 0 {
 				q.wrong("%sa message with a delay of %v", g.label, m.Delay)
 			}
+			if q.drainsTwice(m) {
+				q.recorder.Add(deliverytest.Repeated{Webhook: m.WebhookID})
+			}
 			q.add(m, 0)
 			if !q.calm && q.chance(q.twice) {
 				q.add(m, 1)
@@ -241,6 +244,16 @@ func (g *gatedQueue) Send(_ context.Context, messages ...webhook.Message) error 
 		return nil, nil
 	})
 	return err
+}
+
+// drainsTwice reports whether a message begins to drain a lane for which there is a message already: a sweep and a success can both
+// send one. Then the same deliveries can be released twice.
+func (q *queues) drainsTwice(m webhook.Message) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return m.Kind == webhook.MessageLane && m.After == "" && slices.ContainsFunc(q.waiting[slowQueue], func(other *queued) bool {
+		return other.Kind == webhook.MessageLane && other.Company == m.Company && other.WebhookID == m.WebhookID
+	})
 }
 
 // Reject implements [webhook.Queue].

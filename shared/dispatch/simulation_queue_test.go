@@ -238,6 +238,9 @@ func (q *queues) end() {
 	q.checkIndex(unfinished)
 	q.mu.Lock()
 	q.ended, q.abandoned = true, true
+	for _, waiting := range q.parked { // a sweep whose time came at this moment
+		waiting.alive <- false
+	}
 	q.mu.Unlock()
 	q.close()
 	q.rouse()
@@ -247,10 +250,12 @@ func (q *queues) end() {
 // deleted one can wait for its lane until they are deleted with their events.
 func (q *queues) checkIndex(unfinished int) {
 	index := q.memory.Index()
-	if unfinished == 0 && time.Since(q.lastOutcome) > 10*time.Minute {
+	// A look at a lane that loses against another change leaves the lane to the claim of a sweep, for ten minutes.
+	const forgotten = 25 * time.Minute
+	if unfinished == 0 && time.Since(q.lastOutcome) > forgotten {
 		for _, r := range q.receivers {
 			_, lane, _ := q.memory.Lane(context.Background(), r.company, r.id)
-			if q.now().Sub(lane.OpensAt()) > 10*time.Minute && index.HasLane(r.company, r.id) {
+			if q.now().Sub(lane.OpensAt()) > forgotten && index.HasLane(r.company, r.id) {
 				q.wrong("the lane of webhook %d still waits although nothing waits for it", r.number)
 			}
 		}
