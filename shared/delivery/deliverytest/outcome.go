@@ -51,7 +51,7 @@ func (c *checker) claim(d *progress, o webhook.Outcome) Responded {
 		if p.claimed || p.response.Status != o.Attempt.StatusCode {
 			continue
 		}
-		if found == nil || p.response.fits(o) && !found.response.fits(o) {
+		if found == nil || p.response.fits(o) > found.response.fits(o) {
 			found = p
 		}
 	}
@@ -63,10 +63,18 @@ func (c *checker) claim(d *progress, o webhook.Outcome) Responded {
 	return found.response
 }
 
-// fits reports whether an outcome may be that of a response.
-func (f Responded) fits(o webhook.Outcome) bool {
-	return f.Disable == (o.Lane == webhook.LaneDisabled) && (!f.Final || o.Status != webhook.StatusPending) &&
-		f.PausedUntil.Sub(o.PausedUntil).Abs() < attemptTime
+// fits returns how well a response explains an outcome: 0 if it does not. A final response explains a failure better than another one,
+// after which the delivery would fail only if that was its last attempt.
+func (f Responded) fits(o webhook.Outcome) int {
+	switch {
+	case f.Disable != (o.Lane == webhook.LaneDisabled), f.Final && o.Status == webhook.StatusPending,
+		f.PausedUntil.Sub(o.PausedUntil).Abs() >= attemptTime:
+		return 0
+	case f.Final && o.Status == webhook.StatusFailed:
+		return 2
+	default:
+		return 1
+	}
 }
 
 func succeeded(status int) bool { return status >= 200 && status < 300 }
